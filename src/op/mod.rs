@@ -1,0 +1,276 @@
+//! Operators: each a file, forward and vector-Jacobian product as neighbours.
+//!
+//! An operator has two bodies that share no arithmetic. [`Reference`] is written once, as in the
+//! paper, in the dumbest loops, for any [`Num`]; [`Fast`] is the vectorised `f32` path. Both work
+//! on plain row-major buffers and run on one thread: parallel work is split outside, over the
+//! shards of a batch, so no sum depends on the number of threads.
+//!
+//! Rules of every body: `forward` overwrites its outputs, `vjp` *adds* to the gradients (so that
+//! a value that is used twice collects both), an empty gradient slice means that nobody wants it,
+//! an empty argument means that an optional argument is absent. Wrong shapes are programmer
+//! errors and assert.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use crate::num::{Dual, Num, Wobble};
+
+pub mod norm;
+mod registry;
+pub mod residual;
+pub mod simd;
+
+pub use registry::all;
+
+/// The sizes of a row-major tensor of up to four axes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Shape {
+    rank: usize,
+    sizes: [usize; 4],
+}
+
+impl Shape {
+    /// A shape from its sizes, outermost first; `[]` is a scalar.
+    pub fn new(sizes: &[usize]) -> Self {
+        assert!(sizes.len() <= 4, "at most four axes, got {sizes:?}");
+        let mut shape = Shape { rank: sizes.len(), sizes: [1; 4] };
+        shape.sizes[..sizes.len()].copy_from_slice(sizes);
+        shape
+    }
+    /// The shape of an absent optional argument: no elements.
+    pub const ABSENT: Shape = Shape { rank: 1, sizes: [0, 1, 1, 1] };
+
+    /// The sizes, outermost first.
+    pub fn sizes(&self) -> &[usize] {
+        &self.sizes[..self.rank]
+    }
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        self.sizes().iter().product()
+    }
+    /// True where there is no element, which marks an absent argument.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+    /// The size of the last axis (1 for a scalar): the length of a row.
+    pub fn cols(&self) -> usize {
+        self.sizes().last().copied().unwrap_or(1)
+    }
+    /// The number of rows: the product of all axes but the last.
+    pub fn rows(&self) -> usize {
+        self.sizes().split_last().map_or(1, |(_, rest)| rest.iter().product())
+    }
+    /// This shape with another last axis.
+    pub fn with_cols(mut self, cols: usize) -> Self {
+        assert!(self.rank > 0, "a scalar has no last axis");
+        self.sizes[self.rank - 1] = cols;
+        self
+    }
+}
+
+impl Debug for Shape {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}", self.sizes())
+    }
+}
+
+/// A tensor to be read: its shape and its elements.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a, T> {
+    /// The sizes.
+    pub shape: Shape,
+    /// The elements, row-major.
+    pub data: &'a [T],
+}
+
+impl<'a, T> View<'a, T> {
+    /// A tensor over `data`.
+    pub fn new(shape: Shape, data: &'a [T]) -> Self {
+        debug_assert_eq!(shape.len(), data.len(), "{shape:?} over {} elements", data.len());
+        View { shape, data }
+    }
+    /// An optional argument that is not there.
+    pub fn absent() -> Self {
+        View { shape: Shape::ABSENT, data: &[] }
+    }
+    /// True for an optional argument that is not there.
+    pub fn is_absent(&self) -> bool {
+        self.data.is_empty()
+    }
+    /// Row `i` of the tensor read as rows of its last axis.
+    pub fn row(&self, i: usize) -> &'a [T] {
+        let cols = self.shape.cols();
+        &self.data[i * cols..(i + 1) * cols]
+    }
+    /// Element `i`, or nothing where the argument is absent.
+    pub fn get(&self, i: usize) -> Option<&'a T> {
+        self.data.get(i)
+    }
+}
+
+/// What an argument of an operator is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Kind {
+    /// A real tensor with a gradient: an activation.
+    Real,
+    /// A learned tensor with a gradient.
+    Weight,
+    /// A tensor that is read and carried from step to step, without gradient (running statistics).
+    State,
+    /// Whole numbers, carried as numbers: tokens, targets.
+    Index,
+    /// 1 where attention is allowed, 0 where not.
+    Mask,
+    /// `[step, first sample]`: where in the training this call stands; random operators draw from it.
+    Clock,
+}
+
+impl Kind {
+    /// Whether a gradient exists with respect to the argument.
+    pub fn differentiable(self) -> bool {
+        matches!(self, Kind::Real | Kind::Weight)
+    }
+}
+
+/// What a learned or carried tensor starts at.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Initial {
+    /// What the initialisation of the stack says for the role of the tensor.
+    Law,
+    /// Every element the same constant.
+    Value(f64),
+    /// Every element √width.
+    SqrtWidth,
+}
+
+/// One argument of an operator.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Arg {
+    /// Its name in formulas, reports and parameter names.
+    pub name: &'static str,
+    /// What it is.
+    pub kind: Kind,
+    /// True where it may be absent.
+    pub optional: bool,
+    /// What it starts at, if it is learned or carried.
+    pub initial: Initial,
+}
+
+impl Arg {
+    /// An argument of some kind.
+    pub const fn new(name: &'static str, kind: Kind) -> Self {
+        Arg { name, kind, optional: false, initial: Initial::Law }
+    }
+    /// An activation.
+    pub const fn real(name: &'static str) -> Self {
+        Arg::new(name, Kind::Real)
+    }
+    /// A learned tensor that the stack initialises.
+    pub const fn weight(name: &'static str) -> Self {
+        Arg::new(name, Kind::Weight)
+    }
+    /// The same argument, starting at a constant.
+    pub const fn from(mut self, value: f64) -> Self {
+        self.initial = Initial::Value(value);
+        self
+    }
+    /// The same argument, allowed to be absent.
+    pub const fn optional(mut self) -> Self {
+        self.optional = true;
+        self
+    }
+}
+
+/// A property that holds for every input and that the verification suite checks for whoever states it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Law {
+    /// f(x + c·1) = f(x) for every row; hence every row of dx sums to 0.
+    ShiftInvariant,
+    /// f(a·x) = f(x) for a > 0 where a·x is large against eps; hence ⟨x, dx⟩ → 0 per row
+    /// (for a shift-invariant operator ⟨x − mean, dx⟩).
+    ScaleInvariant,
+    /// f(−x) = −f(x) without bias.
+    Odd,
+    /// Permuting the columns of x and of the per-column weights permutes the columns of y.
+    PermutationEquivariant,
+    /// Row i of y depends on row i of x only, bit by bit.
+    RowIndependent,
+    /// f(a·x + b·z) = a·f(x) + b·f(z) in the first argument, absent any bias.
+    Linear,
+    /// Every row of y is non-negative and sums to 1.
+    RowsSumToOne,
+    /// Output t depends on positions up to t only, bit by bit (axis 1 of `[batch, seq, width]`).
+    Causal,
+}
+
+/// The obvious implementation, written as in the paper, for any number type.
+pub trait Reference<T: Num> {
+    /// Overwrites `outs` (their number and shapes are [`Op::outputs`]).
+    fn forward(&self, args: &[View<T>], outs: &mut [&mut [T]]);
+    /// Adds to `dargs` the gradients of the loss, given the gradient `dy` of the first output.
+    fn vjp(&self, args: &[View<T>], dy: &[T], dargs: &mut [&mut [T]]);
+}
+
+/// The vectorised `f32` implementation.
+///
+/// `saved` lives from forward to vjp (a row's rstd, say), `scratch` during one call only.
+pub trait Fast {
+    /// Number of `f32` that forward leaves for vjp.
+    fn saved(&self, _args: &[Shape]) -> usize {
+        0
+    }
+    /// Number of `f32` of working space that either pass needs.
+    fn scratch(&self, _args: &[Shape]) -> usize {
+        0
+    }
+    /// As [`Reference::forward`].
+    fn forward(
+        &self,
+        args: &[View<f32>],
+        outs: &mut [&mut [f32]],
+        saved: &mut [f32],
+        scratch: &mut [f32],
+    );
+    /// As [`Reference::vjp`].
+    fn vjp(
+        &self,
+        args: &[View<f32>],
+        dy: &[f32],
+        saved: &[f32],
+        dargs: &mut [&mut [f32]],
+        scratch: &mut [f32],
+    );
+}
+
+/// An operator: what the stack is built from and what the checks iterate over.
+pub trait Op:
+    Reference<f64> + Reference<Dual> + Reference<Wobble> + Fast + Debug + Send + Sync
+{
+    /// The one name, in snake_case.
+    fn id(&self) -> &'static str;
+    /// The arguments in order.
+    fn args(&self) -> &'static [Arg];
+    /// The shapes of the outputs; the first is y, the one with a gradient. Asserts that the
+    /// arguments fit each other.
+    fn outputs(&self, args: &[Shape]) -> Vec<Shape>;
+    /// Shapes of the arguments of a small problem of about `rows` × `cols`, for the checks.
+    fn example(&self, rows: usize, cols: usize) -> Vec<Shape>;
+    /// What holds for every input.
+    fn laws(&self) -> &'static [Law] {
+        &[]
+    }
+    /// Whether vjp reads the value of argument `index`; what no vjp reads is not kept.
+    fn vjp_reads(&self, _index: usize) -> bool {
+        true
+    }
+    /// The CUDA source, where there is one.
+    fn cuda(&self) -> Option<&'static str> {
+        None
+    }
+}
+
+/// An operator that many steps share.
+pub type SharedOp = Arc<dyn Op>;
+
+/// The most arguments that an operator takes.
+pub const MAX_ARGS: usize = 8;

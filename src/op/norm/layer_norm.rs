@@ -1,0 +1,188 @@
+//! Layer normalisation (Ba, Kiros & Hinton 2016, arXiv 1607.06450, equation 3).
+//!
+//! μ = mean(x), σ² = mean((x − μ)²), s = 1/√(σ² + eps), x̂ = (x − μ)·s, y = weight ⊙ x̂ + bias,
+//! over the last axis. With w = weight ⊙ dy:
+//! dx = s·(w − mean(w) − x̂·mean(w ⊙ x̂)), dweight = Σ dy ⊙ x̂, dbias = Σ dy, sums over rows.
+//!
+//! The variance is that of the centred values, never E[x²] − μ²: the one-pass form loses
+//! (mean/std)²·u relative accuracy and can go below zero.
+
+use super::super::simd::{self, dot, sum, sum_of_squares_around};
+use super::super::{Arg, Fast, Law, Op, Reference, Shape, View};
+use super::Norm;
+use crate::num::Num;
+
+/// Layer normalisation over the last axis; weight and bias are optional.
+#[derive(Debug, Clone, Copy)]
+pub struct LayerNorm {
+    /// Added to the variance, in the units of x squared.
+    pub eps: f64,
+}
+
+impl Norm for LayerNorm {
+    const ID: &'static str = "layer_norm";
+    const ABOUT: &'static str = "(x − mean)/√(var + eps)·weight + bias (Ba et al. 2016)";
+    fn new(_training: bool) -> Self {
+        LayerNorm { eps: 1e-5 }
+    }
+}
+
+impl Op for LayerNorm {
+    fn id(&self) -> &'static str {
+        Self::ID
+    }
+    fn args(&self) -> &'static [Arg] {
+        const ARGS: &[Arg] = &[
+            Arg::real("x"),
+            Arg::weight("weight").from(1.0).optional(),
+            Arg::weight("bias").from(0.0).optional(),
+        ];
+        ARGS
+    }
+    fn outputs(&self, args: &[Shape]) -> Vec<Shape> {
+        let cols = args[0].cols();
+        for own in &args[1..] {
+            assert!(own.is_empty() || own.len() == cols, "{own:?} for rows of {cols}");
+        }
+        vec![args[0]]
+    }
+    fn example(&self, rows: usize, cols: usize) -> Vec<Shape> {
+        super::example(&[cols, cols], rows, cols)
+    }
+    fn laws(&self) -> &'static [Law] {
+        use Law::*;
+        &[ShiftInvariant, ScaleInvariant, Odd, PermutationEquivariant, RowIndependent]
+    }
+    fn vjp_reads(&self, index: usize) -> bool {
+        index < 2
+    }
+}
+
+impl<T: Num> Reference<T> for LayerNorm {
+    fn forward(&self, args: &[View<T>], outs: &mut [&mut [T]]) {
+        let [x, weight, bias] = [args[0], args[1], args[2]];
+        let cols = x.shape.cols();
+        for i in 0..x.shape.rows() {
+            let (xhat, _) = normalized(x.row(i), self.eps);
+            for j in 0..cols {
+                let scaled = weight.get(j).map_or(xhat[j], |&w| w * xhat[j]);
+                outs[0][i * cols + j] = bias.get(j).map_or(scaled, |&b| scaled + b);
+            }
+        }
+    }
+
+    fn vjp(&self, args: &[View<T>], dy: &[T], dargs: &mut [&mut [T]]) {
+        let [x, weight] = [args[0], args[1]];
+        let cols = x.shape.cols();
+        let n = T::count(cols);
+        for i in 0..x.shape.rows() {
+            let (xhat, rstd) = normalized(x.row(i), self.eps);
+            let dy = &dy[i * cols..(i + 1) * cols];
+            let (mut mean, mut projection) = (T::zero(), T::zero());
+            for j in 0..cols {
+                let w = weight.get(j).map_or(dy[j], |&g| g * dy[j]);
+                mean += w;
+                projection += w * xhat[j];
+            }
+            for j in 0..cols {
+                let w = weight.get(j).map_or(dy[j], |&g| g * dy[j]);
+                if let Some(dx) = dargs[0].get_mut(i * cols + j) {
+                    *dx += rstd * (w - mean / n - xhat[j] * (projection / n));
+                }
+                if let Some(dweight) = dargs[1].get_mut(j) {
+                    *dweight += dy[j] * xhat[j];
+                }
+                if let Some(dbias) = dargs[2].get_mut(j) {
+                    *dbias += dy[j];
+                }
+            }
+        }
+    }
+}
+
+/// x̂ and 1/√(var + eps) of one row.
+fn normalized<T: Num>(x: &[T], eps: f64) -> (Vec<T>, T) {
+    let n = T::count(x.len());
+    let mut mean = T::zero();
+    for &v in x {
+        mean += v;
+    }
+    mean = mean / n;
+    let mut var = T::zero();
+    for &v in x {
+        var += (v - mean) * (v - mean);
+    }
+    let rstd = T::one() / (var / n + T::num(eps)).sqrt();
+    (x.iter().map(|&v| (v - mean) * rstd).collect(), rstd)
+}
+
+impl Fast for LayerNorm {
+    /// mean and rstd of every row.
+    fn saved(&self, args: &[Shape]) -> usize {
+        2 * args[0].rows()
+    }
+
+    fn forward(
+        &self,
+        args: &[View<f32>],
+        outs: &mut [&mut [f32]],
+        saved: &mut [f32],
+        _scratch: &mut [f32],
+    ) {
+        let [x, weight, bias] = [args[0], args[1], args[2]];
+        let cols = x.shape.cols();
+        let per_col = 1.0 / cols as f32;
+        let y = &mut *outs[0];
+        simd::dispatch(|| {
+            let rows = x.data.chunks_exact(cols).zip(y.chunks_exact_mut(cols));
+            for ((x, y), stats) in rows.zip(saved.chunks_exact_mut(2)) {
+                let mean = sum(x) * per_col;
+                let rstd =
+                    1.0 / (sum_of_squares_around(x, mean) * per_col + self.eps as f32).sqrt();
+                for (y, x) in y.iter_mut().zip(x) {
+                    *y = (x - mean) * rstd;
+                }
+                simd::scale_shift(y, weight.data, bias.data);
+                stats.copy_from_slice(&[mean, rstd]);
+            }
+        });
+    }
+
+    fn vjp(
+        &self,
+        args: &[View<f32>],
+        dy: &[f32],
+        saved: &[f32],
+        dargs: &mut [&mut [f32]],
+        scratch: &mut [f32],
+    ) {
+        let [x, weight] = [args[0], args[1]];
+        let cols = x.shape.cols();
+        let per_col = 1.0 / cols as f32;
+        let [dx, dweight, dbias] = dargs else { unreachable!("three arguments") };
+        let (xhat, w) = scratch.split_at_mut(cols);
+        simd::dispatch(|| {
+            for (i, dy) in dy.chunks_exact(cols).enumerate() {
+                let (mean, rstd) = (saved[2 * i], saved[2 * i + 1]);
+                for (xhat, x) in xhat.iter_mut().zip(x.row(i)) {
+                    *xhat = (x - mean) * rstd;
+                }
+                simd::add_product(dweight, dy, xhat);
+                simd::add(dbias, dy);
+                if !dx.is_empty() {
+                    simd::product(w, dy, weight.data);
+                    let shift = sum(w) * per_col;
+                    let slope = dot(w, xhat) * per_col;
+                    let dx = &mut dx[i * cols..(i + 1) * cols];
+                    for ((dx, w), xhat) in dx.iter_mut().zip(&*w).zip(&*xhat) {
+                        *dx += rstd * (w - shift - xhat * slope);
+                    }
+                }
+            }
+        });
+    }
+
+    fn scratch(&self, args: &[Shape]) -> usize {
+        2 * args[0].cols()
+    }
+}
