@@ -15,10 +15,16 @@ use std::sync::Arc;
 
 use crate::num::{Dual, Num, Wobble};
 
+pub mod attention;
+pub mod embedding;
+pub mod linear;
+pub mod loss;
 pub mod norm;
 mod registry;
 pub mod residual;
 pub mod simd;
+#[cfg(test)]
+mod trial;
 
 pub use registry::all;
 
@@ -255,6 +261,10 @@ pub trait Op:
     fn outputs(&self, args: &[Shape]) -> Vec<Shape>;
     /// Shapes of the arguments of a small problem of about `rows` × `cols`, for the checks.
     fn example(&self, rows: usize, cols: usize) -> Vec<Shape>;
+    /// The upper bound, itself excluded, of the values of index arguments of these shapes.
+    fn index_limit(&self, _args: &[Shape]) -> usize {
+        1
+    }
     /// What holds for every input.
     fn laws(&self) -> &'static [Law] {
         &[]

@@ -2,6 +2,10 @@
 
 use std::sync::Arc;
 
+use super::attention::{Attention, Layout};
+use super::embedding::{AddPositions, Embedding};
+use super::linear::Linear;
+use super::loss::{CrossEntropy, MeanSquaredError, Reduction};
 use super::norm;
 use super::residual::{GainedResidual, Residual, Scale};
 use super::{Op, SharedOp};
@@ -13,8 +17,35 @@ pub fn all() -> Vec<SharedOp> {
         shared(Residual { alpha: 1.7, beta: 0.6 }),
         shared(GainedResidual),
         shared(Scale { factor: 0.3 }),
+        shared(Linear),
+        shared(Embedding),
+        shared(AddPositions),
+        shared(MeanSquaredError),
     ]);
+    ops.extend(attentions().into_iter().map(shared));
+    ops.extend(losses().into_iter().map(shared));
     ops
+}
+
+fn attentions() -> [Attention; 5] {
+    let full = Attention { causal: false, ..Attention::causal(2) };
+    [
+        full,
+        Attention::causal(2),
+        Attention { heads: 4, kv_heads: 2, ..full },
+        Attention { layout: Layout::HeadMajor, scale: Some(0.7), ..full },
+        Attention { layout: Layout::HeadMajor, heads: 3, kv_heads: 1, ..Attention::causal(3) },
+    ]
+}
+
+fn losses() -> [CrossEntropy; 4] {
+    let mean = CrossEntropy::default();
+    [
+        mean,
+        CrossEntropy { label_smoothing: 0.1, ..mean },
+        CrossEntropy { reduction: Reduction::Sum, ..mean },
+        CrossEntropy { reduction: Reduction::None, label_smoothing: 0.2, ..mean },
+    ]
 }
 
 fn shared(op: impl Op + 'static) -> SharedOp {

@@ -1,0 +1,242 @@
+//! Tokens and positions become vectors.
+//!
+//! [`Embedding`]: y[b, t] = weight[tokens[b, t]]; dweight[v] = Σ dy over the places that hold v.
+//! [`AddPositions`]: y[b, t] = x[b, t] + weight[t], learned positions (Vaswani et al. 2017, section
+//! 3.5; Gehring et al. 2017, arXiv 1705.03122); dx = dy, dweight[t] = Σ_b dy[b, t].
+//! Neither scales: the stack decides on factors.
+
+use super::simd;
+use super::{Arg, Fast, Kind, Law, Op, Reference, Shape, View};
+use crate::num::Num;
+
+/// The row of a table for every token.
+#[derive(Debug, Clone, Copy)]
+pub struct Embedding;
+
+/// The token at a place, which must be a row of the table.
+#[inline(always)]
+fn token<T: Num>(tokens: &[T], place: usize, vocabulary: usize) -> usize {
+    let token = tokens[place].index();
+    assert!(
+        tokens[place].value() == token as f64 && token < vocabulary,
+        "token {:?} at place {place} for a vocabulary of {vocabulary}",
+        tokens[place]
+    );
+    token
+}
+
+impl Op for Embedding {
+    fn id(&self) -> &'static str {
+        "embedding"
+    }
+    fn args(&self) -> &'static [Arg] {
+        const ARGS: &[Arg] = &[Arg::new("tokens", Kind::Index), Arg::weight("weight")];
+        ARGS
+    }
+    fn outputs(&self, args: &[Shape]) -> Vec<Shape> {
+        let ([batch, seq], [_, width]) = (args[0].sizes(), args[1].sizes()) else {
+            panic!("tokens of {:?}, a weight of {:?}", args[0], args[1])
+        };
+        vec![Shape::new(&[*batch, *seq, *width])]
+    }
+    /// Fewer rows in the table than places, so that tokens repeat.
+    fn example(&self, rows: usize, cols: usize) -> Vec<Shape> {
+        vec![Shape::new(&[2, rows]), Shape::new(&[rows.div_ceil(2) + 1, cols])]
+    }
+    fn index_limit(&self, args: &[Shape]) -> usize {
+        args[1].rows()
+    }
+    fn vjp_reads(&self, index: usize) -> bool {
+        index == 0
+    }
+}
+
+impl<T: Num> Reference<T> for Embedding {
+    fn forward(&self, args: &[View<T>], outs: &mut [&mut [T]]) {
+        let [tokens, weight] = [args[0], args[1]];
+        let cols = weight.shape.cols();
+        for i in 0..tokens.data.len() {
+            let v = token(tokens.data, i, weight.shape.rows());
+            for j in 0..cols {
+                outs[0][i * cols + j] = weight.data[v * cols + j];
+            }
+        }
+    }
+    fn vjp(&self, args: &[View<T>], dy: &[T], dargs: &mut [&mut [T]]) {
+        let tokens = args[0].data;
+        let cols = dy.len() / tokens.len();
+        for i in 0..tokens.len() {
+            for j in 0..cols {
+                if let Some(dweight) = dargs[1].get_mut(tokens[i].index() * cols + j) {
+                    *dweight += dy[i * cols + j];
+                }
+            }
+        }
+    }
+}
+
+impl Fast for Embedding {
+    fn forward(
+        &self,
+        args: &[View<f32>],
+        outs: &mut [&mut [f32]],
+        _saved: &mut [f32],
+        _scratch: &mut [f32],
+    ) {
+        let [tokens, weight] = [args[0], args[1]];
+        let (vocabulary, cols) = (weight.shape.rows(), weight.shape.cols());
+        for (i, y) in outs[0].chunks_exact_mut(cols).enumerate() {
+            y.copy_from_slice(weight.row(token(tokens.data, i, vocabulary)));
+        }
+    }
+    fn vjp(
+        &self,
+        args: &[View<f32>],
+        dy: &[f32],
+        _saved: &[f32],
+        dargs: &mut [&mut [f32]],
+        _scratch: &mut [f32],
+    ) {
+        let tokens = args[0].data;
+        let cols = dy.len() / tokens.len();
+        let dweight = &mut *dargs[1];
+        if dweight.is_empty() {
+            return;
+        }
+        // Places are taken in order, so the sum over repeated tokens has one order as well.
+        simd::dispatch(|| {
+            for (dy, token) in dy.chunks_exact(cols).zip(tokens) {
+                let token = token.index();
+                simd::add(&mut dweight[token * cols..(token + 1) * cols], dy);
+            }
+        });
+    }
+}
+
+/// y[b, t] = x[b, t] + weight[t], with a table of at least as many rows as positions.
+#[derive(Debug, Clone, Copy)]
+pub struct AddPositions;
+
+impl Op for AddPositions {
+    fn id(&self) -> &'static str {
+        "add_positions"
+    }
+    fn args(&self) -> &'static [Arg] {
+        const ARGS: &[Arg] = &[Arg::real("x"), Arg::weight("weight")];
+        ARGS
+    }
+    fn outputs(&self, args: &[Shape]) -> Vec<Shape> {
+        let ([_, seq, width], [longest, cols]) = (args[0].sizes(), args[1].sizes()) else {
+            panic!("x of {:?}, a weight of {:?}", args[0], args[1])
+        };
+        assert!(seq <= longest && width == cols, "x {:?}, weight {:?}", args[0], args[1]);
+        vec![args[0]]
+    }
+    /// Two rows of the table are beyond the last position, and their gradient stays 0.
+    fn example(&self, rows: usize, cols: usize) -> Vec<Shape> {
+        vec![Shape::new(&[2, rows, cols]), Shape::new(&[rows + 2, cols])]
+    }
+    fn laws(&self) -> &'static [Law] {
+        &[Law::Causal, Law::RowIndependent]
+    }
+}
+
+/// The number of elements of one sample, which meet the first rows of the table.
+fn sample_len(x: Shape) -> usize {
+    x.sizes()[1] * x.sizes()[2]
+}
+
+impl<T: Num> Reference<T> for AddPositions {
+    fn forward(&self, args: &[View<T>], outs: &mut [&mut [T]]) {
+        let [x, weight] = [args[0], args[1]];
+        for (i, y) in outs[0].iter_mut().enumerate() {
+            *y = x.data[i] + weight.data[i % sample_len(x.shape)];
+        }
+    }
+    fn vjp(&self, args: &[View<T>], dy: &[T], dargs: &mut [&mut [T]]) {
+        for (i, &dy) in dy.iter().enumerate() {
+            if let Some(dx) = dargs[0].get_mut(i) {
+                *dx += dy;
+            }
+            if let Some(dweight) = dargs[1].get_mut(i % sample_len(args[0].shape)) {
+                *dweight += dy;
+            }
+        }
+    }
+}
+
+impl Fast for AddPositions {
+    fn forward(
+        &self,
+        args: &[View<f32>],
+        outs: &mut [&mut [f32]],
+        _saved: &mut [f32],
+        _scratch: &mut [f32],
+    ) {
+        let [x, weight] = [args[0], args[1]];
+        let (y, sample) = (&mut *outs[0], sample_len(x.shape));
+        simd::dispatch(|| {
+            for (y, x) in y.chunks_exact_mut(sample).zip(x.data.chunks_exact(sample)) {
+                for ((y, x), weight) in y.iter_mut().zip(x).zip(weight.data) {
+                    *y = x + weight;
+                }
+            }
+        });
+    }
+    fn vjp(
+        &self,
+        args: &[View<f32>],
+        dy: &[f32],
+        _saved: &[f32],
+        dargs: &mut [&mut [f32]],
+        _scratch: &mut [f32],
+    ) {
+        let [dx, dweight] = dargs else { unreachable!("two arguments") };
+        simd::dispatch(|| {
+            simd::add(dx, dy);
+            for dy in dy.chunks_exact(sample_len(args[0].shape)) {
+                simd::add(dweight, dy);
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::trial::{SIZES, Trial};
+    use super::*;
+
+    #[test]
+    fn fast_is_within_8_units_of_the_reference() {
+        for n in SIZES {
+            for op in [&Embedding as &dyn Op, &AddPositions] {
+                Trial::new(op, &op.example(n, 3)).agrees(8.0);
+                Trial::new(op, &op.example(3, n)).agrees(8.0);
+            }
+        }
+    }
+
+    #[test]
+    fn gradients_are_slopes() {
+        Trial::new(&Embedding, &Embedding.example(4, 5)).slopes_agree();
+        Trial::new(&AddPositions, &AddPositions.example(4, 5)).slopes_agree();
+    }
+
+    #[test]
+    fn a_repeated_token_collects_every_place() {
+        let shapes = [Shape::new(&[1, 3]), Shape::new(&[3, 1])];
+        let mut trial = Trial::new(&Embedding, &shapes);
+        trial.args[0] = vec![2.0, 0.0, 2.0];
+        trial.dy = vec![1.0, 10.0, 100.0];
+        assert_eq!(trial.agrees(0.0).dargs[1], [10.0, 0.0, 101.0]);
+    }
+
+    #[test]
+    #[should_panic(expected = "token 3.0 at place 1 for a vocabulary of 3")]
+    fn a_token_out_of_range_asserts() {
+        let shapes = [Shape::new(&[1, 3]), Shape::new(&[3, 1])];
+        let mut trial = Trial::new(&Embedding, &shapes);
+        trial.args[0][1] = 3.0;
+        trial.fast();
+    }
+}

@@ -1,0 +1,171 @@
+//! The linear map of a layer.
+//!
+//! y = x·Wᵀ + b with x of `[..., in]`, weight of `[out, in]` and an optional bias of `[out]`.
+//! dx = dy·W, dW = dyᵀ·x and db = Σ dy, sums over rows.
+//!
+//! The weight is stored by outputs, as in PyTorch, so that one output is one contiguous row.
+
+use faer::linalg::matmul::matmul;
+use faer::{Accum, MatMut, MatRef, Par};
+
+use super::simd;
+use super::{Arg, Fast, Law, Op, Reference, Shape, View};
+use crate::num::Num;
+
+/// y = x·weightᵀ + bias over the last axis; the bias is optional.
+#[derive(Debug, Clone, Copy)]
+pub struct Linear;
+
+impl Op for Linear {
+    fn id(&self) -> &'static str {
+        "linear"
+    }
+    fn args(&self) -> &'static [Arg] {
+        const ARGS: &[Arg] =
+            &[Arg::real("x"), Arg::weight("weight"), Arg::weight("bias").from(0.0).optional()];
+        ARGS
+    }
+    fn outputs(&self, args: &[Shape]) -> Vec<Shape> {
+        let [out, width] = *args[1].sizes() else { panic!("a weight of {:?}", args[1]) };
+        assert_eq!(width, args[0].cols(), "weight {:?} for x {:?}", args[1], args[0]);
+        assert!(args[2].is_empty() || args[2].len() == out, "bias {:?} for {out}", args[2]);
+        vec![args[0].with_cols(out)]
+    }
+    /// One more output than inputs, so that a transposed weight cannot pass.
+    fn example(&self, rows: usize, cols: usize) -> Vec<Shape> {
+        vec![Shape::new(&[rows, cols]), Shape::new(&[cols + 1, cols]), Shape::new(&[cols + 1])]
+    }
+    fn laws(&self) -> &'static [Law] {
+        &[Law::Linear, Law::Odd]
+    }
+    fn vjp_reads(&self, index: usize) -> bool {
+        index < 2
+    }
+}
+
+impl<T: Num> Reference<T> for Linear {
+    fn forward(&self, args: &[View<T>], outs: &mut [&mut [T]]) {
+        let [x, weight, bias] = [args[0], args[1], args[2]];
+        let out = weight.shape.rows();
+        for i in 0..x.shape.rows() {
+            for o in 0..out {
+                let mut sum = T::zero();
+                for j in 0..x.shape.cols() {
+                    sum += x.row(i)[j] * weight.row(o)[j];
+                }
+                outs[0][i * out + o] = bias.get(o).map_or(sum, |&b| sum + b);
+            }
+        }
+    }
+
+    fn vjp(&self, args: &[View<T>], dy: &[T], dargs: &mut [&mut [T]]) {
+        let [x, weight] = [args[0], args[1]];
+        let (cols, out) = (x.shape.cols(), weight.shape.rows());
+        for i in 0..x.shape.rows() {
+            for o in 0..out {
+                let dy = dy[i * out + o];
+                for j in 0..cols {
+                    if let Some(dx) = dargs[0].get_mut(i * cols + j) {
+                        *dx += dy * weight.row(o)[j];
+                    }
+                    if let Some(dweight) = dargs[1].get_mut(o * cols + j) {
+                        *dweight += dy * x.row(i)[j];
+                    }
+                }
+                if let Some(dbias) = dargs[2].get_mut(o) {
+                    *dbias += dy;
+                }
+            }
+        }
+    }
+}
+
+impl Fast for Linear {
+    fn forward(
+        &self,
+        args: &[View<f32>],
+        outs: &mut [&mut [f32]],
+        _saved: &mut [f32],
+        _scratch: &mut [f32],
+    ) {
+        let [x, weight, bias] = [args[0], args[1], args[2]];
+        let (rows, cols, out) = (x.shape.rows(), x.shape.cols(), weight.shape.rows());
+        let y = &mut *outs[0];
+        // The product adds to a y that starts at the bias, which saves a pass over y afterwards.
+        let accum = if bias.is_absent() { Accum::Replace } else { Accum::Add };
+        if !bias.is_absent() {
+            for y in y.chunks_exact_mut(out) {
+                y.copy_from_slice(bias.data);
+            }
+        }
+        matmul(
+            MatMut::from_row_major_slice_mut(y, rows, out),
+            accum,
+            MatRef::from_row_major_slice(x.data, rows, cols),
+            MatRef::from_row_major_slice(weight.data, out, cols).transpose(),
+            1.0,
+            Par::Seq,
+        );
+    }
+
+    fn vjp(
+        &self,
+        args: &[View<f32>],
+        dy: &[f32],
+        _saved: &[f32],
+        dargs: &mut [&mut [f32]],
+        _scratch: &mut [f32],
+    ) {
+        let [x, weight] = [args[0], args[1]];
+        let (rows, cols, out) = (x.shape.rows(), x.shape.cols(), weight.shape.rows());
+        let [dx, dweight, dbias] = dargs else { unreachable!("three arguments") };
+        let dy_rows = MatRef::from_row_major_slice(dy, rows, out);
+        if !dx.is_empty() {
+            let dx = MatMut::from_row_major_slice_mut(dx, rows, cols);
+            let weight = MatRef::from_row_major_slice(weight.data, out, cols);
+            matmul(dx, Accum::Add, dy_rows, weight, 1.0, Par::Seq);
+        }
+        if !dweight.is_empty() {
+            let dweight = MatMut::from_row_major_slice_mut(dweight, out, cols);
+            let x = MatRef::from_row_major_slice(x.data, rows, cols);
+            matmul(dweight, Accum::Add, dy_rows.transpose(), x, 1.0, Par::Seq);
+        }
+        if !dbias.is_empty() {
+            simd::dispatch(|| {
+                for dy in dy.chunks_exact(out) {
+                    simd::add(dbias, dy);
+                }
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::trial::{SIZES, Trial};
+    use super::*;
+
+    #[test]
+    fn fast_is_within_32_units_of_the_reference() {
+        for n in SIZES {
+            for (rows, cols) in [(n, 16), (3, n), (n, n)] {
+                let mut shapes = Linear.example(rows, cols);
+                Trial::new(&Linear, &shapes).agrees(32.0);
+                shapes[2] = Shape::ABSENT;
+                Trial::new(&Linear, &shapes).agrees(32.0);
+            }
+        }
+    }
+
+    #[test]
+    fn gradients_are_slopes() {
+        Trial::new(&Linear, &Linear.example(4, 5)).slopes_agree();
+    }
+
+    #[test]
+    fn leading_axes_are_rows() {
+        let shapes = [Shape::new(&[2, 3, 5]), Shape::new(&[4, 5]), Shape::new(&[4])];
+        assert_eq!(Linear.outputs(&shapes), [Shape::new(&[2, 3, 4])]);
+        Trial::new(&Linear, &shapes).agrees(32.0);
+    }
+}

@@ -1,0 +1,440 @@
+//! The losses.
+//!
+//! [`CrossEntropy`]: with p = softmax(logits) and s = label_smoothing, a row with target y costs
+//! (1 − s)·(−log p_y) + s·mean_j(−log p_j) (Szegedy et al. 2016, arXiv 1512.00567, section 7);
+//! dlogits_j = p_j − s/V − (1 − s)·[j = y], times the gradient of the row's loss.
+//! [`MeanSquaredError`]: mean (prediction − target)²; dprediction = 2(prediction − target)/n.
+
+use super::attention::{exp, max};
+use super::simd;
+use super::{Arg, Fast, Kind, Law, Op, Reference, Shape, View};
+use crate::num::Num;
+
+/// How the losses of the rows become the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reduction {
+    /// The mean over the kept rows, 0 where none is kept.
+    Mean,
+    /// The sum over the kept rows.
+    Sum,
+    /// One loss per row, 0 for an ignored one.
+    None,
+}
+
+/// Cross-entropy of rows of logits against one target per row.
+///
+/// A row whose target is `ignore_index` adds exactly 0 to the loss and to the gradient, whatever
+/// its logits are.
+#[derive(Debug, Clone, Copy)]
+pub struct CrossEntropy {
+    /// The target of a row that does not count.
+    pub ignore_index: i64,
+    /// The share of the target that is spread over all classes.
+    pub label_smoothing: f64,
+    /// What becomes of the losses of the rows.
+    pub reduction: Reduction,
+}
+
+impl Default for CrossEntropy {
+    fn default() -> Self {
+        CrossEntropy { ignore_index: -100, label_smoothing: 0.0, reduction: Reduction::Mean }
+    }
+}
+
+impl CrossEntropy {
+    /// The class that a target names, or nothing where the row is ignored.
+    #[inline(always)]
+    fn class<T: Num>(&self, target: T, classes: usize) -> Option<usize> {
+        if target.value() == self.ignore_index as f64 {
+            return None;
+        }
+        let class = target.index();
+        assert!(
+            target.value() == class as f64 && class < classes,
+            "target {target:?} for {classes} classes"
+        );
+        Some(class)
+    }
+
+    /// How many rows count.
+    fn kept<T: Num>(&self, targets: &[T]) -> usize {
+        targets.iter().filter(|target| target.value() != self.ignore_index as f64).count()
+    }
+}
+
+impl Op for CrossEntropy {
+    fn id(&self) -> &'static str {
+        "cross_entropy"
+    }
+    fn args(&self) -> &'static [Arg] {
+        const ARGS: &[Arg] = &[Arg::real("logits"), Arg::new("target", Kind::Index)];
+        ARGS
+    }
+    fn outputs(&self, args: &[Shape]) -> Vec<Shape> {
+        let rows = args[0].rows();
+        assert_eq!(rows, args[1].len(), "one target per row of {:?}", args[0]);
+        match self.reduction {
+            Reduction::None => vec![Shape::new(&[rows])],
+            _ => vec![Shape::new(&[])],
+        }
+    }
+    fn example(&self, rows: usize, cols: usize) -> Vec<Shape> {
+        vec![Shape::new(&[rows, cols]), Shape::new(&[rows])]
+    }
+    fn index_limit(&self, args: &[Shape]) -> usize {
+        args[0].cols()
+    }
+    fn laws(&self) -> &'static [Law] {
+        &[Law::ShiftInvariant]
+    }
+}
+
+impl<T: Num> Reference<T> for CrossEntropy {
+    fn forward(&self, args: &[View<T>], outs: &mut [&mut [T]]) {
+        let [logits, target] = [args[0], args[1]];
+        let classes = logits.shape.cols();
+        let smoothing = T::num(self.label_smoothing);
+        let mut total = T::zero();
+        for (i, &target) in target.data.iter().enumerate() {
+            let mut loss = T::zero();
+            if let Some(y) = self.class(target, classes) {
+                let nll = negative_log_probabilities(logits.row(i));
+                let mut uniform = T::zero();
+                for &v in &nll {
+                    uniform += v;
+                }
+                loss = nll[y];
+                // Without smoothing, a class of probability 0 elsewhere must not make 0·∞.
+                if self.label_smoothing != 0.0 {
+                    loss =
+                        (T::one() - smoothing) * nll[y] + smoothing * uniform / T::count(classes);
+                }
+            }
+            total += loss;
+            if self.reduction == Reduction::None {
+                outs[0][i] = loss;
+            }
+        }
+        match self.reduction {
+            Reduction::Mean => outs[0][0] = total / T::count(self.kept(target.data).max(1)),
+            Reduction::Sum => outs[0][0] = total,
+            Reduction::None => {}
+        }
+    }
+
+    fn vjp(&self, args: &[View<T>], dy: &[T], dargs: &mut [&mut [T]]) {
+        let [logits, target] = [args[0], args[1]];
+        let classes = logits.shape.cols();
+        for i in 0..logits.shape.rows() {
+            let Some(y) = self.class(target.data[i], classes) else { continue };
+            let dloss = match self.reduction {
+                Reduction::Mean => dy[0] / T::count(self.kept(target.data)),
+                Reduction::Sum => dy[0],
+                Reduction::None => dy[i],
+            };
+            let nll = negative_log_probabilities(logits.row(i));
+            for (j, &nll) in nll.iter().enumerate() {
+                let smoothing = T::num(self.label_smoothing);
+                let mut wanted = smoothing / T::count(classes);
+                if j == y {
+                    wanted += T::one() - smoothing;
+                }
+                if let Some(dlogits) = dargs[0].get_mut(i * classes + j) {
+                    *dlogits += dloss * ((-nll).exp() - wanted);
+                }
+            }
+        }
+    }
+}
+
+/// −log p of every class of one row.
+fn negative_log_probabilities<T: Num>(logits: &[T]) -> Vec<T> {
+    let mut max = logits[0];
+    for &v in logits {
+        max = max.larger(v);
+    }
+    let mut sum = T::zero();
+    for &v in logits {
+        sum += (v - max).exp();
+    }
+    let lse = sum.ln();
+    logits.iter().map(|&v| lse - (v - max)).collect()
+}
+
+impl Fast for CrossEntropy {
+    /// The largest logit of every row, and Σ e^(x − max). The log-sum-exp of both in one number
+    /// would lose the digits of e^(x − lse) as logits grow.
+    fn saved(&self, args: &[Shape]) -> usize {
+        2 * args[0].rows()
+    }
+    fn scratch(&self, args: &[Shape]) -> usize {
+        args[0].cols()
+    }
+
+    fn forward(
+        &self,
+        args: &[View<f32>],
+        outs: &mut [&mut [f32]],
+        saved: &mut [f32],
+        scratch: &mut [f32],
+    ) {
+        let [logits, target] = [args[0], args[1]];
+        let classes = logits.shape.cols();
+        let smoothing = self.label_smoothing as f32;
+        // One addition per row: f64 costs nothing here and keeps every digit of the rows.
+        let mut total = 0.0f64;
+        simd::dispatch(|| {
+            for (i, stats) in saved.chunks_exact_mut(2).enumerate() {
+                let mut loss = 0.0;
+                if let Some(y) = self.class(target.data[i], classes) {
+                    let x = logits.row(i);
+                    let max = max(x);
+                    let others = exponentials(scratch, x, max, y);
+                    let sum = others + exp(x[y] - max);
+                    // A likely target has a small loss, all of whose digits are in the others.
+                    let lse = if x[y] == max { libm::log1pf(others) } else { libm::logf(sum) };
+                    loss = lse - (x[y] - max);
+                    if smoothing != 0.0 {
+                        for (shifted, x) in scratch.iter_mut().zip(x) {
+                            *shifted = x - max;
+                        }
+                        let uniform = lse - simd::sum(scratch) / classes as f32;
+                        loss = (1.0 - smoothing) * loss + smoothing * uniform;
+                    }
+                    stats.copy_from_slice(&[max, sum]);
+                }
+                total += loss as f64;
+                if self.reduction == Reduction::None {
+                    outs[0][i] = loss;
+                }
+            }
+        });
+        match self.reduction {
+            Reduction::Mean => outs[0][0] = (total / self.kept(target.data).max(1) as f64) as f32,
+            Reduction::Sum => outs[0][0] = total as f32,
+            Reduction::None => {}
+        }
+    }
+
+    fn vjp(
+        &self,
+        args: &[View<f32>],
+        dy: &[f32],
+        saved: &[f32],
+        dargs: &mut [&mut [f32]],
+        scratch: &mut [f32],
+    ) {
+        let [logits, target] = [args[0], args[1]];
+        let classes = logits.shape.cols();
+        let dlogits = &mut *dargs[0];
+        if dlogits.is_empty() {
+            return;
+        }
+        let smoothing = self.label_smoothing as f32;
+        let per_kept = 1.0 / self.kept(target.data).max(1) as f32;
+        simd::dispatch(|| {
+            for (i, dlogits) in dlogits.chunks_exact_mut(classes).enumerate() {
+                let Some(y) = self.class(target.data[i], classes) else { continue };
+                let dloss = match self.reduction {
+                    Reduction::Mean => dy[0] * per_kept,
+                    Reduction::Sum => dy[0],
+                    Reduction::None => dy[i],
+                };
+                let others = exponentials(scratch, logits.row(i), saved[2 * i], y);
+                // p_y − 1 is minus the sum of the others, which cancels nothing as p_y → 1.
+                scratch[y] = -others;
+                let (per_sum, spread) = (1.0 / saved[2 * i + 1], smoothing / classes as f32);
+                for (dlogits, e) in dlogits.iter_mut().zip(&*scratch) {
+                    *dlogits += dloss * (e * per_sum - spread);
+                }
+                dlogits[y] += dloss * smoothing;
+            }
+        });
+    }
+}
+
+/// Fills `e` with e^(x − max), 0 at `skipped`, and returns the sum.
+#[inline(always)]
+fn exponentials(e: &mut [f32], x: &[f32], max: f32, skipped: usize) -> f32 {
+    for (e, x) in e.iter_mut().zip(x) {
+        *e = exp(x - max);
+    }
+    e[skipped] = 0.0;
+    simd::sum(e)
+}
+
+/// The mean of (prediction − target)² over all elements.
+#[derive(Debug, Clone, Copy)]
+pub struct MeanSquaredError;
+
+impl Op for MeanSquaredError {
+    fn id(&self) -> &'static str {
+        "mean_squared_error"
+    }
+    fn args(&self) -> &'static [Arg] {
+        const ARGS: &[Arg] = &[Arg::real("prediction"), Arg::real("target")];
+        ARGS
+    }
+    fn outputs(&self, args: &[Shape]) -> Vec<Shape> {
+        assert_eq!(args[0], args[1], "the prediction and the target have one shape");
+        vec![Shape::new(&[])]
+    }
+    fn example(&self, rows: usize, cols: usize) -> Vec<Shape> {
+        vec![Shape::new(&[rows, cols]); 2]
+    }
+}
+
+impl<T: Num> Reference<T> for MeanSquaredError {
+    fn forward(&self, args: &[View<T>], outs: &mut [&mut [T]]) {
+        let [prediction, target] = [args[0].data, args[1].data];
+        let mut sum = T::zero();
+        for i in 0..prediction.len() {
+            sum += (prediction[i] - target[i]) * (prediction[i] - target[i]);
+        }
+        outs[0][0] = sum / T::count(prediction.len());
+    }
+    fn vjp(&self, args: &[View<T>], dy: &[T], dargs: &mut [&mut [T]]) {
+        let [prediction, target] = [args[0].data, args[1].data];
+        for i in 0..prediction.len() {
+            let slope = T::num(2.0) * (prediction[i] - target[i]) / T::count(prediction.len());
+            if let Some(dprediction) = dargs[0].get_mut(i) {
+                *dprediction += dy[0] * slope;
+            }
+            if let Some(dtarget) = dargs[1].get_mut(i) {
+                *dtarget += -(dy[0] * slope);
+            }
+        }
+    }
+}
+
+impl Fast for MeanSquaredError {
+    /// The differences, so that their squares go through the sum that every path shares.
+    fn scratch(&self, args: &[Shape]) -> usize {
+        args[0].len()
+    }
+    fn forward(
+        &self,
+        args: &[View<f32>],
+        outs: &mut [&mut [f32]],
+        _saved: &mut [f32],
+        scratch: &mut [f32],
+    ) {
+        let [prediction, target] = [args[0].data, args[1].data];
+        let n = prediction.len();
+        outs[0][0] = simd::dispatch(|| {
+            let rows = scratch.iter_mut().zip(prediction).zip(target);
+            for ((difference, prediction), target) in rows {
+                *difference = prediction - target;
+            }
+            simd::sum_of_squares_around(&scratch[..n], 0.0) / n as f32
+        });
+    }
+    fn vjp(
+        &self,
+        args: &[View<f32>],
+        dy: &[f32],
+        _saved: &[f32],
+        dargs: &mut [&mut [f32]],
+        _scratch: &mut [f32],
+    ) {
+        let [prediction, target] = [args[0].data, args[1].data];
+        let factor = dy[0] * 2.0 / prediction.len() as f32;
+        let [dprediction, dtarget] = dargs else { unreachable!("two arguments") };
+        simd::dispatch(|| {
+            add_scaled_difference(dprediction, factor, prediction, target);
+            add_scaled_difference(dtarget, -factor, prediction, target);
+        });
+    }
+}
+
+/// d += factor·(a − b); an empty d is wanted by nobody.
+#[inline(always)]
+fn add_scaled_difference(d: &mut [f32], factor: f32, a: &[f32], b: &[f32]) {
+    for ((d, a), b) in d.iter_mut().zip(a).zip(b) {
+        *d += factor * (a - b);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::trial::{SIZES, Trial};
+    use super::*;
+
+    const MEAN: CrossEntropy =
+        CrossEntropy { ignore_index: -100, label_smoothing: 0.0, reduction: Reduction::Mean };
+
+    fn problem(op: &dyn Op, rows: usize, cols: usize) -> Trial<'_> {
+        Trial::new(op, &op.example(rows, cols))
+    }
+
+    #[test]
+    fn fast_is_within_32_units_of_the_reference() {
+        for reduction in [Reduction::Mean, Reduction::Sum, Reduction::None] {
+            for label_smoothing in [0.0, 0.1] {
+                let op = CrossEntropy { reduction, label_smoothing, ..MEAN };
+                for n in SIZES {
+                    problem(&op, n, 17).agrees(32.0);
+                    problem(&op, 5, n).agrees(32.0);
+                }
+                problem(&op, 5, 7).slopes_agree();
+            }
+        }
+        problem(&MeanSquaredError, 5, 7).slopes_agree();
+        for n in SIZES {
+            problem(&MeanSquaredError, n, 3).agrees(8.0);
+        }
+    }
+
+    #[test]
+    fn an_ignored_row_adds_nothing_whatever_its_logits() {
+        for reduction in [Reduction::Mean, Reduction::Sum, Reduction::None] {
+            let op = CrossEntropy { reduction, label_smoothing: 0.1, ..MEAN };
+            let mut trial = problem(&op, 3, 5);
+            trial.args[1][1] = -100.0;
+            let before = trial.agrees(32.0);
+            trial.args[0][5..10].copy_from_slice(&[f64::NAN, f64::INFINITY, -1e30, 1e30, 0.0]);
+            let after = trial.agrees(32.0);
+            assert_eq!((&before.y, &before.dargs), (&after.y, &after.dargs));
+            assert_eq!(trial.fast().dargs[0][5..10], [0.0; 5]);
+        }
+    }
+
+    #[test]
+    fn nothing_kept_costs_nothing() {
+        for reduction in [Reduction::Mean, Reduction::Sum, Reduction::None] {
+            let op = CrossEntropy { reduction, ..MEAN };
+            let mut trial = problem(&op, 3, 5);
+            trial.args[1].fill(-100.0);
+            for results in [trial.reference(), trial.fast()] {
+                assert!(results.y.iter().chain(&results.dargs[0]).all(|&v| v == 0.0));
+            }
+        }
+    }
+
+    #[test]
+    fn large_logits_neither_overflow_nor_lose_digits() {
+        let mut trial = problem(&MEAN, 4, 9);
+        trial.args[0].iter_mut().for_each(|x| *x = (*x * 1e4).round());
+        trial.agrees(8.0);
+        trial.args[0].iter_mut().enumerate().for_each(|(i, x)| *x = 1e4 + (i % 9) as f64 / 8.0);
+        trial.agrees(32.0);
+    }
+
+    #[test]
+    fn a_small_loss_keeps_its_digits() {
+        let mut trial = problem(&MEAN, 1, 2);
+        trial.args = vec![vec![18.0, 0.0], vec![0.0]];
+        trial.dy = vec![1.0];
+        let exact = (-18f64).exp().ln_1p();
+        let fast = trial.fast();
+        assert!((fast.y[0] / exact - 1.0).abs() < 1e-6, "{} for {exact}", fast.y[0]);
+    }
+
+    #[test]
+    #[should_panic(expected = "target 5.0 for 5 classes")]
+    fn a_target_out_of_range_asserts() {
+        let mut trial = problem(&MEAN, 2, 5);
+        trial.args[1][1] = 5.0;
+        trial.fast();
+    }
+}
