@@ -178,13 +178,26 @@ impl Program {
         self.carries.push(Carry { from, to });
     }
 
+    /// Gives a value the site by which probes know it (`stream`, `attn`), in the current layer.
+    pub fn call(&mut self, id: Id, site: &str) {
+        let name = self.full_name(site);
+        let value = &mut self.values[id.0];
+        value.name = name;
+        value.site = site.to_string();
+    }
+
+    fn full_name(&self, site: &str) -> String {
+        if self.prefix.is_empty() { site.to_string() } else { format!("{}.{site}", self.prefix) }
+    }
+
     fn value(&mut self, site: &str, shape: Shape, source: Source) -> Id {
-        let name = if self.prefix.is_empty() {
-            site.to_string()
-        } else {
-            format!("{}.{site}", self.prefix)
-        };
-        self.values.push(Value { name, site: site.to_string(), shape, layer: self.layer, source });
+        self.values.push(Value {
+            name: self.full_name(site),
+            site: site.to_string(),
+            shape,
+            layer: self.layer,
+            source,
+        });
         Id(self.values.len() - 1)
     }
 

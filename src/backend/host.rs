@@ -137,6 +137,11 @@ impl<T: Element> Host<T> {
         Self::with_plan(program, plan)
     }
 
+    /// Elements of all buffers that [`Host::training`] would make, gradients of weights left out.
+    pub fn activations(program: &Program, segment: usize) -> usize {
+        Plan::new::<T>(program, true, segment).elements()
+    }
+
     /// Another host for the same program, with buffers of its own.
     pub fn sibling(&self) -> Self {
         Self::with_plan(self.program.clone(), self.plan.clone())
@@ -273,7 +278,8 @@ impl<T: Element> Host<T> {
         {
             let mut out_slices = outs.each_mut().map(Vec::as_mut_slice);
             let out_slices = &mut out_slices[..action.outs.len()];
-            T::forward(&*step.op, args, out_slices, &mut saved, &mut self.scratch);
+            let scratch = &mut self.scratch[..action.scratch];
+            T::forward(&*step.op, args, out_slices, &mut saved, scratch);
         }
         let out_views = outs.each_ref().map(Vec::as_slice);
         observer.computed(&self.program, step, args, &out_views[..action.outs.len()]);
@@ -314,7 +320,7 @@ impl<T: Element> Host<T> {
                 &self.slots[action.outs[0]],
                 saved,
                 &mut dargs[..action.args.len()],
-                &mut self.scratch,
+                &mut self.scratch[..action.scratch],
             );
         }
         for (taken, place) in taken.into_iter().zip(&action.dargs) {

@@ -45,6 +45,8 @@ pub(super) struct Action {
     /// Forward: the outputs. Backward: the gradient of the first output.
     pub outs: Vec<usize>,
     pub saved: Option<usize>,
+    /// Length of the working space that the operator asks for.
+    pub scratch: usize,
     /// Backward: where the gradients go.
     pub dargs: Vec<Place>,
     /// Backward: gradients that this action is the first to add to.
@@ -178,7 +180,7 @@ fn segments(program: &Program, size: usize) -> Vec<Range<usize>> {
         let mut last = 0;
         for (s, step) in steps.iter().enumerate() {
             let layer = program.get(step.outs[0]).layer.unwrap_or(last);
-            if layer > last && layer > 1 && (layer - 1) % size == 0 {
+            if layer > last && layer > 1 && (layer - 1).is_multiple_of(size) {
                 cuts.push(s);
             }
             last = layer;
@@ -346,7 +348,7 @@ impl Layout {
             }
         }
         let turn = order.iter().position(|&(_, pass)| pass != Pass::Forward);
-        let actions = (order.iter().enumerate())
+        let actions: Vec<Action> = (order.iter().enumerate())
             .map(|(t, &(s, pass))| {
                 let step = &program.steps()[s];
                 let place = |id: Id, lifetime: Option<usize>| match lifetime {
@@ -368,6 +370,7 @@ impl Layout {
                     shapes: shapes[s].clone(),
                     outs: self.outs[t].iter().map(|&l| slot(l)).collect(),
                     saved: self.saved[t].map(slot),
+                    scratch: S::scratch(&*step.op, &shapes[s]),
                     dargs: (ids().zip(&self.dargs[t]).enumerate())
                         .map(|(index, (id, &l))| gradient(index, id, l))
                         .collect(),
@@ -376,11 +379,8 @@ impl Layout {
             })
             .collect();
         Plan {
+            scratch: actions.iter().map(|action: &Action| action.scratch).max().unwrap_or(0),
             actions,
-            scratch: (program.steps().iter().zip(&shapes))
-                .map(|(step, shapes)| S::scratch(&*step.op, shapes))
-                .max()
-                .unwrap_or(0),
             inputs: self.inputs.iter().map(|(&value, &l)| (value, slot(l))).collect(),
             slots,
             turn: turn.unwrap_or(order.len()),

@@ -110,6 +110,16 @@ impl Attention {
         )
     }
 
+    /// Shows the logits and the probabilities of every query row, masked logits as −∞: what a
+    /// probe measures entropy by.
+    pub fn each_row<T: Num>(&self, args: &[View<T>], mut see: impl FnMut(&[T], &[T])) {
+        let sizes = self.sizes(args[0].shape, args[1].shape);
+        for (b, h, i) in triples(sizes.batch, self.heads, sizes.queries) {
+            let logits = self.logits(args, b, h, i);
+            see(&logits, &softmax(&logits));
+        }
+    }
+
     fn scale(&self, width: usize) -> f64 {
         self.scale.unwrap_or(1.0 / (width as f64).sqrt())
     }
@@ -303,17 +313,20 @@ impl Fast for Attention {
             }
             self.weigh(args, (b, h), tile, scratch);
             let stats = &mut saved[2 * (self.heads * b + h) * sizes.queries + 2 * first..];
-            simd::dispatch(|| {
-                let rows = scratch.chunks_exact_mut(tile.keys).zip(stats.chunks_exact_mut(2));
-                for (s, stats) in rows.take(tile.rows) {
-                    let max = max(s);
-                    stats.copy_from_slice(&[max, exponentials(s, max)]);
-                    let per_sum = reciprocal(stats[1]);
-                    for p in s {
-                        *p *= per_sum;
+            simd::dispatch(
+                #[inline(always)]
+                || {
+                    let rows = scratch.chunks_exact_mut(tile.keys).zip(stats.chunks_exact_mut(2));
+                    for (s, stats) in rows.take(tile.rows) {
+                        let max = max(s);
+                        stats.copy_from_slice(&[max, exponentials(s, max)]);
+                        let per_sum = reciprocal(stats[1]);
+                        for p in s {
+                            *p *= per_sum;
+                        }
                     }
-                }
-            });
+                },
+            );
             let p = MatRef::from_row_major_slice(
                 &scratch[..tile.rows * tile.keys],
                 tile.rows,
@@ -353,22 +366,26 @@ impl Fast for Attention {
             let dp = MatMut::from_row_major_slice_mut(&mut ds[..len], tile.rows, tile.keys);
             matmul(dp, Accum::Replace, dy, v.transpose(), 1.0, Par::Seq);
             let stats = &saved[2 * (self.heads * b + h) * sizes.queries + 2 * first..];
-            simd::dispatch(|| {
-                let rows = p[..len].chunks_exact_mut(tile.keys).zip(ds.chunks_exact_mut(tile.keys));
-                for (r, ((p, ds), stats)) in rows.zip(stats.chunks_exact(2)).enumerate() {
-                    exponentials(p, stats[0]);
-                    let per_sum = reciprocal(stats[1]);
-                    for p in p.iter_mut() {
-                        *p *= per_sum;
+            simd::dispatch(
+                #[inline(always)]
+                || {
+                    let rows =
+                        p[..len].chunks_exact_mut(tile.keys).zip(ds.chunks_exact_mut(tile.keys));
+                    for (r, ((p, ds), stats)) in rows.zip(stats.chunks_exact(2)).enumerate() {
+                        exponentials(p, stats[0]);
+                        let per_sum = reciprocal(stats[1]);
+                        for p in p.iter_mut() {
+                            *p *= per_sum;
+                        }
+                        let mean = simd::dot(p, ds);
+                        for (ds, p) in ds.iter_mut().zip(&*p) {
+                            *ds = p * (*ds - mean);
+                        }
+                        let start = (h * sizes.queries + first + r) * sizes.keys;
+                        simd::add(dbias.get_mut(start..start + tile.keys).unwrap_or_default(), ds);
                     }
-                    let mean = simd::dot(p, ds);
-                    for (ds, p) in ds.iter_mut().zip(&*p) {
-                        *ds = p * (*ds - mean);
-                    }
-                    let start = (h * sizes.queries + first + r) * sizes.keys;
-                    simd::add(dbias.get_mut(start..start + tile.keys).unwrap_or_default(), ds);
-                }
-            });
+                },
+            );
             let p = MatRef::from_row_major_slice(&p[..len], tile.rows, tile.keys);
             let ds = MatRef::from_row_major_slice(&ds[..len], tile.rows, tile.keys);
             if !dq.is_empty() {
@@ -429,20 +446,23 @@ impl Attention {
             self.scale(sizes.width) as f32,
             Par::Seq,
         );
-        simd::dispatch(|| {
-            for (s, i) in s.chunks_exact_mut(tile.keys).zip(tile.first..) {
-                s[self.seen(sizes, i)..].fill(f32::NEG_INFINITY);
-                if !bias.is_absent() {
-                    simd::add(s, &bias.data[(h * sizes.queries + i) * sizes.keys..]);
-                }
-                if !mask.is_absent() {
-                    let allowed = &mask.data[(b * sizes.queries + i) * sizes.keys..];
-                    for (s, &allowed) in s.iter_mut().zip(allowed) {
-                        *s = if allowed == 0.0 { f32::NEG_INFINITY } else { *s };
+        simd::dispatch(
+            #[inline(always)]
+            || {
+                for (s, i) in s.chunks_exact_mut(tile.keys).zip(tile.first..) {
+                    s[self.seen(sizes, i)..].fill(f32::NEG_INFINITY);
+                    if !bias.is_absent() {
+                        simd::add(s, &bias.data[(h * sizes.queries + i) * sizes.keys..]);
+                    }
+                    if !mask.is_absent() {
+                        let allowed = &mask.data[(b * sizes.queries + i) * sizes.keys..];
+                        for (s, &allowed) in s.iter_mut().zip(allowed) {
+                            *s = if allowed == 0.0 { f32::NEG_INFINITY } else { *s };
+                        }
                     }
                 }
-            }
-        });
+            },
+        );
     }
 }
 

@@ -1,7 +1,9 @@
 //! Rows of explained glyphs below a picture: outcome marks and shared legends.
 
+use super::Stroke;
 use super::boxes::Point;
 use super::font::{self, Weight};
+use super::lines::Series;
 use super::mark::Mark;
 use super::shape::{Shape, dashes};
 use super::surface::{Ink, Level, Side, Surface};
@@ -24,11 +26,7 @@ pub(crate) enum Item {
     /// An outcome mark.
     Mark(Mark),
     /// A line of a legend.
-    Line {
-        label: String,
-        style: Style,
-        dashed: bool,
-    },
+    Line { label: String, style: Style, stroke: Stroke },
 }
 
 impl Item {
@@ -51,10 +49,10 @@ impl Item {
         match self {
             Self::Words(_) => {}
             Self::Mark(mark) => mark.draw(surface, (x + 12.0, y), 10.0, theme::INK),
-            Self::Line { style, dashed, .. } => {
+            Self::Line { style, stroke, .. } => {
                 let ends = [(x, y), (x + SAMPLE, y)];
-                draw_line(surface, &[ends.to_vec()], *style, *dashed);
-                if !dashed {
+                draw_line(surface, &[ends.to_vec()], *style, *stroke);
+                if *stroke != Stroke::Dashed {
                     let middle = (x + SAMPLE / 2.0, y);
                     style.marker.draw(surface, middle, 8.0, style.colour);
                 }
@@ -68,11 +66,16 @@ impl Item {
 }
 
 /// Draws the pieces of a line in its style.
-pub(crate) fn draw_line(surface: &mut Surface, pieces: &[Vec<Point>], style: Style, dashed: bool) {
-    let (pattern, width) = if dashed {
-        (DASHED.as_slice(), theme::LINE * 0.75)
-    } else {
-        (style.dash, theme::LINE)
+pub(crate) fn draw_line(
+    surface: &mut Surface,
+    pieces: &[Vec<Point>],
+    style: Style,
+    stroke: Stroke,
+) {
+    let (pattern, width) = match stroke {
+        Stroke::Styled => (style.dash, theme::LINE),
+        Stroke::Dashed => (DASHED.as_slice(), theme::LINE * 0.75),
+        Stroke::None => return,
     };
     let mut shape = Shape::default();
     for dash in pieces.iter().flat_map(|piece| dashes(piece, pattern)) {
@@ -101,16 +104,8 @@ impl Key {
         let columns = (((room + GAP) / widest) as usize).max(1);
         let table = total > room + GAP && items.iter().all(|i| matches!(i, Item::Line { .. }));
         for item in items {
-            let step = if table {
-                room / columns as f64
-            } else {
-                width(&item)
-            };
-            let full = if table {
-                row.len() >= columns
-            } else {
-                x + step - GAP > room
-            };
+            let step = if table { room / columns as f64 } else { width(&item) };
+            let full = if table { row.len() >= columns } else { x + step - GAP > room };
             if full && !row.is_empty() {
                 rows.push(std::mem::take(&mut row));
                 x = 0.0;
@@ -143,15 +138,21 @@ impl Key {
     }
 }
 
-/// The key of the marks that occur, worst last; empty if there is nothing to explain.
-pub(crate) fn marks(marks: impl Iterator<Item = Mark>, words: &str) -> Vec<Item> {
+/// The marks that occur, each once, from good to bad.
+pub(crate) fn occurring(marks: impl Iterator<Item = Mark>) -> Vec<Mark> {
     let mut seen: Vec<Mark> = marks.collect();
     seen.sort_unstable();
     seen.dedup();
+    seen
+}
+
+/// The key of the marks at the ends of lines; empty if there is nothing to explain.
+pub(crate) fn ends<'a>(series: impl Iterator<Item = &'a Series>) -> Vec<Item> {
+    let seen = occurring(series.filter_map(|series| series.end));
     if seen.is_empty() {
         return Vec::new();
     }
-    std::iter::once(Item::Words(words.to_owned()))
+    std::iter::once(Item::Words("How the runs ended:".to_owned()))
         .chain(seen.into_iter().map(Item::Mark))
         .collect()
 }

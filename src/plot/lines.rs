@@ -2,11 +2,23 @@
 
 use std::path::Path;
 
-use super::key::{self, Item};
+use super::key;
 use super::page::Page;
 use super::panel::{Panel, head_height};
 use super::theme::Looks;
 use super::{Axis, DEFAULT_SIZE, Error, Image, Mark};
+
+/// How the points of a series are connected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stroke {
+    /// A line in the dash pattern of its look.
+    #[default]
+    Styled,
+    /// A thinner line in even dashes, for fits and other derived lines.
+    Dashed,
+    /// No line, for measurements beside a fit; the points are drawn as markers.
+    None,
+}
 
 /// A line with its label, seed spread and outcome.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -20,8 +32,8 @@ pub struct Series {
     pub points: Vec<(f64, f64)>,
     /// The spread around the line: x, low, high.
     pub band: Vec<(f64, f64, f64)>,
-    /// Draws a thinner line in even dashes, for fits and other derived lines.
-    pub dashed: bool,
+    /// How the points are connected.
+    pub stroke: Stroke,
     /// Draws the points as markers, thinned out when there are many.
     pub markers: bool,
     /// How the run ended, drawn at the last point.
@@ -32,20 +44,12 @@ impl Series {
     /// A plain line that takes its look from its label.
     #[must_use]
     pub fn new(label: impl Into<String>, points: Vec<(f64, f64)>) -> Self {
-        Self {
-            label: label.into(),
-            points,
-            ..Self::default()
-        }
+        Self { label: label.into(), points, ..Self::default() }
     }
 
     /// The name that decides the look.
     pub(crate) fn key(&self) -> &str {
-        if self.style_key.is_empty() {
-            &self.label
-        } else {
-            &self.style_key
-        }
+        if self.style_key.is_empty() { &self.label } else { &self.style_key }
     }
 }
 
@@ -104,19 +108,13 @@ impl Lines {
             title: &self.title,
             subtitle: &self.subtitle,
             legend: Vec::new(),
-            marks: self.mark_key(),
+            marks: key::ends(self.series.iter()),
             notes: &self.notes,
         };
         let (mut surface, body) = page.open();
-        let panel = Panel {
-            lines: self,
-            looks: &looks,
-            x: self.x_span(),
-            y: self.y_span(),
-            titled: false,
-            direct: true,
-        };
-        panel.draw(&mut surface, body, head_height(&panel, body.width()));
+        let panel =
+            Panel { lines: self, looks: &looks, x: self.x_span(), y: self.y_span(), legend: None };
+        panel.draw(&mut surface, body, head_height(&panel, body.width()), 0.0);
         surface.finish()
     }
 
@@ -127,12 +125,5 @@ impl Lines {
     /// If the file cannot be written; the error names the path.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), Error> {
         self.render().save(path)
-    }
-
-    pub(crate) fn mark_key(&self) -> Vec<Item> {
-        key::marks(
-            self.series.iter().filter_map(|series| series.end),
-            "At the end of a line:",
-        )
     }
 }

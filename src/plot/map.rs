@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::key;
+use super::key::{self, Item};
 use super::map_draw::draw_maps;
 use super::page::Page;
 use super::{Axis, DEFAULT_SIZE, Error, Image, Mark};
@@ -82,18 +82,12 @@ impl Maps {
     #[must_use]
     pub fn render(&self) -> Image {
         let cells = || self.maps.iter().flat_map(|map| &map.cells);
-        let words = if cells().any(Cell::fails) {
-            "Hatched cells did not train:"
-        } else {
-            "Marks:"
-        };
-        let shown = cells().filter_map(|cell| cell.mark);
         let page = Page {
             size: self.size,
             title: &self.title,
             subtitle: &self.subtitle,
             legend: Vec::new(),
-            marks: key::marks(shown.filter(|mark| *mark != Mark::Ok), words),
+            marks: mark_key(cells().filter_map(|cell| cell.mark)),
             notes: &self.notes,
         };
         let (mut surface, body) = page.open();
@@ -109,4 +103,14 @@ impl Maps {
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), Error> {
         self.render().save(path)
     }
+}
+
+/// Explains the marks: those of failed runs first, together with what hatching means.
+fn mark_key(marks: impl Iterator<Item = Mark>) -> Vec<Item> {
+    let (failed, trained): (Vec<_>, Vec<_>) =
+        key::occurring(marks).into_iter().partition(|mark| mark.fails());
+    let words =
+        (!failed.is_empty()).then(|| Item::Words("Hatched cells did not train:".to_owned()));
+    let trained = trained.into_iter().filter(|mark| *mark != Mark::Ok);
+    words.into_iter().chain(failed.into_iter().chain(trained).map(Item::Mark)).collect()
 }

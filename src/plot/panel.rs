@@ -2,21 +2,19 @@
 
 use super::boxes::{Point, Rect};
 use super::font::{self, LEADING, Weight};
-use super::key;
-use super::lines::{Lines, Series};
+use super::key::{self, Key};
+use super::lines::{Lines, Series, Stroke};
+use super::mark::Mark;
 use super::occupancy::Occupancy;
 use super::page::paragraph;
+use super::panel_axes::{PAD, draw_axes, fitting};
 use super::panel_labels::{Column, label_references};
 use super::panels::label_size;
 use super::shape::Shape;
 use super::span::Span;
 use super::surface::{Ink, Level, Side, Surface};
 use super::theme::{self, Looks};
-use super::ticks::Tick;
 use super::trace::{Grid, Trace};
-
-/// Space between the frame and the tick labels.
-const PAD: f64 = 12.0;
 
 impl Lines {
     /// The range of the x axis, if there is anything to show.
@@ -25,21 +23,13 @@ impl Lines {
             let band = series.band.iter().map(|b| b.0);
             series.points.iter().map(|p| p.0).chain(band)
         });
-        let room = if self.series.iter().any(|series| series.markers) {
-            0.025
-        } else {
-            0.0
-        };
+        let room = if self.series.iter().any(|series| series.markers) { 0.025 } else { 0.0 };
         Span::new(&self.x, xs, room, false)
     }
 
     /// The range of the y axis, if there is anything to show.
     pub(crate) fn y_span(&self) -> Option<Span> {
-        let shown = |x: f64| {
-            self.x
-                .range
-                .is_none_or(|(a, b)| x >= a.min(b) && x <= a.max(b))
-        };
+        let shown = |x: f64| self.x.range.is_none_or(|(a, b)| x >= a.min(b) && x <= a.max(b));
         let ys = self.series.iter().flat_map(move |series| {
             let points = series.points.iter().filter(move |p| shown(p.0));
             let band = series.band.iter().filter(move |b| shown(b.0));
@@ -65,10 +55,19 @@ pub(crate) struct Panel<'a> {
     pub looks: &'a Looks,
     pub x: Option<Span>,
     pub y: Option<Span>,
-    /// Whether the title of the chart stands above it.
-    pub titled: bool,
-    /// Whether the lines are labelled directly.
-    pub direct: bool,
+    /// The legend below a chart among several, possibly empty. A chart alone has none: its lines
+    /// are labelled directly and its title stands on the page.
+    pub legend: Option<Key>,
+}
+
+/// The label of a line, which says so if nothing of it can be shown.
+fn label(series: &Series, x: &Span, y: &Span) -> String {
+    let shown = |p: &Point| x.fraction(p.0).is_some() && y.fraction(p.1).is_some();
+    if series.label.is_empty() || series.points.iter().any(shown) {
+        series.label.clone()
+    } else {
+        format!("{} (no data)", series.label)
+    }
 }
 
 /// The height above the frame for the title and the label of the y axis.
@@ -77,7 +76,7 @@ pub(crate) fn head_height(panel: &Panel<'_>, width: f64) -> f64 {
         size * LEADING * font::wrap(text, size, weight, width, 2).len() as f64
     };
     let label = rows(&panel.lines.y.label, label_size(width), Weight::Regular);
-    let title = if panel.titled {
+    let title = if panel.legend.is_some() {
         rows(&panel.lines.title, theme::PANEL_TITLE, Weight::Medium) + 6.0
     } else {
         0.0
@@ -86,10 +85,17 @@ pub(crate) fn head_height(panel: &Panel<'_>, width: f64) -> f64 {
 }
 
 impl Panel<'_> {
-    /// Draws the chart; the frame starts `head` below the top of the rectangle.
-    pub fn draw(&self, surface: &mut Surface, area: Rect, head: f64) {
+    /// The height of the legend below the chart.
+    pub fn legend_height(&self) -> f64 {
+        self.legend.as_ref().map_or(0.0, Key::height)
+    }
+
+    /// Draws the chart; the frame starts `head` below the top of the rectangle, and the chart
+    /// ends above a legend of height `legend`.
+    pub fn draw(&self, surface: &mut Surface, area: Rect, head: f64, legend: f64) {
         let mut top = area.top;
-        if self.titled {
+        if let Some(key) = &self.legend {
+            key.draw(surface, (area.left, area.bottom - legend));
             let ink = Ink::new(theme::PANEL_TITLE, theme::INK).medium();
             top = paragraph(surface, &self.lines.title, ink, area, top, 2) + 6.0;
         }
@@ -97,13 +103,8 @@ impl Panel<'_> {
         paragraph(surface, &self.lines.y.label, ink, area, top, 2);
 
         let size = label_size(area.width());
-        let foot = PAD
-            + size * LEADING
-            + if self.lines.x.label.is_empty() {
-                0.0
-            } else {
-                size * 1.35
-            };
+        let titles = if self.lines.x.label.is_empty() { 0.0 } else { 1.35 };
+        let foot = PAD + size * (LEADING + titles) + legend + if legend > 0.0 { 10.0 } else { 0.0 };
         let frame = Rect::new(
             area.left,
             area.top + head,
@@ -120,39 +121,42 @@ impl Panel<'_> {
             .map(|tick| font::width(&tick.label, size, Weight::Regular))
             .fold(0.0, f64::max);
         let left = (frame.left + widest + PAD).min(frame.center().0);
-        let column = self.direct.then(|| {
-            let labels = self.lines.series.iter().map(|series| series.label.as_str());
-            Column::new(labels, frame.height(), area.width() * 0.28)
+        let column = self.legend.is_none().then(|| {
+            let labels = self.lines.series.iter().map(|series| label(series, &x, &y));
+            let bad = |series: &Series| series.end.is_some_and(|mark| mark != Mark::Ok);
+            let tail = if self.lines.series.iter().any(bad) { 34.0 } else { 0.0 };
+            Column::new(labels, frame.height(), area.width() * 0.28, tail)
         });
         let column_width = column.as_ref().map_or(0.0, Column::width);
-        let x_ticks = fitting(
-            &x,
-            frame.right - column_width - left,
-            size,
-            self.lines.counts(),
-        );
+        let x_ticks = fitting(&x, frame.right - column_width - left, size, self.lines.counts());
         let overhang = x_ticks.last().map_or(0.0, |tick| {
             let beyond = 1.0 - x.fraction(tick.value).unwrap_or(0.0);
             let half = font::width(&tick.label, size, Weight::Regular) / 2.0;
             half - beyond * (frame.right - left)
         });
         let right = frame.right - column_width.max(overhang).max(10.0);
-        let plot = Rect::new(left, frame.top, right.max(left + 30.0), frame.bottom);
+        // Whole pixels keep the straight lines of the frame crisp.
+        let plot = Rect::new(
+            left.round(),
+            frame.top.round(),
+            right.max(left + 30.0).round(),
+            frame.bottom.round(),
+        );
         let grid = Grid { plot, x, y };
         draw_axes(surface, &grid, &x_ticks, &y_ticks, size);
-        let label = Ink::new(size, theme::SOFT_INK).at(Side::Center, Level::Top);
+        let ink = Ink::new(size, theme::SOFT_INK).at(Side::Center, Level::Top);
         let text = font::fit(&self.lines.x.label, size, Weight::Regular, area.width());
         let half = font::width(&text, size, Weight::Regular) / 2.0;
         let middle = plot.center().0.min(area.right - half).max(area.left + half);
-        surface.text(&text, (middle, plot.bottom + PAD + size * 1.45), label);
+        surface.text(&text, (middle, plot.bottom + PAD + size * 1.45), ink);
         self.draw_data(surface, &grid, column.as_ref());
     }
 
     fn draw_data(&self, surface: &mut Surface, grid: &Grid, column: Option<&Column>) {
         let mut used = Occupancy::new(grid.plot);
         for reference in &self.lines.references {
-            if let Some(y) = grid.y(reference.value).filter(|y| inside(grid, *y)) {
-                let ends = [(grid.plot.left, y), (grid.plot.right, y)];
+            if let Some(y) = grid.y(reference.value).filter(|y| grid.shows(*y)) {
+                let ends = [(grid.plot.left, y.round()), (grid.plot.right, y.round())];
                 surface.line(&ends, 2.0, theme::REFERENCE);
                 used.line(&ends);
             }
@@ -160,15 +164,11 @@ impl Panel<'_> {
         for series in &self.lines.series {
             draw_band(surface, series, grid, self.looks);
         }
-        let traces: Vec<Trace> = self
-            .lines
-            .series
-            .iter()
-            .map(|series| Trace::new(series, grid))
-            .collect();
+        let traces: Vec<Trace> =
+            self.lines.series.iter().map(|series| Trace::new(series, grid)).collect();
         for (series, trace) in self.lines.series.iter().zip(&traces) {
             let style = self.looks.get(series.key());
-            key::draw_line(surface, &trace.pieces, style, series.dashed);
+            key::draw_line(surface, &trace.pieces, style, series.stroke);
             trace.pieces.iter().for_each(|piece| used.line(piece));
         }
         for (i, (series, trace)) in self.lines.series.iter().zip(&traces).enumerate() {
@@ -179,14 +179,17 @@ impl Panel<'_> {
             for &at in &trace.singles {
                 style.marker.draw(surface, at, 8.0, style.colour);
             }
-            if series.markers {
+            if series.markers || series.stroke == Stroke::None {
                 for at in sparse(&trace.points, i) {
                     style.marker.draw(surface, at, 8.0, style.colour);
                     used.rect(around(at, 8.0));
                 }
             }
         }
-        for (series, trace) in self.lines.series.iter().zip(&traces) {
+        // Bad outcomes are drawn last, so that good ones never cover them.
+        let mut ends: Vec<_> = self.lines.series.iter().zip(&traces).collect();
+        ends.sort_by_key(|(series, _)| series.end);
+        for (series, trace) in ends {
             if let (Some(mark), Some(at)) = (series.end, trace.end) {
                 mark.draw(surface, at, 11.0, self.looks.get(series.key()).colour);
                 used.rect(around(at, 13.0));
@@ -197,20 +200,9 @@ impl Panel<'_> {
         }
         label_references(surface, &self.lines.references, grid, &mut used);
         if let Some(column) = column {
-            column.draw(
-                surface,
-                &self.lines.series,
-                &traces,
-                self.looks,
-                grid,
-                &mut used,
-            );
+            column.draw(surface, &self.lines.series, &traces, self.looks, grid, &mut used);
         }
     }
-}
-
-fn inside(grid: &Grid, y: f64) -> bool {
-    y >= grid.plot.top - 0.5 && y <= grid.plot.bottom + 0.5
 }
 
 pub(crate) fn around((x, y): Point, by: f64) -> Rect {
@@ -223,63 +215,12 @@ pub(crate) fn no_data(surface: &mut Surface, area: Rect) {
     surface.text("no data", area.center(), ink);
 }
 
-/// As many ticks as fit side by side without touching.
-fn fitting(x: &Span, width: f64, size: f64, whole: bool) -> Vec<Tick> {
-    let fits = |ticks: &[Tick]| {
-        ticks.windows(2).all(|pair| {
-            let half = |tick: &Tick| font::width(&tick.label, size, Weight::Regular) / 2.0;
-            let place = |tick: &Tick| x.fraction(tick.value).unwrap_or(0.0) * width;
-            place(&pair[1]) - place(&pair[0]) > half(&pair[0]) + half(&pair[1]) + 20.0
-        })
-    };
-    let mut ticks = Vec::new();
-    for most in (2..=12).rev() {
-        ticks = x.ticks(most, whole);
-        if fits(&ticks) {
-            return ticks;
-        }
-    }
-    ticks.truncate(1);
-    ticks
-}
-
-fn draw_axes(surface: &mut Surface, grid: &Grid, x_ticks: &[Tick], y_ticks: &[Tick], size: f64) {
-    let plot = grid.plot;
-    for tick in y_ticks {
-        let Some(y) = grid.y(tick.value).filter(|y| inside(grid, *y)) else {
-            continue;
-        };
-        surface.line(&[(plot.left, y), (plot.right, y)], 1.5, theme::GRID);
-        let ink = Ink::new(size, theme::SOFT_INK).at(Side::Right, Level::Middle);
-        surface.text(&tick.label, (plot.left - PAD, y), ink);
-    }
-    for tick in x_ticks {
-        let Some(x) = grid.x(tick.value) else {
-            continue;
-        };
-        surface.line(&[(x, plot.top), (x, plot.bottom)], 1.5, theme::GRID);
-        surface.line(
-            &[(x, plot.bottom), (x, plot.bottom + 7.0)],
-            2.0,
-            theme::AXIS,
-        );
-        let ink = Ink::new(size, theme::SOFT_INK).at(Side::Center, Level::Top);
-        surface.text(&tick.label, (x, plot.bottom + PAD + 2.0), ink);
-    }
-    let corner = [
-        (plot.left, plot.top),
-        (plot.left, plot.bottom),
-        (plot.right, plot.bottom),
-    ];
-    surface.line(&corner, 2.0, theme::AXIS);
-}
-
 fn draw_band(surface: &mut Surface, series: &Series, grid: &Grid, looks: &Looks) {
     let mut shape = Shape::default();
     let placed: Vec<_> = series
         .band
         .iter()
-        .map(|&(x, low, high)| Some((grid.x(x)?, grid.y(low)?, grid.y(high)?)))
+        .map(|&(x, low, high)| Some((grid.x(x)?, grid.y(low.min(high))?, grid.y(low.max(high))?)))
         .collect();
     for pair in placed.windows(2) {
         if let [Some(a), Some(b)] = pair {
@@ -290,18 +231,19 @@ fn draw_band(surface: &mut Surface, series: &Series, grid: &Grid, looks: &Looks)
     surface.fill_within(&shape, colour, 0.18, grid.plot);
 }
 
-/// All points when they are few, else some, at other places for each line.
+/// All points when they are few and far apart, else some, at other places for each line.
 fn sparse(points: &[Point], phase: usize) -> impl Iterator<Item = Point> + use<'_> {
-    let step = if points.len() <= 32 {
+    let length = match points {
+        [first, .., last] => libm::fabs(last.0 - first.0),
+        _ => 0.0,
+    };
+    let apart = length / points.len().max(1) as f64;
+    let step = if points.len() <= 12 || apart > 36.0 {
         1
     } else {
-        points.len().div_ceil(8)
+        ((110.0 / apart.max(0.01)) as usize).clamp(1, points.len().div_ceil(4))
     };
-    points
-        .iter()
-        .copied()
-        .skip((phase * step * 3 / 8) % step)
-        .step_by(step)
+    points.iter().copied().skip((phase * step * 3 / 8) % step).step_by(step)
 }
 
 /// A small triangle at the frame that points to the values outside.

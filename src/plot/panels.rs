@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::boxes::Rect;
-use super::key::{self, Item};
+use super::key::{self, Item, Key};
 use super::lines::{Lines, Series};
 use super::page::Page;
 use super::panel::{Panel, head_height};
@@ -26,7 +26,7 @@ pub struct Panels {
     pub subtitle: String,
     /// The charts, from left to right and then down.
     pub panels: Vec<Lines>,
-    /// One legend below for all charts instead of labels at the lines.
+    /// One legend below for all charts; without it, each chart has its own legend below it.
     pub shared_legend: bool,
     /// Gives all charts the same range on the y axis.
     pub same_y: bool,
@@ -60,60 +60,54 @@ impl Panels {
             size: self.size,
             title: &self.title,
             subtitle: &self.subtitle,
-            legend: if self.shared_legend {
-                legend(all(), &looks)
-            } else {
-                Vec::new()
-            },
-            marks: key::marks(
-                all().filter_map(|series| series.end),
-                "At the end of a line:",
-            ),
+            legend: if self.shared_legend { legend(all(), &looks) } else { Vec::new() },
+            marks: key::ends(all()),
             notes: &self.notes,
         };
         let (mut surface, body) = page.open();
         let nothing = [Lines::default()];
-        let charts = if self.panels.is_empty() {
-            &nothing[..]
-        } else {
-            &self.panels[..]
-        };
-        let shared: Option<Span> = charts.iter().filter_map(Lines::y_span).reduce(Span::union);
+        let charts = if self.panels.is_empty() { &nothing[..] } else { &self.panels[..] };
+        let columns = columns(charts.len());
+        let width = (body.width() - GUTTER * (columns - 1) as f64) / columns as f64;
+        let shared = self.shared_span(charts);
         let panels: Vec<Panel<'_>> = charts
             .iter()
             .map(|lines| Panel {
                 lines,
                 looks: &looks,
                 x: lines.x_span(),
-                y: lines.y_span().map(|own| {
-                    if self.same_y {
-                        shared.unwrap_or(own)
-                    } else {
-                        own
-                    }
+                y: lines.y_span().map(|own| shared.unwrap_or(own)),
+                legend: Some(if self.shared_legend {
+                    Key::new(Vec::new(), width, 0)
+                } else {
+                    Key::new(legend(lines.series.iter(), &looks), width, 5)
                 }),
-                titled: true,
-                direct: !self.shared_legend,
             })
             .collect();
-        let columns = columns(panels.len());
         let rows = panels.len().div_ceil(columns);
-        let width = (body.width() - GUTTER * (columns - 1) as f64) / columns as f64;
         let height = (body.height() - GUTTER * (rows - 1) as f64) / rows as f64;
         for (row, line) in panels.chunks(columns).enumerate() {
             // Panels of one row share the height above the frame, so that the frames line up.
-            let head = line
-                .iter()
-                .map(|panel| head_height(panel, width))
-                .fold(0.0, f64::max);
+            let head = line.iter().map(|panel| head_height(panel, width)).fold(0.0, f64::max);
+            let legend = line.iter().map(Panel::legend_height).fold(0.0, f64::max);
             for (column, panel) in line.iter().enumerate() {
                 let left = body.left + (width + GUTTER) * column as f64;
                 let top = body.top + (height + GUTTER) * row as f64;
                 let area = Rect::new(left, top, left + width, top + height);
-                panel.draw(&mut surface, area, head);
+                panel.draw(&mut surface, area, head, legend);
             }
         }
         surface.finish()
+    }
+
+    /// The common range of the y axes, if wanted and if their scales are alike.
+    fn shared_span(&self, charts: &[Lines]) -> Option<Span> {
+        let spans: Vec<Span> = charts.iter().filter_map(Lines::y_span).collect();
+        let alike = spans.windows(2).all(|pair| pair[0].scale == pair[1].scale);
+        if !self.same_y || !alike {
+            return None;
+        }
+        spans.into_iter().reduce(Span::union)
     }
 
     /// Draws the charts and writes them as a PNG.
@@ -143,7 +137,7 @@ fn legend<'a>(series: impl Iterator<Item = &'a Series>, looks: &Looks) -> Vec<It
         let item = Item::Line {
             label: series.label.clone(),
             style: looks.get(series.key()),
-            dashed: series.dashed,
+            stroke: series.stroke,
         };
         if !items.contains(&item) {
             items.push(item);
@@ -154,9 +148,5 @@ fn legend<'a>(series: impl Iterator<Item = &'a Series>, looks: &Looks) -> Vec<It
 
 /// The size of labels in a panel: smaller panels carry slightly smaller ones.
 pub(crate) fn label_size(width: f64) -> f64 {
-    if width < 500.0 {
-        theme::NOTE
-    } else {
-        theme::LABEL
-    }
+    if width < 500.0 { theme::NOTE } else { theme::LABEL }
 }

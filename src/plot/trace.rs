@@ -36,6 +36,11 @@ impl Grid {
         Some(self.plot.bottom - self.y.fraction(value)? * self.plot.height())
     }
 
+    /// Whether a place lies between the top and the bottom of the frame.
+    pub fn shows(&self, y: f64) -> bool {
+        y >= self.plot.top - 0.5 && y <= self.plot.bottom + 0.5
+    }
+
     pub fn point(&self, (x, y): Point) -> Option<Point> {
         Some((self.x(x)?, self.y(y)?))
     }
@@ -47,17 +52,8 @@ impl Trace {
         // Half a pixel of slack keeps points exactly on the frame inside despite rounding.
         let frame = grid.plot.grow(0.5);
         let placed: Vec<Option<Point>> = series.points.iter().map(|&p| grid.point(p)).collect();
-        trace.points = placed
-            .iter()
-            .flatten()
-            .copied()
-            .filter(|&p| frame.holds(p))
-            .collect();
-        trace.end = placed
-            .iter()
-            .rev()
-            .find_map(|&p| p)
-            .map(|p| grid.plot.nearest(p));
+        trace.points = placed.iter().flatten().copied().filter(|&p| frame.holds(p)).collect();
+        trace.end = placed.iter().rev().find_map(|&p| p).map(|p| grid.plot.nearest(p));
         for run in placed.split(Option::is_none) {
             let run: Vec<Point> = run.iter().flatten().copied().collect();
             trace.add(&thinned(&run), frame);
