@@ -157,8 +157,7 @@ impl PartialEq for NormChoice {
 
 impl Setting for NormChoice {
     fn read(text: &str) -> Result<Self, String> {
-        let found = norm::ALL.iter().find(|entry| entry.id == text);
-        found.map(NormChoice).ok_or_else(|| Self::choices().join(", "))
+        norm::named(text).map(NormChoice).ok_or_else(|| Self::choices().join(", "))
     }
     fn show(&self) -> String {
         self.0.id.to_string()
@@ -288,7 +287,7 @@ config! {
     /// Decoupled weight decay, on matrices only.
     weight_decay as "weight-decay": f64 = 0.0;
     /// The norm.
-    norm as "norm": NormChoice = NormChoice(&norm::ALL[0]);
+    norm as "norm": NormChoice = NormChoice(norm::named("layer_norm").expect("in the list"));
     /// Where norm, skip and branch meet.
     wiring as "wiring": Wiring = Wiring::PreLn;
     /// The law of the initial weights.
@@ -636,6 +635,6 @@ mod tests {
         let error = RunConfig::from_settings([("heads", "5")]).unwrap_err();
         assert_eq!(error.to_string(), "heads = 5: allowed is a divisor of width 64");
         let error = RunConfig::from_settings([("norm", "lawyer_norm")]).unwrap_err();
-        assert!(error.to_string().starts_with("norm = lawyer_norm: allowed is layer_norm"));
+        assert!(error.to_string().starts_with("norm = lawyer_norm: allowed is "));
     }
 }

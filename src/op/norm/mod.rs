@@ -48,6 +48,11 @@ norms! {
     scale_norm::ScaleNorm,
 }
 
+/// The norm called `id`.
+pub fn named(id: &str) -> Option<&'static NormEntry> {
+    ALL.iter().find(|entry| entry.id == id)
+}
+
 /// The shapes of a norm's example: x of `rows` × `cols`, and each of its tensors.
 fn example(own: &[usize], rows: usize, cols: usize) -> Vec<Shape> {
     let mut shapes = vec![Shape::new(&[rows, cols])];
