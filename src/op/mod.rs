@@ -15,7 +15,9 @@ use std::sync::Arc;
 
 use crate::num::{Dual, Num, Wobble};
 
+pub mod activation;
 pub mod attention;
+pub mod elementary;
 pub mod embedding;
 pub mod linear;
 pub mod loss;
@@ -23,6 +25,8 @@ pub mod norm;
 mod registry;
 pub mod residual;
 pub mod simd;
+#[cfg(test)]
+mod tests;
 #[cfg(test)]
 mod trial;
 

@@ -2,18 +2,22 @@
 
 use std::sync::Arc;
 
+use super::activation::{Activation, Function, Gated};
 use super::attention::{Attention, Layout};
 use super::embedding::{AddPositions, Embedding};
 use super::linear::Linear;
 use super::loss::{CrossEntropy, MeanSquaredError, Reduction};
-use super::norm;
+use super::norm::{self, Norm, RmsNorm};
 use super::residual::{GainedResidual, Residual, Scale};
 use super::{Op, SharedOp};
 
 /// Every operator, once per variant that behaves differently.
 pub fn all() -> Vec<SharedOp> {
     let mut ops: Vec<SharedOp> = norm::ALL.iter().map(|entry| (entry.make)(true)).collect();
+    ops.extend(Function::ALL.map(|function| shared(Activation { function })));
+    ops.extend(Function::ALL.map(|function| shared(Gated { function })));
     ops.extend([
+        shared(RmsNorm { offset: 1.0, ..RmsNorm::new(true) }),
         shared(Residual { alpha: 1.7, beta: 0.6 }),
         shared(GainedResidual),
         shared(Scale { factor: 0.3 }),

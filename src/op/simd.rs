@@ -5,6 +5,8 @@
 //! behind the source's back, so that every instruction set and every number of threads gives the
 //! same bits.
 
+use crate::num::Format;
+
 /// Lanes of every sum: one 512-bit register of `f32`, four of them in flight.
 const LANES: usize = 16;
 const STREAMS: usize = 4;
@@ -18,25 +20,31 @@ pub fn dispatch<R>(body: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(body)
 }
 
-/// Σ f(x): 64 partial sums, then a tree.
+/// Folds pairs into [`BLOCK`] lanes, each from `start` by `step`, and the lanes by a tree of `join`.
 #[inline(always)]
-fn lanes_sum(n: usize, term: impl Fn(usize) -> f32) -> f32 {
-    let mut lanes = [0.0f32; BLOCK];
-    let whole = n / BLOCK * BLOCK;
-    let mut i = 0;
-    while i < whole {
-        for (l, lane) in lanes.iter_mut().enumerate() {
-            *lane += term(i + l);
+fn fold(
+    x: &[f32],
+    y: &[f32],
+    start: f32,
+    step: impl Fn(f32, f32, f32) -> f32,
+    join: impl Fn(f32, f32) -> f32,
+) -> f32 {
+    assert_eq!(x.len(), y.len());
+    let (x_blocks, x_rest) = x.as_chunks::<BLOCK>();
+    let (y_blocks, y_rest) = y.as_chunks::<BLOCK>();
+    let mut lanes = [start; BLOCK];
+    for (x, y) in x_blocks.iter().zip(y_blocks) {
+        for ((lane, x), y) in lanes.iter_mut().zip(x).zip(y) {
+            *lane = step(*lane, *x, *y);
         }
-        i += BLOCK;
     }
-    for (l, lane) in lanes.iter_mut().enumerate().take(n - whole) {
-        *lane += term(whole + l);
+    for ((lane, x), y) in lanes.iter_mut().zip(x_rest).zip(y_rest) {
+        *lane = step(*lane, *x, *y);
     }
     let mut width = BLOCK / 2;
     while width > 0 {
         for l in 0..width {
-            lanes[l] += lanes[l + width];
+            lanes[l] = join(lanes[l], lanes[l + width]);
         }
         width /= 2;
     }
@@ -46,21 +54,26 @@ fn lanes_sum(n: usize, term: impl Fn(usize) -> f32) -> f32 {
 /// Σ x.
 #[inline(always)]
 pub fn sum(x: &[f32]) -> f32 {
-    lanes_sum(x.len(), |i| x[i])
+    fold(x, x, 0.0, |lane, x, _| lane + x, |a, b| a + b)
 }
 
 /// Σ x·y.
 #[inline(always)]
 pub fn dot(x: &[f32], y: &[f32]) -> f32 {
-    let n = x.len();
-    let y = &y[..n];
-    lanes_sum(n, |i| x[i] * y[i])
+    fold(x, y, 0.0, |lane, x, y| lane + x * y, |a, b| a + b)
 }
 
 /// Σ (x − center)².
 #[inline(always)]
 pub fn sum_of_squares_around(x: &[f32], center: f32) -> f32 {
-    lanes_sum(x.len(), |i| (x[i] - center) * (x[i] - center))
+    fold(x, x, 0.0, |lane, x, _| lane + (x - center) * (x - center), |a, b| a + b)
+}
+
+/// The largest x, −∞ where there is none; a NaN is passed over.
+#[inline(always)]
+pub fn max(x: &[f32]) -> f32 {
+    let larger = |a: f32, b: f32| if b > a { b } else { a };
+    fold(x, x, f32::NEG_INFINITY, |lane, x, _| larger(lane, x), larger)
 }
 
 /// y += x; an empty y is wanted by nobody.
@@ -95,6 +108,22 @@ pub fn product(y: &mut [f32], a: &[f32], b: &[f32]) {
     } else {
         for ((y, a), b) in y.iter_mut().zip(a).zip(b) {
             *y = a * b;
+        }
+    }
+}
+
+/// y rounded to a storage format, to nearest and ties to even; a NaN stays one.
+#[inline(always)]
+pub fn round_to(y: &mut [f32], format: Format) {
+    match format {
+        Format::Exact | Format::F32 => {}
+        Format::Bf16 => {
+            for y in y {
+                let bits = y.to_bits();
+                let half = 0x7fff + (bits >> 16 & 1);
+                let rounded = f32::from_bits(bits.wrapping_add(half) & 0xffff_0000);
+                *y = if y.is_nan() { *y } else { rounded };
+            }
         }
     }
 }

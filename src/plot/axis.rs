@@ -27,10 +27,7 @@ impl Axis {
     /// A linear axis with a range from the data.
     #[must_use]
     pub fn new(label: impl Into<String>) -> Self {
-        Self {
-            label: label.into(),
-            ..Self::default()
-        }
+        Self { label: label.into(), ..Self::default() }
     }
 
     /// The same axis with another scale.
@@ -42,9 +39,6 @@ impl Axis {
     /// The same axis with a fixed range.
     #[must_use]
     pub fn range(self, low: f64, high: f64) -> Self {
-        Self {
-            range: Some((low, high)),
-            ..self
-        }
+        Self { range: Some((low, high)), ..self }
     }
 }

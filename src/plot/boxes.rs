@@ -14,12 +14,7 @@ pub(crate) struct Rect {
 
 impl Rect {
     pub fn new(left: f64, top: f64, right: f64, bottom: f64) -> Self {
-        Self {
-            left,
-            top,
-            right,
-            bottom,
-        }
+        Self { left, top, right, bottom }
     }
 
     pub fn width(&self) -> f64 {
@@ -31,20 +26,12 @@ impl Rect {
     }
 
     pub fn center(&self) -> Point {
-        (
-            (self.left + self.right) / 2.0,
-            (self.top + self.bottom) / 2.0,
-        )
+        ((self.left + self.right) / 2.0, (self.top + self.bottom) / 2.0)
     }
 
     /// The rectangle made larger by `by` on every side.
     pub fn grow(&self, by: f64) -> Self {
-        Self::new(
-            self.left - by,
-            self.top - by,
-            self.right + by,
-            self.bottom + by,
-        )
+        Self::new(self.left - by, self.top - by, self.right + by, self.bottom + by)
     }
 
     pub fn contains(&self, other: &Self) -> bool {
@@ -60,10 +47,7 @@ impl Rect {
 
     /// The point of the rectangle nearest to `point`.
     pub fn nearest(&self, (x, y): Point) -> Point {
-        (
-            x.max(self.left).min(self.right),
-            y.max(self.top).min(self.bottom),
-        )
+        (x.max(self.left).min(self.right), y.max(self.top).min(self.bottom))
     }
 
     /// The part of the segment inside the rectangle (Liang and Barsky).

@@ -12,10 +12,7 @@ pub struct Error {
 
 impl Error {
     pub(crate) fn new(path: &Path, reason: impl fmt::Display) -> Self {
-        Self {
-            path: path.to_path_buf(),
-            reason: reason.to_string(),
-        }
+        Self { path: path.to_path_buf(), reason: reason.to_string() }
     }
 
     /// The file that could not be written.
@@ -27,12 +24,7 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            out,
-            "cannot write the picture {}: {}",
-            self.path.display(),
-            self.reason
-        )
+        write!(out, "cannot write the picture {}: {}", self.path.display(), self.reason)
     }
 }
 

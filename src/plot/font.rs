@@ -27,17 +27,10 @@ fn face(weight: Weight) -> Option<&'static FontRef<'static>> {
     static REGULAR: OnceLock<Option<FontRef<'static>>> = OnceLock::new();
     static MEDIUM: OnceLock<Option<FontRef<'static>>> = OnceLock::new();
     let (cell, bytes): (_, &'static [u8]) = match weight {
-        Weight::Regular => (
-            &REGULAR,
-            include_bytes!("../../assets/Roboto-Regular.ttf").as_slice(),
-        ),
-        Weight::Medium => (
-            &MEDIUM,
-            include_bytes!("../../assets/Roboto-Medium.ttf").as_slice(),
-        ),
+        Weight::Regular => (&REGULAR, include_bytes!("../../assets/Roboto-Regular.ttf").as_slice()),
+        Weight::Medium => (&MEDIUM, include_bytes!("../../assets/Roboto-Medium.ttf").as_slice()),
     };
-    cell.get_or_init(|| FontRef::try_from_slice(bytes).ok())
-        .as_ref()
+    cell.get_or_init(|| FontRef::try_from_slice(bytes).ok()).as_ref()
 }
 
 /// The glyphs of a text with the x of each in font units, and the width of the whole.
@@ -76,9 +69,7 @@ pub(crate) fn outline(text: &str, size: f64, weight: Weight) -> Vec<Shape> {
         .into_iter()
         .filter_map(|(id, x)| {
             let curves = face.outline(id)?.curves;
-            Some(rings(&curves, |p| {
-                ((x + f64::from(p.x)) * scale, -f64::from(p.y) * scale)
-            }))
+            Some(rings(&curves, |p| ((x + f64::from(p.x)) * scale, -f64::from(p.y) * scale)))
         })
         .collect()
 }

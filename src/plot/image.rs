@@ -32,9 +32,7 @@ impl Image {
     /// If the file cannot be written; the error names the path.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), Error> {
         let path = path.as_ref();
-        let name = path
-            .file_name()
-            .ok_or_else(|| Error::new(path, "the path has no file name"))?;
+        let name = path.file_name().ok_or_else(|| Error::new(path, "the path has no file name"))?;
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
         // The temporary name ends in .png because the encoder picks the format by the extension.
         let temporary = path.with_file_name(format!(

@@ -24,11 +24,7 @@ pub(crate) enum Item {
     /// An outcome mark.
     Mark(Mark),
     /// A line of a legend.
-    Line {
-        label: String,
-        style: Style,
-        dashed: bool,
-    },
+    Line { label: String, style: Style, dashed: bool },
 }
 
 impl Item {
@@ -69,11 +65,8 @@ impl Item {
 
 /// Draws the pieces of a line in its style.
 pub(crate) fn draw_line(surface: &mut Surface, pieces: &[Vec<Point>], style: Style, dashed: bool) {
-    let (pattern, width) = if dashed {
-        (DASHED.as_slice(), theme::LINE * 0.75)
-    } else {
-        (style.dash, theme::LINE)
-    };
+    let (pattern, width) =
+        if dashed { (DASHED.as_slice(), theme::LINE * 0.75) } else { (style.dash, theme::LINE) };
     let mut shape = Shape::default();
     for dash in pieces.iter().flat_map(|piece| dashes(piece, pattern)) {
         shape.add(Shape::stroke(&dash, width));
@@ -101,16 +94,8 @@ impl Key {
         let columns = (((room + GAP) / widest) as usize).max(1);
         let table = total > room + GAP && items.iter().all(|i| matches!(i, Item::Line { .. }));
         for item in items {
-            let step = if table {
-                room / columns as f64
-            } else {
-                width(&item)
-            };
-            let full = if table {
-                row.len() >= columns
-            } else {
-                x + step - GAP > room
-            };
+            let step = if table { room / columns as f64 } else { width(&item) };
+            let full = if table { row.len() >= columns } else { x + step - GAP > room };
             if full && !row.is_empty() {
                 rows.push(std::mem::take(&mut row));
                 x = 0.0;
@@ -151,7 +136,5 @@ pub(crate) fn marks(marks: impl Iterator<Item = Mark>, words: &str) -> Vec<Item>
     if seen.is_empty() {
         return Vec::new();
     }
-    std::iter::once(Item::Words(words.to_owned()))
-        .chain(seen.into_iter().map(Item::Mark))
-        .collect()
+    std::iter::once(Item::Words(words.to_owned())).chain(seen.into_iter().map(Item::Mark)).collect()
 }

@@ -32,20 +32,12 @@ impl Series {
     /// A plain line that takes its look from its label.
     #[must_use]
     pub fn new(label: impl Into<String>, points: Vec<(f64, f64)>) -> Self {
-        Self {
-            label: label.into(),
-            points,
-            ..Self::default()
-        }
+        Self { label: label.into(), points, ..Self::default() }
     }
 
     /// The name that decides the look.
     pub(crate) fn key(&self) -> &str {
-        if self.style_key.is_empty() {
-            &self.label
-        } else {
-            &self.style_key
-        }
+        if self.style_key.is_empty() { &self.label } else { &self.style_key }
     }
 }
 
@@ -130,9 +122,6 @@ impl Lines {
     }
 
     pub(crate) fn mark_key(&self) -> Vec<Item> {
-        key::marks(
-            self.series.iter().filter_map(|series| series.end),
-            "At the end of a line:",
-        )
+        key::marks(self.series.iter().filter_map(|series| series.end), "At the end of a line:")
     }
 }

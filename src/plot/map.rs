@@ -82,11 +82,8 @@ impl Maps {
     #[must_use]
     pub fn render(&self) -> Image {
         let cells = || self.maps.iter().flat_map(|map| &map.cells);
-        let words = if cells().any(Cell::fails) {
-            "Hatched cells did not train:"
-        } else {
-            "Marks:"
-        };
+        let words =
+            if cells().any(Cell::fails) { "Hatched cells did not train:" } else { "Marks:" };
         let shown = cells().filter_map(|cell| cell.mark);
         let page = Page {
             size: self.size,

@@ -25,10 +25,8 @@ const SMALLEST: f64 = 13.0;
 
 /// Draws maps side by side above a colour bar.
 pub(crate) fn draw_maps(surface: &mut Surface, body: Rect, maps: &[Map], value: &Axis) {
-    let maps: Vec<&Map> = maps
-        .iter()
-        .filter(|map| !map.rows.is_empty() && !map.columns.is_empty())
-        .collect();
+    let maps: Vec<&Map> =
+        maps.iter().filter(|map| !map.rows.is_empty() && !map.columns.is_empty()).collect();
     let Some(layout) = Layout::new(&maps, body) else {
         no_data(surface, body);
         return;
@@ -46,11 +44,7 @@ pub(crate) fn draw_maps(surface: &mut Surface, body: Rect, maps: &[Map], value: 
         layout.draw_names(surface, map, left, names, body.top);
         let corner = (left + names, body.top + layout.head);
         for (row, column) in places(map) {
-            let cell = map
-                .cells
-                .iter()
-                .rev()
-                .find(|c| (c.row, c.column) == (row, column));
+            let cell = map.cells.iter().rev().find(|c| (c.row, c.column) == (row, column));
             let x = corner.0 + layout.cell.0 * column as f64;
             let y = corner.1 + layout.cell.1 * row as f64;
             let area = Rect::new(x, y, x + layout.cell.0, y + layout.cell.1).grow(-GAP / 2.0);
@@ -108,10 +102,8 @@ impl Layout {
         let gaps = GUTTER * (maps.len() - 1) as f64;
         let room = body.width() - gaps - name_widths.iter().sum::<f64>();
         let width = |over: f64| ((room - over) / columns as f64).clamp(6.0, 170.0);
-        let flat = maps
-            .iter()
-            .flat_map(|map| &map.columns)
-            .all(|name| stands_flat(name, width(0.0)));
+        let flat =
+            maps.iter().flat_map(|map| &map.columns).all(|name| stands_flat(name, width(0.0)));
         let longest = |map: &Map| {
             map.columns
                 .iter()
@@ -126,11 +118,7 @@ impl Layout {
                 let last = map.columns.last().map_or(0.0, |name| {
                     font::width(name, theme::NOTE, Weight::Regular).min(LONGEST_SLANT)
                 });
-                if flat {
-                    0.0
-                } else {
-                    (last * cos + 12.0 - width(0.0) / 2.0).max(0.0)
-                }
+                if flat { 0.0 } else { (last * cos + 12.0 - width(0.0) / 2.0).max(0.0) }
             })
             .collect();
         let names = if flat {
@@ -141,16 +129,8 @@ impl Layout {
         let titles = maps.iter().any(|map| !map.title.is_empty());
         let labels = maps.iter().any(|map| !map.column_label.is_empty());
         let head = names
-            + if titles {
-                theme::PANEL_TITLE * LEADING + 4.0
-            } else {
-                0.0
-            }
-            + if labels {
-                theme::NOTE * LEADING + 6.0
-            } else {
-                0.0
-            };
+            + if titles { theme::PANEL_TITLE * LEADING + 4.0 } else { 0.0 }
+            + if labels { theme::NOTE * LEADING + 6.0 } else { 0.0 };
         let height = ((body.height() - head - BAR - 30.0) / rows as f64).clamp(6.0, 92.0);
         Some(Self {
             cell: (width(overhangs.iter().sum()), height),
@@ -181,10 +161,7 @@ impl Layout {
             let x = start + self.cell.0 * (i as f64 + 0.5);
             if self.slanted {
                 let name = font::fit(name, ink.size, ink.weight, LONGEST_SLANT);
-                let ink = Ink {
-                    turn: SLANT,
-                    ..ink.at(Side::Left, Level::Middle)
-                };
+                let ink = Ink { turn: SLANT, ..ink.at(Side::Left, Level::Middle) };
                 surface.text(&name, (x, base - 12.0), ink);
             } else {
                 let lines = font::wrap(name, ink.size, ink.weight, self.cell.0 - 8.0, 2);
@@ -220,8 +197,7 @@ const LONGEST_SLANT: f64 = 260.0;
 fn stands_flat(name: &str, width: f64) -> bool {
     let room = width - 8.0;
     let fits = |part: &str| font::width(part, theme::NOTE, Weight::Regular) <= room;
-    name.split_inclusive(['_', '/', '-', ' '])
-        .all(|part| fits(part.trim_end()))
+    name.split_inclusive(['_', '/', '-', ' ']).all(|part| fits(part.trim_end()))
         && font::wrap(name, theme::NOTE, Weight::Regular, room, 9).len() <= 2
 }
 
@@ -262,16 +238,10 @@ fn draw_cell(
         draw_failed(surface, area, cell, numbers);
         return;
     }
-    let at = cell
-        .value
-        .and_then(|value| span.and_then(|span| span.fraction(value)));
+    let at = cell.value.and_then(|value| span.and_then(|span| span.fraction(value)));
     let ground = at.map_or(WHITE, viridis);
     surface.fill(&Shape::rect(area), ground, 1.0);
-    let ink = if theme::luminance(ground) < 0.22 {
-        WHITE
-    } else {
-        theme::INK
-    };
+    let ink = if theme::luminance(ground) < 0.22 { WHITE } else { theme::INK };
     if let (Some(value), Some(size)) = (cell.value, numbers) {
         let ink = Ink::new(size, ink).at(Side::Center, Level::Middle);
         surface.text(&ticks::short(value), area.center(), ink);
@@ -318,12 +288,7 @@ fn draw_bar(surface: &mut Surface, area: Rect, span: &Span, label: &str) {
     let label = font::fit(label, size, Weight::Regular, area.width() * 0.6);
     let gap = if label.is_empty() { 0.0 } else { 24.0 };
     let left = area.left + font::width(&label, size, Weight::Regular) + gap;
-    let bar = Rect::new(
-        left,
-        area.top,
-        (left + 560.0).min(area.right - 40.0),
-        area.top + 26.0,
-    );
+    let bar = Rect::new(left, area.top, (left + 560.0).min(area.right - 40.0), area.top + 26.0);
     let ink = Ink::new(size, theme::SOFT_INK);
     let middle = (area.left, bar.center().1);
     surface.text(&label, middle, ink.at(Side::Left, Level::Middle));
@@ -331,17 +296,10 @@ fn draw_bar(surface: &mut Surface, area: Rect, span: &Span, label: &str) {
     for i in 0..columns {
         let x = bar.left + i as f64;
         let colour = viridis((i as f64 + 0.5) / columns as f64);
-        surface.fill(
-            &Shape::rect(Rect::new(x, bar.top, x + 1.0, bar.bottom)),
-            colour,
-            1.0,
-        );
+        surface.fill(&Shape::rect(Rect::new(x, bar.top, x + 1.0, bar.bottom)), colour, 1.0);
     }
     for tick in span.ticks((bar.width() / 90.0) as usize, false) {
-        let Some(at) = span
-            .fraction(tick.value)
-            .filter(|at| (0.0..=1.0).contains(at))
-        else {
+        let Some(at) = span.fraction(tick.value).filter(|at| (0.0..=1.0).contains(at)) else {
             continue;
         };
         let x = bar.left + at * bar.width();

@@ -26,14 +26,8 @@ pub enum Mark {
 
 impl Mark {
     /// All marks, from good to bad.
-    pub const ALL: [Self; 6] = [
-        Self::Ok,
-        Self::Spike,
-        Self::Stuck,
-        Self::Collapsed,
-        Self::Diverged,
-        Self::NonFinite,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::Ok, Self::Spike, Self::Stuck, Self::Collapsed, Self::Diverged, Self::NonFinite];
 
     /// The word shown in the key.
     #[must_use]
@@ -76,10 +70,7 @@ impl Mark {
             Self::Diverged => {
                 let mut arrow =
                     Shape::polygon([place(-0.8, -0.1), place(0.0, -1.2), place(0.8, -0.1)]);
-                arrow.add(Shape::stroke(
-                    &[place(0.0, -0.3), place(0.0, 1.1)],
-                    pen * 1.25,
-                ));
+                arrow.add(Shape::stroke(&[place(0.0, -0.3), place(0.0, 1.1)], pen * 1.25));
                 arrow
             }
             Self::NonFinite => cross(at, radius * 0.85, pen * 1.1),
@@ -136,10 +127,7 @@ impl Marker {
             Self::Plus => {
                 let mut plus =
                     Shape::stroke(&[place((-1.2, 0.0)), place((1.2, 0.0))], radius * 0.75);
-                plus.add(Shape::stroke(
-                    &[place((0.0, -1.2)), place((0.0, 1.2))],
-                    radius * 0.75,
-                ));
+                plus.add(Shape::stroke(&[place((0.0, -1.2)), place((0.0, 1.2))], radius * 0.75));
                 plus
             }
             Self::Left => Shape::regular(
@@ -153,9 +141,7 @@ impl Marker {
             }
             Self::Bow => {
                 let mut bow = Shape::polygon([(-1.1, -1.0), (0.1, 0.0), (-1.1, 1.0)].map(place));
-                bow.add(Shape::polygon(
-                    [(1.1, -1.0), (-0.1, 0.0), (1.1, 1.0)].map(place),
-                ));
+                bow.add(Shape::polygon([(1.1, -1.0), (-0.1, 0.0), (1.1, 1.0)].map(place)));
                 bow
             }
         };

@@ -17,21 +17,14 @@ impl Occupancy {
     pub fn new(area: Rect) -> Self {
         let columns = (area.width() / CELL).ceil().max(1.0) as usize;
         let rows = (area.height() / CELL).ceil().max(1.0) as usize;
-        Self {
-            area,
-            columns,
-            rows,
-            used: vec![false; columns * rows],
-        }
+        Self { area, columns, rows, used: vec![false; columns * rows] }
     }
 
     /// Marks a line.
     pub fn line(&mut self, points: &[Point]) {
         for pair in points.windows(2) {
             let (a, b) = (pair[0], pair[1]);
-            let steps = (libm::hypot(b.0 - a.0, b.1 - a.1) / (CELL / 2.0))
-                .ceil()
-                .min(5000.0);
+            let steps = (libm::hypot(b.0 - a.0, b.1 - a.1) / (CELL / 2.0)).ceil().min(5000.0);
             for i in 0..=steps as usize {
                 let t = i as f64 / steps.max(1.0);
                 self.mark((a.0 + t * (b.0 - a.0), a.1 + t * (b.1 - a.1)));
@@ -40,10 +33,8 @@ impl Occupancy {
     }
 
     fn mark(&mut self, (x, y): Point) {
-        let (column, row) = (
-            ((x - self.area.left) / CELL).floor(),
-            ((y - self.area.top) / CELL).floor(),
-        );
+        let (column, row) =
+            (((x - self.area.left) / CELL).floor(), ((y - self.area.top) / CELL).floor());
         if column >= 0.0 && row >= 0.0 {
             let (column, row) = (column as usize, row as usize);
             if column < self.columns && row < self.rows {

@@ -25,21 +25,13 @@ impl Lines {
             let band = series.band.iter().map(|b| b.0);
             series.points.iter().map(|p| p.0).chain(band)
         });
-        let room = if self.series.iter().any(|series| series.markers) {
-            0.025
-        } else {
-            0.0
-        };
+        let room = if self.series.iter().any(|series| series.markers) { 0.025 } else { 0.0 };
         Span::new(&self.x, xs, room, false)
     }
 
     /// The range of the y axis, if there is anything to show.
     pub(crate) fn y_span(&self) -> Option<Span> {
-        let shown = |x: f64| {
-            self.x
-                .range
-                .is_none_or(|(a, b)| x >= a.min(b) && x <= a.max(b))
-        };
+        let shown = |x: f64| self.x.range.is_none_or(|(a, b)| x >= a.min(b) && x <= a.max(b));
         let ys = self.series.iter().flat_map(move |series| {
             let points = series.points.iter().filter(move |p| shown(p.0));
             let band = series.band.iter().filter(move |b| shown(b.0));
@@ -97,13 +89,8 @@ impl Panel<'_> {
         paragraph(surface, &self.lines.y.label, ink, area, top, 2);
 
         let size = label_size(area.width());
-        let foot = PAD
-            + size * LEADING
-            + if self.lines.x.label.is_empty() {
-                0.0
-            } else {
-                size * 1.35
-            };
+        let foot =
+            PAD + size * LEADING + if self.lines.x.label.is_empty() { 0.0 } else { size * 1.35 };
         let frame = Rect::new(
             area.left,
             area.top + head,
@@ -125,12 +112,7 @@ impl Panel<'_> {
             Column::new(labels, frame.height(), area.width() * 0.28)
         });
         let column_width = column.as_ref().map_or(0.0, Column::width);
-        let x_ticks = fitting(
-            &x,
-            frame.right - column_width - left,
-            size,
-            self.lines.counts(),
-        );
+        let x_ticks = fitting(&x, frame.right - column_width - left, size, self.lines.counts());
         let overhang = x_ticks.last().map_or(0.0, |tick| {
             let beyond = 1.0 - x.fraction(tick.value).unwrap_or(0.0);
             let half = font::width(&tick.label, size, Weight::Regular) / 2.0;
@@ -160,12 +142,8 @@ impl Panel<'_> {
         for series in &self.lines.series {
             draw_band(surface, series, grid, self.looks);
         }
-        let traces: Vec<Trace> = self
-            .lines
-            .series
-            .iter()
-            .map(|series| Trace::new(series, grid))
-            .collect();
+        let traces: Vec<Trace> =
+            self.lines.series.iter().map(|series| Trace::new(series, grid)).collect();
         for (series, trace) in self.lines.series.iter().zip(&traces) {
             let style = self.looks.get(series.key());
             key::draw_line(surface, &trace.pieces, style, series.dashed);
@@ -197,14 +175,7 @@ impl Panel<'_> {
         }
         label_references(surface, &self.lines.references, grid, &mut used);
         if let Some(column) = column {
-            column.draw(
-                surface,
-                &self.lines.series,
-                &traces,
-                self.looks,
-                grid,
-                &mut used,
-            );
+            column.draw(surface, &self.lines.series, &traces, self.looks, grid, &mut used);
         }
     }
 }
@@ -258,19 +229,11 @@ fn draw_axes(surface: &mut Surface, grid: &Grid, x_ticks: &[Tick], y_ticks: &[Ti
             continue;
         };
         surface.line(&[(x, plot.top), (x, plot.bottom)], 1.5, theme::GRID);
-        surface.line(
-            &[(x, plot.bottom), (x, plot.bottom + 7.0)],
-            2.0,
-            theme::AXIS,
-        );
+        surface.line(&[(x, plot.bottom), (x, plot.bottom + 7.0)], 2.0, theme::AXIS);
         let ink = Ink::new(size, theme::SOFT_INK).at(Side::Center, Level::Top);
         surface.text(&tick.label, (x, plot.bottom + PAD + 2.0), ink);
     }
-    let corner = [
-        (plot.left, plot.top),
-        (plot.left, plot.bottom),
-        (plot.right, plot.bottom),
-    ];
+    let corner = [(plot.left, plot.top), (plot.left, plot.bottom), (plot.right, plot.bottom)];
     surface.line(&corner, 2.0, theme::AXIS);
 }
 
@@ -292,16 +255,8 @@ fn draw_band(surface: &mut Surface, series: &Series, grid: &Grid, looks: &Looks)
 
 /// All points when they are few, else some, at other places for each line.
 fn sparse(points: &[Point], phase: usize) -> impl Iterator<Item = Point> + use<'_> {
-    let step = if points.len() <= 32 {
-        1
-    } else {
-        points.len().div_ceil(8)
-    };
-    points
-        .iter()
-        .copied()
-        .skip((phase * step * 3 / 8) % step)
-        .step_by(step)
+    let step = if points.len() <= 32 { 1 } else { points.len().div_ceil(8) };
+    points.iter().copied().skip((phase * step * 3 / 8) % step).step_by(step)
 }
 
 /// A small triangle at the frame that points to the values outside.

@@ -47,20 +47,14 @@ impl Column {
 
     fn sized<'a>(labels: impl Iterator<Item = &'a str>, size: f64, room: f64) -> Self {
         let room = (room - LEADER - BADGE).max(40.0);
-        let labels: Vec<_> = labels
-            .map(|label| font::wrap(label, size, Weight::Medium, room, 3))
-            .collect();
+        let labels: Vec<_> =
+            labels.map(|label| font::wrap(label, size, Weight::Medium, room, 3)).collect();
         let widest = labels
             .iter()
             .flatten()
             .map(|line| font::width(line, size, Weight::Medium))
             .fold(0.0, f64::max);
-        Self {
-            size,
-            shown: labels.len(),
-            labels,
-            widest,
-        }
+        Self { size, shown: labels.len(), labels, widest }
     }
 
     fn block(&self, label: &[String]) -> f64 {
@@ -97,9 +91,7 @@ impl Column {
                 continue;
             }
             let style = looks.get(series[i].key());
-            let early = traces[i]
-                .end
-                .filter(|end| end.0 < plot.right - 0.06 * plot.width());
+            let early = traces[i].end.filter(|end| end.0 < plot.right - 0.06 * plot.width());
             let place = early.and_then(|end| self.free_place(i, end, plot, used));
             if let Some(place) = place {
                 self.write(surface, i, style, (place.left, place.center().1));
@@ -137,12 +129,8 @@ impl Column {
     /// Writes a label with its marker; the point is the middle of its left side.
     fn write(&self, surface: &mut Surface, i: usize, style: Style, (x, y): Point) {
         let radius = self.size * 0.3;
-        style
-            .marker
-            .draw(surface, (x + radius, y), radius, style.colour);
-        let ink = Ink::new(self.size, style.text_colour())
-            .medium()
-            .at(Side::Left, Level::Middle);
+        style.marker.draw(surface, (x + radius, y), radius, style.colour);
+        let ink = Ink::new(self.size, style.text_colour()).medium().at(Side::Left, Level::Middle);
         let lines = &self.labels[i];
         for (row, line) in lines.iter().enumerate() {
             let shift = (row as f64 - (lines.len() as f64 - 1.0) / 2.0) * self.size * LEADING;
@@ -216,11 +204,7 @@ pub(crate) fn label_references(
         }
         let (width, height) = (font::width(&text, size, Weight::Regular), size * 1.05);
         let place = |x: f64, up: bool| {
-            let middle = if up {
-                y - height / 2.0 - 5.0
-            } else {
-                y + height / 2.0 + 7.0
-            };
+            let middle = if up { y - height / 2.0 - 5.0 } else { y + height / 2.0 + 7.0 };
             Rect::new(x, middle - height / 2.0, x + width, middle + height / 2.0)
         };
         let steps = ((plot.width() - width - 16.0) / 24.0).max(0.0) as usize;

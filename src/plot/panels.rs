@@ -60,24 +60,13 @@ impl Panels {
             size: self.size,
             title: &self.title,
             subtitle: &self.subtitle,
-            legend: if self.shared_legend {
-                legend(all(), &looks)
-            } else {
-                Vec::new()
-            },
-            marks: key::marks(
-                all().filter_map(|series| series.end),
-                "At the end of a line:",
-            ),
+            legend: if self.shared_legend { legend(all(), &looks) } else { Vec::new() },
+            marks: key::marks(all().filter_map(|series| series.end), "At the end of a line:"),
             notes: &self.notes,
         };
         let (mut surface, body) = page.open();
         let nothing = [Lines::default()];
-        let charts = if self.panels.is_empty() {
-            &nothing[..]
-        } else {
-            &self.panels[..]
-        };
+        let charts = if self.panels.is_empty() { &nothing[..] } else { &self.panels[..] };
         let shared: Option<Span> = charts.iter().filter_map(Lines::y_span).reduce(Span::union);
         let panels: Vec<Panel<'_>> = charts
             .iter()
@@ -85,13 +74,7 @@ impl Panels {
                 lines,
                 looks: &looks,
                 x: lines.x_span(),
-                y: lines.y_span().map(|own| {
-                    if self.same_y {
-                        shared.unwrap_or(own)
-                    } else {
-                        own
-                    }
-                }),
+                y: lines.y_span().map(|own| if self.same_y { shared.unwrap_or(own) } else { own }),
                 titled: true,
                 direct: !self.shared_legend,
             })
@@ -102,10 +85,7 @@ impl Panels {
         let height = (body.height() - GUTTER * (rows - 1) as f64) / rows as f64;
         for (row, line) in panels.chunks(columns).enumerate() {
             // Panels of one row share the height above the frame, so that the frames line up.
-            let head = line
-                .iter()
-                .map(|panel| head_height(panel, width))
-                .fold(0.0, f64::max);
+            let head = line.iter().map(|panel| head_height(panel, width)).fold(0.0, f64::max);
             for (column, panel) in line.iter().enumerate() {
                 let left = body.left + (width + GUTTER) * column as f64;
                 let top = body.top + (height + GUTTER) * row as f64;
@@ -154,9 +134,5 @@ fn legend<'a>(series: impl Iterator<Item = &'a Series>, looks: &Looks) -> Vec<It
 
 /// The size of labels in a panel: smaller panels carry slightly smaller ones.
 pub(crate) fn label_size(width: f64) -> f64 {
-    if width < 500.0 {
-        theme::NOTE
-    } else {
-        theme::LABEL
-    }
+    if width < 500.0 { theme::NOTE } else { theme::LABEL }
 }

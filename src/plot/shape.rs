@@ -29,10 +29,7 @@ impl Shape {
     pub fn regular(center: Point, radius: f64, corners: usize, turn: f64) -> Self {
         Self::polygon((0..corners.max(3)).map(|i| {
             let angle = turn + std::f64::consts::TAU * i as f64 / corners.max(3) as f64;
-            (
-                center.0 + radius * libm::sin(angle),
-                center.1 - radius * libm::cos(angle),
-            )
+            (center.0 + radius * libm::sin(angle), center.1 - radius * libm::cos(angle))
         }))
     }
 

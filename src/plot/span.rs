@@ -38,22 +38,11 @@ impl Span {
         let (low, high) = if axis.scale == Scale::Linear {
             (range.0.clamp(-LIMIT, LIMIT), range.1.clamp(-LIMIT, LIMIT))
         } else {
-            (
-                range.0.clamp(1.0 / LIMIT, LIMIT),
-                range.1.clamp(1.0 / LIMIT, LIMIT),
-            )
+            (range.0.clamp(1.0 / LIMIT, LIMIT), range.1.clamp(1.0 / LIMIT, LIMIT))
         };
-        let span = Self {
-            scale: axis.scale,
-            low,
-            high,
-        };
+        let span = Self { scale: axis.scale, low, high };
         let wide = span.widened();
-        Some(if fixed.is_some() {
-            wide
-        } else {
-            wide.padded(room, from_zero)
-        })
+        Some(if fixed.is_some() { wide } else { wide.padded(room, from_zero) })
     }
 
     /// Gives a range of no length some length.
@@ -77,30 +66,18 @@ impl Span {
             Scale::Linear => {
                 let by = (high - low) * room;
                 let zero = from_zero && low >= 0.0 && low < 0.3 * high;
-                Self {
-                    scale,
-                    low: if zero { 0.0 } else { low - by },
-                    high: high + by,
-                }
+                Self { scale, low: if zero { 0.0 } else { low - by }, high: high + by }
             }
             _ => {
                 let by = libm::exp(libm::log(high / low) * room);
-                Self {
-                    scale,
-                    low: low / by,
-                    high: high * by,
-                }
+                Self { scale, low: low / by, high: high * by }
             }
         }
     }
 
     /// The smallest range that holds both.
     pub fn union(self, other: Self) -> Self {
-        Self {
-            scale: self.scale,
-            low: self.low.min(other.low),
-            high: self.high.max(other.high),
-        }
+        Self { scale: self.scale, low: self.low.min(other.low), high: self.high.max(other.high) }
     }
 
     /// Where a value lies: 0 at the low end, 1 at the high end, and beyond outside. Absent for
@@ -134,25 +111,16 @@ mod tests {
     use super::*;
 
     fn span(scale: Scale, values: &[f64]) -> Option<Span> {
-        Span::new(
-            &Axis::new("").scale(scale),
-            values.iter().copied(),
-            0.05,
-            true,
-        )
+        Span::new(&Axis::new("").scale(scale), values.iter().copied(), 0.05, true)
     }
 
     #[test]
     fn odd_values_give_a_usable_range_or_none() {
         assert_eq!(span(Scale::Linear, &[f64::NAN, f64::INFINITY]), None);
         assert_eq!(span(Scale::Log10, &[-1.0, 0.0]), None);
-        for values in [
-            vec![0.0],
-            vec![3.0, 3.0],
-            vec![f64::MAX, -f64::MAX],
-            vec![1e-310, 1e300],
-            vec![-5.0],
-        ] {
+        for values in
+            [vec![0.0], vec![3.0, 3.0], vec![f64::MAX, -f64::MAX], vec![1e-310, 1e300], vec![-5.0]]
+        {
             for scale in [Scale::Linear, Scale::Log10, Scale::Log2] {
                 if let Some(span) = span(scale, &values) {
                     assert!(span.low < span.high, "{values:?} {scale:?} {span:?}");

@@ -17,10 +17,7 @@ pub(crate) fn spread(wishes: &[(f64, f64)], top: f64, bottom: f64) -> Vec<f64> {
         let mut pool = (wish - above - height / 2.0, 1);
         while let Some(&last) = pools.last().filter(|last| last.0 > pool.0) {
             let count = last.1 + pool.1;
-            pool = (
-                (last.0 * last.1 as f64 + pool.0 * pool.1 as f64) / count as f64,
-                count,
-            );
+            pool = ((last.0 * last.1 as f64 + pool.0 * pool.1 as f64) / count as f64, count);
             pools.pop();
         }
         pools.push(pool);
@@ -43,10 +40,7 @@ mod tests {
 
     #[test]
     fn labels_far_apart_stay() {
-        assert_eq!(
-            spread(&[(80.0, 10.0), (20.0, 10.0)], 0.0, 100.0),
-            [80.0, 20.0]
-        );
+        assert_eq!(spread(&[(80.0, 10.0), (20.0, 10.0)], 0.0, 100.0), [80.0, 20.0]);
     }
 
     #[test]
@@ -56,10 +50,7 @@ mod tests {
 
     #[test]
     fn labels_stay_inside() {
-        assert_eq!(
-            spread(&[(-50.0, 10.0), (500.0, 20.0)], 0.0, 100.0),
-            [5.0, 90.0]
-        );
+        assert_eq!(spread(&[(-50.0, 10.0), (500.0, 20.0)], 0.0, 100.0), [5.0, 90.0]);
         assert!(spread(&[], 0.0, 1.0).is_empty());
     }
 }

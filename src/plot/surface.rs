@@ -54,18 +54,11 @@ impl Ink {
     }
 
     pub fn medium(self) -> Self {
-        Self {
-            weight: Weight::Medium,
-            ..self
-        }
+        Self { weight: Weight::Medium, ..self }
     }
 
     pub fn at(self, side: Side, level: Level) -> Self {
-        Self {
-            side,
-            level,
-            ..self
-        }
+        Self { side, level, ..self }
     }
 }
 
@@ -94,11 +87,7 @@ impl Surface {
     }
 
     pub fn finish(self) -> Image {
-        Image {
-            width: self.width,
-            height: self.height,
-            rgb: self.rgb,
-        }
+        Image { width: self.width, height: self.height, rgb: self.rgb }
     }
 
     pub fn fill(&mut self, shape: &Shape, colour: RGBColor, alpha: f64) {
@@ -183,12 +172,7 @@ fn bounds_of(rings: &[Vec<Point>]) -> Option<Rect> {
     let first = points.next()?;
     let start = Rect::new(first.0, first.1, first.0, first.1);
     Some(points.fold(start, |r, p| {
-        Rect::new(
-            r.left.min(p.0),
-            r.top.min(p.1),
-            r.right.max(p.0),
-            r.bottom.max(p.1),
-        )
+        Rect::new(r.left.min(p.0), r.top.min(p.1), r.right.max(p.0), r.bottom.max(p.1))
     }))
 }
 
@@ -197,12 +181,8 @@ fn clip_ring(ring: &[Point], clip: Rect) -> Vec<Point> {
     if ring.iter().all(|&p| clip.holds(p)) {
         return ring.to_vec();
     }
-    let sides: [&dyn Fn(Point) -> f64; 4] = [
-        &|p| p.0 - clip.left,
-        &|p| clip.right - p.0,
-        &|p| p.1 - clip.top,
-        &|p| clip.bottom - p.1,
-    ];
+    let sides: [&dyn Fn(Point) -> f64; 4] =
+        [&|p| p.0 - clip.left, &|p| clip.right - p.0, &|p| p.1 - clip.top, &|p| clip.bottom - p.1];
     let mut ring = ring.to_vec();
     for inside in sides {
         let mut kept = Vec::with_capacity(ring.len() + 4);

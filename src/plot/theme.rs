@@ -86,11 +86,7 @@ impl Style {
 pub(crate) fn luminance(colour: RGBColor) -> f64 {
     let linear = |part: u8| {
         let part = f64::from(part) / 255.0;
-        if part <= 0.04045 {
-            part / 12.92
-        } else {
-            libm::pow((part + 0.055) / 1.055, 2.4)
-        }
+        if part <= 0.04045 { part / 12.92 } else { libm::pow((part + 0.055) / 1.055, 2.4) }
     };
     0.2126 * linear(colour.0) + 0.7152 * linear(colour.1) + 0.0722 * linear(colour.2)
 }
@@ -116,16 +112,8 @@ const PALETTE: [Style; 10] = [
     look(RGBColor(213, 94, 0), Marker::Square, &[16.0, 6.0]),
     look(RGBColor(0, 158, 115), Marker::Up, &[30.0, 6.0]),
     look(RGBColor(230, 159, 0), Marker::Diamond, &[9.0, 5.0]),
-    look(
-        RGBColor(204, 121, 167),
-        Marker::Star,
-        &[16.0, 5.0, 4.0, 5.0, 4.0, 5.0],
-    ),
-    look(
-        RGBColor(86, 180, 233),
-        Marker::Pentagon,
-        &[16.0, 5.0, 4.0, 5.0],
-    ),
+    look(RGBColor(204, 121, 167), Marker::Star, &[16.0, 5.0, 4.0, 5.0, 4.0, 5.0]),
+    look(RGBColor(86, 180, 233), Marker::Pentagon, &[16.0, 5.0, 4.0, 5.0]),
     look(RGBColor(136, 34, 85), Marker::Plus, &[4.0, 4.0]),
     look(RGBColor(0, 0, 0), Marker::Bow, &[4.0, 8.0]),
     look(RGBColor(60, 48, 150), Marker::Left, &[24.0, 5.0, 10.0, 5.0]),
@@ -133,11 +121,7 @@ const PALETTE: [Style; 10] = [
 ];
 
 const fn look(colour: RGBColor, marker: Marker, dash: &'static [f64]) -> Style {
-    Style {
-        colour,
-        marker,
-        dash,
-    }
+    Style { colour, marker, dash }
 }
 
 /// The look of a wiring, the same in all pictures.
@@ -171,9 +155,8 @@ pub struct Looks {
 impl Looks {
     /// Collects the names of a picture.
     pub fn new<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Self {
-        let free = (0..PALETTE.len())
-            .filter(|&i| !names.clone().any(|name| name == WIRINGS[i]))
-            .collect();
+        let free =
+            (0..PALETTE.len()).filter(|&i| !names.clone().any(|name| name == WIRINGS[i])).collect();
         let mut others: Vec<String> = Vec::new();
         for name in names.filter(|name| wiring(name).is_none()) {
             if !others.iter().any(|known| known == name) {

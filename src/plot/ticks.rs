@@ -37,10 +37,7 @@ pub fn linear(low: f64, high: f64, most: usize, whole: bool) -> Vec<Tick> {
         (digit, exponent) = (1, 0);
     }
     let step = f64::from(digit) * power(exponent);
-    let (first, last) = (
-        libm::ceil(low / step - 1e-6),
-        libm::floor(high / step + 1e-6),
-    );
+    let (first, last) = (libm::ceil(low / step - 1e-6), libm::floor(high / step + 1e-6));
     let count = last - first;
     if !(count >= 0.0 && count <= MOST as f64) {
         return Vec::new();
@@ -49,10 +46,7 @@ pub fn linear(low: f64, high: f64, most: usize, whole: bool) -> Vec<Tick> {
     (0..=count as usize)
         .map(|i| {
             let value = (first + i as f64) * step;
-            Tick {
-                value,
-                label: label(value, exponent, largest),
-            }
+            Tick { value, label: label(value, exponent, largest) }
         })
         .collect()
 }
@@ -99,10 +93,7 @@ pub fn log10(low: f64, high: f64, most: usize) -> Vec<Tick> {
                 label: match (plain, digit) {
                     (true, _) => {
                         let decimals = (-exponent).max(0) as usize;
-                        grouped(&format!(
-                            "{:.decimals$}",
-                            f64::from(digit) * power(exponent)
-                        ))
+                        grouped(&format!("{:.decimals$}", f64::from(digit) * power(exponent)))
                     }
                     (false, 1) => tens(exponent),
                     (false, _) => format!("{digit}×{}", tens(exponent)),
@@ -119,11 +110,7 @@ pub fn log10(low: f64, high: f64, most: usize) -> Vec<Tick> {
     every(first, last, most)
         .map(|exponent| Tick {
             value: power(exponent),
-            label: if plain {
-                grouped(&format!("{}", power(exponent)))
-            } else {
-                tens(exponent)
-            },
+            label: if plain { grouped(&format!("{}", power(exponent))) } else { tens(exponent) },
         })
         .filter(|tick| inside(tick.value))
         .collect()
@@ -261,10 +248,7 @@ mod tests {
 
     #[test]
     fn huge_and_tiny_numbers_use_powers_of_ten() {
-        assert_eq!(
-            labels(linear(0.0, 2e300, 2, false)),
-            ["0", "10³⁰⁰", "2×10³⁰⁰"]
-        );
+        assert_eq!(labels(linear(0.0, 2e300, 2, false)), ["0", "10³⁰⁰", "2×10³⁰⁰"]);
         assert_eq!(labels(linear(0.0, 2e-9, 2, false)), ["0", "10⁻⁹", "2×10⁻⁹"]);
     }
 
@@ -287,18 +271,9 @@ mod tests {
     #[test]
     fn log_ticks_thin_out_with_the_range() {
         assert_eq!(labels(log10(0.001, 1.0, 4)), ["0.001", "0.01", "0.1", "1"]);
-        assert_eq!(
-            labels(log10(0.5, 20.0, 8)),
-            ["0.5", "1", "2", "5", "10", "20"]
-        );
-        assert_eq!(
-            labels(log10(1e-8, 1.0, 5)),
-            ["10⁻⁸", "10⁻⁶", "10⁻⁴", "10⁻²", "10⁰"]
-        );
-        assert_eq!(
-            labels(log2(2.0, 64.0, 9)),
-            ["2", "4", "8", "16", "32", "64"]
-        );
+        assert_eq!(labels(log10(0.5, 20.0, 8)), ["0.5", "1", "2", "5", "10", "20"]);
+        assert_eq!(labels(log10(1e-8, 1.0, 5)), ["10⁻⁸", "10⁻⁶", "10⁻⁴", "10⁻²", "10⁰"]);
+        assert_eq!(labels(log2(2.0, 64.0, 9)), ["2", "4", "8", "16", "32", "64"]);
         assert!(log10(1e-300, 1e300, 8).len() <= 9);
     }
 

@@ -47,17 +47,8 @@ impl Trace {
         // Half a pixel of slack keeps points exactly on the frame inside despite rounding.
         let frame = grid.plot.grow(0.5);
         let placed: Vec<Option<Point>> = series.points.iter().map(|&p| grid.point(p)).collect();
-        trace.points = placed
-            .iter()
-            .flatten()
-            .copied()
-            .filter(|&p| frame.holds(p))
-            .collect();
-        trace.end = placed
-            .iter()
-            .rev()
-            .find_map(|&p| p)
-            .map(|p| grid.plot.nearest(p));
+        trace.points = placed.iter().flatten().copied().filter(|&p| frame.holds(p)).collect();
+        trace.end = placed.iter().rev().find_map(|&p| p).map(|p| grid.plot.nearest(p));
         for run in placed.split(Option::is_none) {
             let run: Vec<Point> = run.iter().flatten().copied().collect();
             trace.add(&thinned(&run), frame);

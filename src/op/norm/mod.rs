@@ -42,6 +42,7 @@ macro_rules! norms {
 
 norms! {
     layer_norm::LayerNorm,
+    rms_norm::RmsNorm,
 }
 
 /// The shapes of a norm's example: x of `rows` × `cols`, and each of its tensors.
