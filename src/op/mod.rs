@@ -17,6 +17,7 @@ use crate::num::{Dual, Num, Wobble};
 
 pub mod activation;
 pub mod attention;
+pub mod dropout;
 pub mod elementary;
 pub mod embedding;
 pub mod linear;
@@ -25,6 +26,7 @@ pub mod norm;
 mod registry;
 pub mod residual;
 pub mod simd;
+pub mod softmax;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

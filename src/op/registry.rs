@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use super::activation::{Activation, Function, Gated};
 use super::attention::{Attention, Layout};
+use super::dropout::{DropPath, Dropout};
 use super::embedding::{AddPositions, Embedding};
 use super::linear::Linear;
 use super::loss::{CrossEntropy, MeanSquaredError, Reduction};
-use super::norm::{self, Norm, RmsNorm};
+use super::norm::{self, BatchNorm, Norm, RmsNorm};
 use super::residual::{GainedResidual, Residual, Scale};
+use super::softmax::Softmax;
 use super::{Op, SharedOp};
 
 /// Every operator, once per variant that behaves differently.
@@ -17,7 +19,13 @@ pub fn all() -> Vec<SharedOp> {
     ops.extend(Function::ALL.map(|function| shared(Activation { function })));
     ops.extend(Function::ALL.map(|function| shared(Gated { function })));
     ops.extend([
+        shared(BatchNorm::new(false)),
         shared(RmsNorm { offset: 1.0, ..RmsNorm::new(true) }),
+        shared(Softmax),
+        shared(Dropout { p: 0.3, seed: 5, training: true }),
+        shared(Dropout { p: 0.3, seed: 5, training: false }),
+        shared(DropPath { p: 0.3, seed: 5, training: true }),
+        shared(DropPath { p: 0.3, seed: 5, training: false }),
         shared(Residual { alpha: 1.7, beta: 0.6 }),
         shared(GainedResidual),
         shared(Scale { factor: 0.3 }),

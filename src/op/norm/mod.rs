@@ -41,8 +41,11 @@ macro_rules! norms {
 }
 
 norms! {
+    batch_norm::BatchNorm,
+    dynamic_tanh::DynamicTanh,
     layer_norm::LayerNorm,
     rms_norm::RmsNorm,
+    scale_norm::ScaleNorm,
 }
 
 /// The shapes of a norm's example: x of `rows` × `cols`, and each of its tensors.
