@@ -14,13 +14,18 @@ const BLOCK: usize = LANES * STREAMS;
 
 /// Runs `body` compiled for the best instruction set that this machine has.
 ///
-/// What `body` calls must be inlined into it to profit; the functions here are.
+/// What is called must be inlined to be compiled for that set: `body` itself, which is therefore
+/// written `#[inline(always)] || ...` (a long one is not inlined otherwise, and runs at the
+/// baseline set, several times slower), and what `body` calls. The functions here are.
 #[inline(always)]
 pub fn dispatch<R>(body: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(body)
 }
 
 /// Folds pairs into [`BLOCK`] lanes, each from `start` by `step`, and the lanes by a tree of `join`.
+///
+/// The lanes are made anew for every block instead of being changed in place: so they stay in
+/// registers, where a changed array would be stored and loaded again at each block.
 #[inline(always)]
 fn fold(
     x: &[f32],
@@ -34,19 +39,21 @@ fn fold(
     let (y_blocks, y_rest) = y.as_chunks::<BLOCK>();
     let mut lanes = [start; BLOCK];
     for (x, y) in x_blocks.iter().zip(y_blocks) {
-        for ((lane, x), y) in lanes.iter_mut().zip(x).zip(y) {
+        lanes = std::array::from_fn(|l| step(lanes[l], x[l], y[l]));
+    }
+    if !x_rest.is_empty() {
+        // A copy, since lanes that are met one by one live in memory: the others stay in registers.
+        let mut reached = lanes;
+        for ((lane, x), y) in reached.iter_mut().zip(x_rest).zip(y_rest) {
             *lane = step(*lane, *x, *y);
         }
+        lanes = reached;
     }
-    for ((lane, x), y) in lanes.iter_mut().zip(x_rest).zip(y_rest) {
-        *lane = step(*lane, *x, *y);
-    }
-    let mut width = BLOCK / 2;
-    while width > 0 {
-        for l in 0..width {
-            lanes[l] = join(lanes[l], lanes[l + width]);
+    for width in [32, 16, 8, 4, 2, 1] {
+        let (low, high) = lanes.split_at_mut(width);
+        for (low, high) in low.iter_mut().zip(high) {
+            *low = join(*low, *high);
         }
-        width /= 2;
     }
     lanes[0]
 }
@@ -131,11 +138,17 @@ pub fn round_to(y: &mut [f32], format: Format) {
 /// y = y·weight + bias, each where it is there.
 #[inline(always)]
 pub fn scale_shift(y: &mut [f32], weight: &[f32], bias: &[f32]) {
-    for (y, w) in y.iter_mut().zip(weight) {
-        *y *= w;
-    }
-    for (y, b) in y.iter_mut().zip(bias) {
-        *y += b;
+    if weight.len() == bias.len() {
+        for ((y, w), b) in y.iter_mut().zip(weight).zip(bias) {
+            *y = *y * w + b;
+        }
+    } else {
+        for (y, w) in y.iter_mut().zip(weight) {
+            *y *= w;
+        }
+        for (y, b) in y.iter_mut().zip(bias) {
+            *y += b;
+        }
     }
 }
 

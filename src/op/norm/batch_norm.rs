@@ -259,11 +259,14 @@ impl Fast for BatchNorm {
             for (j, factor) in partial.iter_mut().enumerate() {
                 *factor = weight.data[j] * rstd[j];
             }
+            // Of one length, which the compiler sees: no index below can be out of bounds.
+            let (mean, rstd, factor) = (&mean[..cols], &rstd[..cols], &partial[..cols]);
+            let (shift, slope) = (&shift[..cols], &slope[..cols]);
             for (i, dx) in dx.chunks_exact_mut(cols).enumerate() {
-                let (x, dy) = (x.row(i), dy.row(i));
+                let (x, dy) = (&x.row(i)[..cols], &dy.row(i)[..cols]);
                 for j in 0..cols {
                     let xhat = (x[j] - mean[j]) * rstd[j];
-                    dx[j] += partial[j] * (dy[j] - shift[j] - xhat * slope[j]);
+                    dx[j] += factor[j] * (dy[j] - shift[j] - xhat * slope[j]);
                 }
             }
         });
