@@ -11,7 +11,8 @@
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 
-use super::simd;
+use super::elementary::exp;
+use super::simd::{self, max};
 use super::{Arg, Fast, Kind, Law, Op, Reference, Shape, View};
 use crate::num::Num;
 
@@ -500,46 +501,6 @@ fn exponentials(s: &mut [f32], max: f32) -> f32 {
 #[inline(always)]
 fn reciprocal(sum: f32) -> f32 {
     if sum == 0.0 { 0.0 } else { 1.0 / sum }
-}
-
-#[inline(always)]
-pub(super) fn max(x: &[f32]) -> f32 {
-    let mut lanes = [f32::NEG_INFINITY; 16];
-    let (blocks, rest) = x.as_chunks::<16>();
-    for block in blocks {
-        for (lane, x) in lanes.iter_mut().zip(block) {
-            *lane = if *x > *lane { *x } else { *lane };
-        }
-    }
-    for (lane, x) in lanes.iter_mut().zip(rest) {
-        *lane = if *x > *lane { *x } else { *lane };
-    }
-    lanes.into_iter().fold(f32::NEG_INFINITY, f32::max)
-}
-
-#[inline(always)]
-pub(super) fn exp(x: f32) -> f32 {
-    const LOWEST: f32 = -87.336_55;
-    const MAGIC: f32 = 12_582_912.0;
-    let clamped = x.clamp(LOWEST, 88.722_84);
-    let shifted = clamped.mul_add(std::f32::consts::LOG2_E, MAGIC);
-    let n = shifted - MAGIC;
-    let r = n.mul_add(-0.693_359_4, clamped);
-    let r = n.mul_add(2.121_944_4e-4, r);
-    let mut p = 1.987_569_1e-4f32;
-    for c in [1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5] {
-        p = p.mul_add(r, c);
-    }
-    let y = (p * r).mul_add(r, r) + 1.0;
-    let bits = (shifted.to_bits() << 23).wrapping_add(127 << 23);
-    let y = y * f32::from_bits(bits);
-    if x < LOWEST {
-        0.0
-    } else if x > 88.722_84 {
-        f32::INFINITY
-    } else {
-        y
-    }
 }
 
 #[cfg(test)]

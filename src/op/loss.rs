@@ -5,8 +5,8 @@
 //! dlogits_j = p_j − s/V − (1 − s)·[j = y], times the gradient of the row's loss.
 //! [`MeanSquaredError`]: mean (prediction − target)²; dprediction = 2(prediction − target)/n.
 
-use super::attention::{exp, max};
-use super::simd;
+use super::elementary::exp;
+use super::simd::{self, max};
 use super::{Arg, Fast, Kind, Law, Op, Reference, Shape, View};
 use crate::num::Num;
 
