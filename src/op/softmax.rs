@@ -145,3 +145,35 @@ impl Fast for Softmax {
         args[0].cols()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::trial::Trial;
+    use super::*;
+
+    #[test]
+    fn golden_rows() {
+        const NONE: f64 = f64::NEG_INFINITY;
+        let mut trial = Trial::new(&Softmax, &Softmax.example(4, 3));
+        let ln_3 = f64::from(3f32.ln());
+        trial.args[0] = vec![0.0, ln_3, NONE, NONE, NONE, NONE, NONE, 7.0, NONE, -3e38, 3e38, 3e38];
+        let want = [0.25, 0.75, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.5, 0.5];
+        for results in [trial.reference(), trial.fast()] {
+            for (y, want) in results.y.iter().zip(want) {
+                assert!((y - want).abs() < 1e-7, "{y} is not {want}");
+            }
+            // Where y is 0 or 1 it does not move.
+            assert!(results.dargs[0][2..9].iter().all(|&dx| dx == 0.0), "{:?}", results.dargs);
+        }
+    }
+
+    #[test]
+    fn a_nan_spoils_its_row_and_no_other() {
+        let mut trial = Trial::new(&Softmax, &Softmax.example(2, 3));
+        trial.args[0] = vec![f64::NAN, f64::NEG_INFINITY, f64::NEG_INFINITY, 1.0, 2.0, 3.0];
+        for results in [trial.reference(), trial.fast()] {
+            assert!(results.y[..3].iter().all(|y| y.is_nan()), "{:?}", results.y);
+            assert!(results.y[3..].iter().all(|y| y.is_finite()));
+        }
+    }
+}

@@ -276,3 +276,61 @@ impl Fast for BatchNorm {
         3 * args[0].cols()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::trial::{Results, Trial};
+    use super::*;
+
+    fn both(training: bool, x: &[f64]) -> [Results; 2] {
+        let op = BatchNorm { eps: 0.0, ..BatchNorm::new(training) };
+        let mut trial = Trial::new(&op, &op.example(x.len(), 1));
+        trial.args = vec![x.to_vec(), vec![2.0], vec![1.0], vec![0.5], vec![4.0]];
+        trial.dy = x.iter().map(|_| 1.0).collect();
+        [trial.reference(), trial.fast()]
+    }
+
+    fn near(got: f64, want: f64) {
+        assert!((got - want).abs() <= 1e-6 * (1.0 + want.abs()), "{got} is not {want}");
+    }
+
+    #[test]
+    fn training_moves_the_running_statistics() {
+        for results in both(true, &[1.0, 2.0, 3.0, 4.0]) {
+            near(results.y[0], 1.0 - 2.0 * 1.5 / 1.25f64.sqrt());
+            near(results.others[0][0], 0.9 * 0.5 + 0.1 * 2.5);
+            near(results.others[1][0], 0.9 * 4.0 + 0.1 * 5.0 / 3.0);
+            // A uniform dy moves the mean only, which the statistics take out again.
+            results.dargs[0].iter().for_each(|&dx| near(dx, 0.0));
+            near(results.dargs[2][0], 4.0);
+        }
+    }
+
+    #[test]
+    fn evaluation_is_an_affine_map() {
+        for results in both(false, &[1.0, 1.0]) {
+            near(results.y[0], 2.0 * (1.0 - 0.5) / 2.0 + 1.0);
+            assert_eq!((results.others[0][0], results.others[1][0]), (0.5, 4.0));
+            near(results.dargs[0][0], 1.0);
+            near(results.dargs[1][0], 0.5);
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "one row")]
+    fn one_row_has_no_variance() {
+        let own = Shape::new(&[3]);
+        BatchNorm::new(true).outputs(&[Shape::new(&[1, 3]), own, own, own, own]);
+    }
+
+    /// More rows than a block of the sums, and not a whole number of blocks.
+    #[test]
+    fn many_rows_far_from_zero() {
+        let op = BatchNorm::new(true);
+        let mut trial = Trial::new(&op, &op.example(1000, 3));
+        for x in &mut trial.args[0] {
+            *x = f64::from((*x + 1e3) as f32);
+        }
+        trial.within_budget();
+    }
+}

@@ -156,3 +156,28 @@ impl Fast for ScaleNorm {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::trial::Trial;
+    use super::*;
+
+    #[test]
+    fn eps_is_a_floor_of_the_norm() {
+        let op = ScaleNorm { eps: 1.0 };
+        let mut trial = Trial::new(&op, &op.example(2, 2));
+        trial.args = vec![vec![3.0, 4.0, 0.25, 0.5], vec![2.0]];
+        trial.dy = vec![1.0, 0.0, 1.0, 0.0];
+        for results in [trial.reference(), trial.fast()] {
+            let near = |a: f64, b: f64| assert!((a - b).abs() < 1e-6, "{a} is not {b}");
+            for (y, want) in results.y.iter().zip([1.2, 1.6, 0.5, 1.0]) {
+                near(*y, want);
+            }
+            // Above the floor 2/5·(dy − u·⟨u, dy⟩) with u = (0.6, 0.8), below it 2·dy.
+            for (dx, want) in results.dargs[0].iter().zip([0.256, -0.192, 2.0, 0.0]) {
+                near(*dx, want);
+            }
+            near(results.dargs[1][0], 0.6 + 0.25);
+        }
+    }
+}
