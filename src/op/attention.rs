@@ -8,10 +8,9 @@
 //! (Dao et al. 2022, arXiv 2205.14135). D comes from p and dp, not from ⟨dy, y⟩ as there: y need
 //! not be kept, and the row of ds sums to 0 as well as p sums to 1.
 
-use faer::linalg::matmul::matmul;
-use faer::{Accum, MatMut, MatRef, Par};
+use pulp::Simd;
 
-use super::simd;
+use super::panel::{Left, Right, product};
 use super::{Arg, Fast, Kind, Law, Op, Reference, Shape, View};
 use crate::num::Num;
 
@@ -268,8 +267,9 @@ fn softmax<T: Num>(logits: &[T]) -> Vec<T> {
     logits.iter().map(|&s| (s - max).exp() / sum).collect()
 }
 
-/// Rows of queries that are worked on at once: what lies beyond the last of their keys is skipped.
-const TILE: usize = 32;
+/// Queries that are worked on at once, one per lane: no sum goes across lanes, and keys beyond the
+/// last one that the tile sees are skipped.
+const TILE: usize = 16;
 
 impl Fast for Attention {
     /// Per row of the logits the largest one, and Σ e^(s − max). The log-sum-exp of both in one
@@ -278,10 +278,10 @@ impl Fast for Attention {
         let Sizes { batch, queries, .. } = self.sizes(args[0], args[1]);
         2 * batch * self.heads * queries
     }
-    /// Two tiles of logits: p, and dp that becomes ds.
+    /// Two tiles by channels, of q and dy, and two by keys, of p and ds.
     fn scratch(&self, args: &[Shape]) -> usize {
-        let Sizes { queries, keys, .. } = self.sizes(args[0], args[1]);
-        2 * queries.min(TILE) * keys
+        let Sizes { keys, width, .. } = self.sizes(args[0], args[1]);
+        2 * TILE * (width + keys)
     }
 
     fn forward(
@@ -291,37 +291,9 @@ impl Fast for Attention {
         saved: &mut [f32],
         scratch: &mut [f32],
     ) {
-        let v = args[2].data;
         let sizes = self.sizes(args[0].shape, args[1].shape);
-        for (b, h, first) in self.tiles(sizes) {
-            let (q_rows, k_rows) = self.places(b, h, sizes);
-            let tile = self.tile(sizes, first);
-            let mut y = rows_mut(outs[0], q_rows, first, tile.rows, sizes.width);
-            if tile.keys == 0 {
-                y.fill(0.0);
-                continue;
-            }
-            self.weigh(args, (b, h), tile, scratch);
-            let stats = &mut saved[2 * (self.heads * b + h) * sizes.queries + 2 * first..];
-            simd::dispatch(|| {
-                let rows = scratch.chunks_exact_mut(tile.keys).zip(stats.chunks_exact_mut(2));
-                for (s, stats) in rows.take(tile.rows) {
-                    let max = max(s);
-                    stats.copy_from_slice(&[max, exponentials(s, max)]);
-                    let per_sum = reciprocal(stats[1]);
-                    for p in s {
-                        *p *= per_sum;
-                    }
-                }
-            });
-            let p = MatRef::from_row_major_slice(
-                &scratch[..tile.rows * tile.keys],
-                tile.rows,
-                tile.keys,
-            );
-            let v = rows(v, k_rows, 0, tile.keys, sizes.width);
-            matmul(y, Accum::Replace, p, v, 1.0, Par::Seq);
-        }
+        let y = &mut *outs[0];
+        pulp::Arch::new().dispatch(Forward { op: self, sizes, args, y, saved, scratch });
     }
 
     fn vjp(
@@ -332,82 +304,47 @@ impl Fast for Attention {
         dargs: &mut [&mut [f32]],
         scratch: &mut [f32],
     ) {
-        let [q, k, v] = [args[0].data, args[1].data, args[2].data];
         let sizes = self.sizes(args[0].shape, args[1].shape);
-        let width = sizes.width;
-        let scale = self.scale(width) as f32;
-        let (p, ds) = scratch.split_at_mut(sizes.queries.min(TILE) * sizes.keys);
-        let [dq, dk, dv, _, dbias] = dargs else { unreachable!("five arguments") };
-        for (b, h, first) in self.tiles(sizes) {
-            let (q_rows, k_rows) = self.places(b, h, sizes);
-            let tile = self.tile(sizes, first);
-            if tile.keys == 0 {
-                continue;
-            }
-            let len = tile.rows * tile.keys;
-            let q = rows(q, q_rows, first, tile.rows, width);
-            let dy = rows(dy, q_rows, first, tile.rows, width);
-            let k = rows(k, k_rows, 0, tile.keys, width);
-            let v = rows(v, k_rows, 0, tile.keys, width);
-            self.weigh(args, (b, h), tile, p);
-            let dp = MatMut::from_row_major_slice_mut(&mut ds[..len], tile.rows, tile.keys);
-            matmul(dp, Accum::Replace, dy, v.transpose(), 1.0, Par::Seq);
-            let stats = &saved[2 * (self.heads * b + h) * sizes.queries + 2 * first..];
-            simd::dispatch(|| {
-                let rows = p[..len].chunks_exact_mut(tile.keys).zip(ds.chunks_exact_mut(tile.keys));
-                for (r, ((p, ds), stats)) in rows.zip(stats.chunks_exact(2)).enumerate() {
-                    exponentials(p, stats[0]);
-                    let per_sum = reciprocal(stats[1]);
-                    for p in p.iter_mut() {
-                        *p *= per_sum;
-                    }
-                    let mean = simd::dot(p, ds);
-                    for (ds, p) in ds.iter_mut().zip(&*p) {
-                        *ds = p * (*ds - mean);
-                    }
-                    let start = (h * sizes.queries + first + r) * sizes.keys;
-                    simd::add(dbias.get_mut(start..start + tile.keys).unwrap_or_default(), ds);
-                }
-            });
-            let p = MatRef::from_row_major_slice(&p[..len], tile.rows, tile.keys);
-            let ds = MatRef::from_row_major_slice(&ds[..len], tile.rows, tile.keys);
-            if !dq.is_empty() {
-                let dq = rows_mut(dq, q_rows, first, tile.rows, width);
-                matmul(dq, Accum::Add, ds, k, scale, Par::Seq);
-            }
-            if !dk.is_empty() {
-                let dk = rows_mut(dk, k_rows, 0, tile.keys, width);
-                matmul(dk, Accum::Add, ds.transpose(), q, scale, Par::Seq);
-            }
-            if !dv.is_empty() {
-                let dv = rows_mut(dv, k_rows, 0, tile.keys, width);
-                matmul(dv, Accum::Add, p.transpose(), dy, 1.0, Par::Seq);
-            }
-        }
+        pulp::Arch::new().dispatch(Backward { op: self, sizes, args, dy, saved, dargs, scratch });
     }
 }
 
-/// Some rows of queries of one head, and the keys that the last of them sees.
+/// Some queries of one head.
 #[derive(Debug, Clone, Copy)]
 struct Tile {
+    sample: usize,
+    head: usize,
+    /// The first query and how many there are.
     first: usize,
-    rows: usize,
+    count: usize,
+    /// The keys that the last of the queries sees by its place.
     keys: usize,
+    /// Where these queries lie in q and y, and the keys in k and v.
+    q: Rows,
+    k: Rows,
+}
+
+impl Tile {
+    /// Where the two numbers of each query of the tile are saved.
+    fn saved(&self, op: &Attention, sizes: Sizes) -> std::ops::Range<usize> {
+        let start = 2 * ((self.sample * op.heads + self.head) * sizes.queries + self.first);
+        start..start + 2 * self.count
+    }
 }
 
 impl Attention {
-    /// Every sample, head and first query of a tile.
-    fn tiles(&self, sizes: Sizes) -> impl Iterator<Item = (usize, usize, usize)> {
-        triples(sizes.batch, self.heads, sizes.queries.div_ceil(TILE))
-            .map(|(b, h, tile)| (b, h, tile * TILE))
+    fn tiles(&self, sizes: Sizes) -> impl Iterator<Item = Tile> {
+        let tiles = triples(sizes.batch, self.heads, sizes.queries.div_ceil(TILE));
+        tiles.map(move |(sample, head, tile)| {
+            let first = tile * TILE;
+            let count = TILE.min(sizes.queries - first);
+            let (mut q, k) = self.places(sample, head, sizes);
+            q.start = q.at(first, 0);
+            Tile { sample, head, first, count, keys: self.seen(sizes, first + count - 1), q, k }
+        })
     }
 
-    fn tile(&self, sizes: Sizes, first: usize) -> Tile {
-        let rows = TILE.min(sizes.queries - first);
-        Tile { first, rows, keys: self.seen(sizes, first + rows - 1) }
-    }
-
-    /// How many keys query i may see by its place.
+    /// How many keys query i sees by its place.
     fn seen(&self, sizes: Sizes, i: usize) -> usize {
         match self.causal {
             true => (i + 1 + sizes.keys).saturating_sub(sizes.queries).min(sizes.keys),
@@ -415,68 +352,260 @@ impl Attention {
         }
     }
 
-    /// Fills `s` with the logits of a tile, −∞ where a query may not attend.
-    fn weigh(&self, args: &[View<f32>], (b, h): (usize, usize), tile: Tile, s: &mut [f32]) {
-        let [q, k, mask, bias] = [args[0], args[1], args[3], args[4]];
-        let sizes = self.sizes(q.shape, k.shape);
-        let (q_rows, k_rows) = self.places(b, h, sizes);
-        let s = &mut s[..tile.rows * tile.keys];
-        matmul(
-            MatMut::from_row_major_slice_mut(s, tile.rows, tile.keys),
-            Accum::Replace,
-            rows(q.data, q_rows, tile.first, tile.rows, sizes.width),
-            rows(k.data, k_rows, 0, tile.keys, sizes.width).transpose(),
-            self.scale(sizes.width) as f32,
-            Par::Seq,
-        );
-        simd::dispatch(|| {
-            for (s, i) in s.chunks_exact_mut(tile.keys).zip(tile.first..) {
-                s[self.seen(sizes, i)..].fill(f32::NEG_INFINITY);
-                if !bias.is_absent() {
-                    simd::add(s, &bias.data[(h * sizes.queries + i) * sizes.keys..]);
+    /// The logits of a tile by keys: row j holds those of key j, −∞ where a query may not attend.
+    #[inline(always)]
+    fn logits_by_keys<S: Simd>(
+        &self,
+        simd: S,
+        sizes: Sizes,
+        args: &[View<f32>],
+        tile: &Tile,
+        q: &[f32],
+        s: &mut [f32],
+    ) {
+        scores(simd, sizes, args[1].data, tile, q, s);
+        let (mask, bias) = (args[3], args[4]);
+        for l in 0..tile.count {
+            let i = tile.first + l;
+            if !bias.is_absent() {
+                let bias = &bias.data[(tile.head * sizes.queries + i) * sizes.keys..];
+                for (s, bias) in s.chunks_exact_mut(TILE).zip(bias) {
+                    s[l] += bias;
                 }
-                if !mask.is_absent() {
-                    let allowed = &mask.data[(b * sizes.queries + i) * sizes.keys..];
-                    for (s, &allowed) in s.iter_mut().zip(allowed) {
-                        *s = if allowed == 0.0 { f32::NEG_INFINITY } else { *s };
+            }
+            if !mask.is_absent() {
+                let allowed = &mask.data[(tile.sample * sizes.queries + i) * sizes.keys..];
+                for (s, &allowed) in s.chunks_exact_mut(TILE).zip(allowed) {
+                    s[l] = if allowed == 0.0 { f32::NEG_INFINITY } else { s[l] };
+                }
+            }
+            for s in s.chunks_exact_mut(TILE).skip(self.seen(sizes, i)) {
+                s[l] = f32::NEG_INFINITY;
+            }
+        }
+    }
+}
+
+/// ⟨row j of `keys`, query l⟩ of a tile by keys, from the queries by channels.
+#[inline(always)]
+fn scores<S: Simd>(
+    simd: S,
+    sizes: Sizes,
+    keys: &[f32],
+    tile: &Tile,
+    queries: &[f32],
+    s: &mut [f32],
+) {
+    let left = Left { data: &keys[tile.k.start..], row: tile.k.stride, step: 1 };
+    let right = Right { data: queries, stride: TILE, cols: TILE };
+    product(
+        simd,
+        [tile.keys, sizes.width],
+        left,
+        right,
+        #[inline(always)]
+        |j, l, sums, lanes| store(simd, &mut s[j * TILE + l..][..lanes], sums),
+    );
+}
+
+/// The queries of a tile by channels, times a factor, 0 in the lanes of no query.
+#[inline(always)]
+fn by_channels(x: &[f32], tile: &Tile, factor: f32, channels: &mut [f32]) {
+    if tile.count < TILE {
+        channels.fill(0.0);
+    }
+    let width = channels.len() / TILE;
+    for l in 0..tile.count {
+        let x = &x[tile.q.at(l, 0)..][..width];
+        for (channel, x) in channels.chunks_exact_mut(TILE).zip(x) {
+            channel[l] = factor * x;
+        }
+    }
+}
+
+/// The lanes of a vector that are wanted.
+#[inline(always)]
+fn store<S: Simd>(simd: S, y: &mut [f32], vector: S::f32s) {
+    match S::as_mut_simd_f32s(y) {
+        ([y], []) => *y = vector,
+        _ => simd.partial_store_f32s(y, vector),
+    }
+}
+
+/// y += factor·vector in the lanes that are wanted.
+#[inline(always)]
+fn add<S: Simd>(simd: S, y: &mut [f32], factor: f32, vector: S::f32s) {
+    let vector = simd.mul_f32s(simd.splat_f32s(factor), vector);
+    match S::as_mut_simd_f32s(y) {
+        ([y], []) => *y = simd.add_f32s(*y, vector),
+        _ => simd.partial_store_f32s(y, simd.add_f32s(simd.partial_load_f32s(y), vector)),
+    }
+}
+
+/// Forward of every head, for one instruction set.
+struct Forward<'a, 'b> {
+    op: &'a Attention,
+    sizes: Sizes,
+    args: &'a [View<'b, f32>],
+    y: &'a mut [f32],
+    saved: &'a mut [f32],
+    scratch: &'a mut [f32],
+}
+
+impl pulp::WithSimd for Forward<'_, '_> {
+    type Output = ();
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Forward { op, sizes, args, y, saved, scratch } = self;
+        let (q_channels, scratch) = scratch.split_at_mut(TILE * sizes.width);
+        let v = args[2].data;
+        for tile in op.tiles(sizes) {
+            by_channels(args[0].data, &tile, op.scale(sizes.width) as f32, q_channels);
+            let s = &mut scratch[..TILE * tile.keys];
+            op.logits_by_keys(simd, sizes, args, &tile, q_channels, s);
+            let max = largest(s);
+            let mut sum = [0.0; TILE];
+            for s in rows(s) {
+                for l in 0..TILE {
+                    s[l] = exp(s[l] - max[l]);
+                }
+                for l in 0..TILE {
+                    sum[l] += s[l];
+                }
+            }
+            for (l, stats) in saved[tile.saved(op, sizes)].chunks_exact_mut(2).enumerate() {
+                stats.copy_from_slice(&[max[l], sum[l]]);
+            }
+            let left = Left { data: s, row: 1, step: TILE };
+            let right =
+                Right { data: &v[tile.k.start..], stride: tile.k.stride, cols: sizes.width };
+            product(
+                simd,
+                [tile.count, tile.keys],
+                left,
+                right,
+                #[inline(always)]
+                |l, c, sums, lanes| {
+                    let per_sum = simd.splat_f32s(reciprocal(sum[l]));
+                    let y = &mut y[tile.q.at(l, c)..][..lanes];
+                    store(simd, y, simd.mul_f32s(per_sum, sums));
+                },
+            );
+        }
+    }
+}
+
+/// The gradients of every head, for one instruction set.
+struct Backward<'a, 'b, 'c> {
+    op: &'a Attention,
+    sizes: Sizes,
+    args: &'a [View<'b, f32>],
+    dy: &'a [f32],
+    saved: &'a [f32],
+    dargs: &'a mut [&'c mut [f32]],
+    scratch: &'a mut [f32],
+}
+
+impl pulp::WithSimd for Backward<'_, '_, '_> {
+    type Output = ();
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Backward { op, sizes, args, dy, saved, dargs, scratch } = self;
+        let [q, k, v] = [args[0].data, args[1].data, args[2].data];
+        let [dq, dk, dv, _, dbias] = dargs else { unreachable!("five arguments") };
+        let width = sizes.width;
+        let scale = op.scale(width) as f32;
+        let (channels, scratch) = scratch.split_at_mut(TILE * width);
+        let (p, ds) = scratch.split_at_mut(TILE * sizes.keys);
+        for tile in op.tiles(sizes) {
+            let (p, ds) = (&mut p[..TILE * tile.keys], &mut ds[..TILE * tile.keys]);
+            by_channels(q, &tile, scale, channels);
+            op.logits_by_keys(simd, sizes, args, &tile, channels, p);
+            by_channels(dy, &tile, 1.0, channels);
+            scores(simd, sizes, v, &tile, channels, ds);
+
+            // A lane of no query has 1/Σ = 0, hence p = 0 and no part in any gradient.
+            let (mut max, mut per_sum) = ([0.0; TILE], [0.0; TILE]);
+            for (l, stats) in saved[tile.saved(op, sizes)].chunks_exact(2).enumerate() {
+                max[l] = stats[0];
+                per_sum[l] = reciprocal(stats[1]);
+            }
+            let mut mean = [0.0; TILE];
+            for (p, dp) in rows(p).iter_mut().zip(rows(ds)) {
+                for l in 0..TILE {
+                    p[l] = exp(p[l] - max[l]) * per_sum[l];
+                }
+                for l in 0..TILE {
+                    mean[l] += p[l] * dp[l];
+                }
+            }
+            for (p, ds) in rows(p).iter_mut().zip(rows(ds)) {
+                for l in 0..TILE {
+                    ds[l] = p[l] * (ds[l] - mean[l]);
+                }
+            }
+
+            let by_query = |data| Left { data, row: 1, step: TILE };
+            let by_key = |data| Left { data, row: TILE, step: 1 };
+            if !dbias.is_empty() {
+                for l in 0..tile.count {
+                    let start = (tile.head * sizes.queries + tile.first + l) * sizes.keys;
+                    for (dbias, ds) in dbias[start..].iter_mut().zip(rows(ds)) {
+                        *dbias += ds[l];
                     }
                 }
             }
-        });
+            if !dq.is_empty() {
+                let k = Right { data: &k[tile.k.start..], stride: tile.k.stride, cols: width };
+                product(
+                    simd,
+                    [tile.count, tile.keys],
+                    by_query(ds),
+                    k,
+                    #[inline(always)]
+                    |l, c, sums, lanes| {
+                        add(simd, &mut dq[tile.q.at(l, c)..][..lanes], scale, sums);
+                    },
+                );
+            }
+            for (d, factor, left, right) in [(&mut *dk, scale, &*ds, q), (&mut *dv, 1.0, &*p, dy)] {
+                if !d.is_empty() {
+                    product(
+                        simd,
+                        [tile.keys, tile.count],
+                        by_key(left),
+                        Right { data: &right[tile.q.start..], stride: tile.q.stride, cols: width },
+                        #[inline(always)]
+                        |j, c, sums, lanes| {
+                            add(simd, &mut d[tile.k.at(j, c)..][..lanes], factor, sums);
+                        },
+                    );
+                }
+            }
+        }
     }
 }
 
-/// Some rows of a head as a matrix.
-fn rows(data: &[f32], rows: Rows, first: usize, count: usize, width: usize) -> MatRef<'_, f32> {
-    MatRef::from_row_major_slice_with_stride(&data[rows.at(first, 0)..], count, width, rows.stride)
-}
-
-/// As [`rows`], to be written.
-fn rows_mut(
-    data: &mut [f32],
-    rows: Rows,
-    first: usize,
-    count: usize,
-    width: usize,
-) -> MatMut<'_, f32> {
-    let data = &mut data[rows.at(first, 0)..];
-    // By way of columns: from_row_major_slice_with_stride_mut of faer 0.24.4 makes columns of the
-    // rows and writes out of bounds.
-    MatMut::from_column_major_slice_with_stride_mut(data, width, count, rows.stride).transpose_mut()
-}
-
-/// s = e^(s − max), and the sum; all 0 where no logit is finite.
+/// A tile by keys as rows of one number per query.
 #[inline(always)]
-fn exponentials(s: &mut [f32], max: f32) -> f32 {
-    // Anything finite serves as the shift of a row of −∞, which then gives zeros, not NaN.
-    let max = if max == f32::NEG_INFINITY { 0.0 } else { max };
-    for s in s.iter_mut() {
-        *s = exp(*s - max);
-    }
-    simd::sum(s)
+fn rows(tile: &mut [f32]) -> &mut [[f32; TILE]] {
+    tile.as_chunks_mut().0
 }
 
-/// 1/sum, or 0 for the sum of a row that attends to nothing.
+/// The largest number of every lane, 0 where each is −∞: any finite shift serves a query that
+/// attends to nothing, whose row becomes zeros and not NaN.
+#[inline(always)]
+fn largest(s: &mut [f32]) -> [f32; TILE] {
+    let mut max = [f32::NEG_INFINITY; TILE];
+    for s in rows(s) {
+        for l in 0..TILE {
+            max[l] = if s[l] > max[l] { s[l] } else { max[l] };
+        }
+    }
+    max.map(|max| if max == f32::NEG_INFINITY { 0.0 } else { max })
+}
+
+/// 1/sum, or 0 for the sum of a query that attends to nothing.
 #[inline(always)]
 fn reciprocal(sum: f32) -> f32 {
     if sum == 0.0 { 0.0 } else { 1.0 / sum }

@@ -183,7 +183,7 @@ impl Fast for CrossEntropy {
         let smoothing = self.label_smoothing as f32;
         // One addition per row: f64 costs nothing here and keeps every digit of the rows.
         let mut total = 0.0f64;
-        simd::dispatch(|| {
+        simd::dispatch!(|| {
             for (i, stats) in saved.chunks_exact_mut(2).enumerate() {
                 let mut loss = 0.0;
                 if let Some(y) = self.class(target.data[i], classes) {
@@ -232,7 +232,7 @@ impl Fast for CrossEntropy {
         }
         let smoothing = self.label_smoothing as f32;
         let per_kept = 1.0 / self.kept(target.data).max(1) as f32;
-        simd::dispatch(|| {
+        simd::dispatch!(|| {
             for (i, dlogits) in dlogits.chunks_exact_mut(classes).enumerate() {
                 let Some(y) = self.class(target.data[i], classes) else { continue };
                 let dloss = match self.reduction {
@@ -321,7 +321,7 @@ impl Fast for MeanSquaredError {
     ) {
         let [prediction, target] = [args[0].data, args[1].data];
         let n = prediction.len();
-        outs[0][0] = simd::dispatch(|| {
+        outs[0][0] = simd::dispatch!(|| {
             let rows = scratch.iter_mut().zip(prediction).zip(target);
             for ((difference, prediction), target) in rows {
                 *difference = prediction - target;
@@ -340,7 +340,7 @@ impl Fast for MeanSquaredError {
         let [prediction, target] = [args[0].data, args[1].data];
         let factor = dy[0] * 2.0 / prediction.len() as f32;
         let [dprediction, dtarget] = dargs else { unreachable!("two arguments") };
-        simd::dispatch(|| {
+        simd::dispatch!(|| {
             add_scaled_difference(dprediction, factor, prediction, target);
             add_scaled_difference(dtarget, -factor, prediction, target);
         });

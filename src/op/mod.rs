@@ -20,6 +20,7 @@ pub mod embedding;
 pub mod linear;
 pub mod loss;
 pub mod norm;
+mod panel;
 mod registry;
 pub mod residual;
 pub mod simd;

@@ -71,7 +71,7 @@ impl Fast for Residual {
     ) {
         let (alpha, beta) = (self.alpha as f32, self.beta as f32);
         let y = &mut *outs[0];
-        simd::dispatch(|| {
+        simd::dispatch!(|| {
             for ((y, x), branch) in y.iter_mut().zip(args[0].data).zip(args[1].data) {
                 *y = alpha * x + beta * branch;
             }
@@ -85,7 +85,7 @@ impl Fast for Residual {
         dargs: &mut [&mut [f32]],
         _scratch: &mut [f32],
     ) {
-        simd::dispatch(|| {
+        simd::dispatch!(|| {
             simd::add_scaled(dargs[0], self.alpha as f32, dy);
             simd::add_scaled(dargs[1], self.beta as f32, dy);
         });
@@ -157,7 +157,7 @@ impl Fast for GainedResidual {
         let [x, branch, gain] = [args[0], args[1], args[2]];
         let cols = x.shape.cols();
         let y = &mut *outs[0];
-        simd::dispatch(|| {
+        simd::dispatch!(|| {
             if let [gain] = *gain.data {
                 for ((y, x), branch) in y.iter_mut().zip(x.data).zip(branch.data) {
                     *y = x + gain * branch;
@@ -181,7 +181,7 @@ impl Fast for GainedResidual {
         let [branch, gain] = [args[1], args[2]];
         let cols = branch.shape.cols();
         let [dx, dbranch, dgain] = dargs else { unreachable!("three arguments") };
-        simd::dispatch(|| {
+        simd::dispatch!(|| {
             simd::add(dx, dy);
             for (i, dy) in dy.chunks_exact(cols).enumerate() {
                 let range = i * cols..(i + 1) * cols;
@@ -252,7 +252,7 @@ impl Fast for Scale {
         _scratch: &mut [f32],
     ) {
         let factor = self.factor as f32;
-        simd::dispatch(|| {
+        simd::dispatch!(|| {
             for (y, x) in outs[0].iter_mut().zip(args[0].data) {
                 *y = factor * x;
             }
@@ -266,6 +266,6 @@ impl Fast for Scale {
         dargs: &mut [&mut [f32]],
         _scratch: &mut [f32],
     ) {
-        simd::dispatch(|| simd::add_scaled(dargs[0], self.factor as f32, dy));
+        simd::dispatch!(|| simd::add_scaled(dargs[0], self.factor as f32, dy));
     }
 }
