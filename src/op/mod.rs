@@ -23,6 +23,7 @@ pub mod norm;
 mod panel;
 mod registry;
 pub mod residual;
+pub mod rotary;
 pub mod simd;
 #[cfg(test)]
 mod trial;

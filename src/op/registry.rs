@@ -8,6 +8,7 @@ use super::linear::Linear;
 use super::loss::{CrossEntropy, MeanSquaredError, Reduction};
 use super::norm;
 use super::residual::{GainedResidual, Residual, Scale};
+use super::rotary::Rotary;
 use super::{Op, SharedOp};
 
 /// Every operator, once per variant that behaves differently.
@@ -21,6 +22,7 @@ pub fn all() -> Vec<SharedOp> {
         shared(Embedding),
         shared(AddPositions),
         shared(MeanSquaredError),
+        shared(Rotary::new(6, 48)),
     ]);
     ops.extend(attentions().into_iter().map(shared));
     ops.extend(losses().into_iter().map(shared));

@@ -1,0 +1,249 @@
+//! Rotary position embedding (Su et al. 2021, arXiv 2104.09864, equation 34).
+//!
+//! In a head of K channels, channels i and i + K/2 of position t are a point of the plane that is
+//! turned by the angle t·θ_i with θ_i = 10000^(−2i/K):
+//! y_i = x_i·cos − x_{i+K/2}·sin, y_{i+K/2} = x_{i+K/2}·cos + x_i·sin.
+//! dx is dy turned by the opposite angle. The pairing by halves is that of GPT-NeoX and LLaMA; the
+//! paper pairs neighbours, which is the same up to a permutation of the channels.
+
+use std::sync::Arc;
+
+use super::simd;
+use super::{Arg, Fast, Law, Op, Reference, Shape, View};
+use crate::num::Num;
+
+/// Rotary positions on x of `[batch, seq, heads·head_width]`, from position 0.
+#[derive(Debug, Clone)]
+pub struct Rotary {
+    head_width: usize,
+    /// Per position K/2 cosines, then K/2 sines, for the fast path.
+    table: Arc<[f32]>,
+}
+
+/// The first pair turns by one radian per position, the last by nearly the inverse of this.
+const BASE: f64 = 10_000.0;
+
+/// The angle of a pair of channels at a position.
+fn angle(position: usize, pair: usize, head_width: usize) -> f64 {
+    position as f64 * BASE.powf(-2.0 * pair as f64 / head_width as f64)
+}
+
+impl Rotary {
+    /// For heads of an even width, and sequences of at most `longest` positions.
+    pub fn new(head_width: usize, longest: usize) -> Self {
+        assert!(head_width > 0 && head_width % 2 == 0, "a head of {head_width} has no halves");
+        let row = |t| {
+            let angles = move |i| angle(t, i, head_width);
+            let half = move || (0..head_width / 2).map(angles);
+            half().map(f64::cos).chain(half().map(f64::sin)).map(|v| v as f32)
+        };
+        Rotary { head_width, table: (0..longest).flat_map(row).collect() }
+    }
+
+    fn longest(&self) -> usize {
+        self.table.len() / self.head_width
+    }
+}
+
+impl Op for Rotary {
+    fn id(&self) -> &'static str {
+        "rotary"
+    }
+    fn args(&self) -> &'static [Arg] {
+        const ARGS: &[Arg] = &[Arg::real("x")];
+        ARGS
+    }
+    fn outputs(&self, args: &[Shape]) -> Vec<Shape> {
+        let [_, seq, width] = *args[0].sizes() else { panic!("x of {:?}", args[0]) };
+        assert_eq!(width % self.head_width, 0, "x {:?}, heads of {}", args[0], self.head_width);
+        assert!(seq <= self.longest(), "x {:?}, a table of {}", args[0], self.longest());
+        vec![args[0]]
+    }
+    /// As many samples as the table is too short for one.
+    fn example(&self, rows: usize, cols: usize) -> Vec<Shape> {
+        let batch = rows.div_ceil(self.longest());
+        let heads = cols.div_ceil(self.head_width);
+        vec![Shape::new(&[batch, rows.div_ceil(batch), heads * self.head_width])]
+    }
+    fn laws(&self) -> &'static [Law] {
+        &[Law::Linear, Law::Odd, Law::Causal, Law::RowIndependent]
+    }
+    fn vjp_reads(&self, _index: usize) -> bool {
+        false
+    }
+}
+
+impl<T: Num> Reference<T> for Rotary {
+    fn forward(&self, args: &[View<T>], outs: &mut [&mut [T]]) {
+        self.pairs(args[0].shape, |a, b, angle| {
+            let (cos, sin) = (T::num(angle.cos()), T::num(angle.sin()));
+            let x = args[0].data;
+            outs[0][a] = x[a] * cos - x[b] * sin;
+            outs[0][b] = x[b] * cos + x[a] * sin;
+        });
+    }
+    fn vjp(&self, args: &[View<T>], dy: &[T], dargs: &mut [&mut [T]]) {
+        let dx = &mut *dargs[0];
+        self.pairs(args[0].shape, |a, b, angle| {
+            let (cos, sin) = (T::num(angle.cos()), T::num(angle.sin()));
+            if !dx.is_empty() {
+                dx[a] += dy[a] * cos + dy[b] * sin;
+                dx[b] += dy[b] * cos - dy[a] * sin;
+            }
+        });
+    }
+}
+
+impl Rotary {
+    /// Calls `turn` with the places of both channels of every pair, and the angle.
+    fn pairs(&self, x: Shape, mut turn: impl FnMut(usize, usize, f64)) {
+        let (seq, half) = (x.sizes()[1], self.head_width / 2);
+        for place in 0..x.len() {
+            let channel = place % self.head_width;
+            if channel < half {
+                let position = place / x.cols() % seq;
+                turn(place, place + half, angle(position, channel, self.head_width));
+            }
+        }
+    }
+
+    /// Calls `turn` with every head, as its first and its second half, in `y` and in `x`, and with
+    /// the cosines and the sines of its position.
+    #[inline(always)]
+    fn heads(
+        &self,
+        shape: Shape,
+        y: &mut [f32],
+        x: &[f32],
+        turn: impl Fn([&mut [f32]; 2], [&[f32]; 2], [&[f32]; 2]),
+    ) {
+        let (seq, cols, width) = (shape.sizes()[1], shape.cols(), self.head_width);
+        let rows = y.chunks_exact_mut(cols).zip(x.chunks_exact(cols));
+        for (i, (y, x)) in rows.enumerate() {
+            let row = &self.table[i % seq * width..][..width];
+            let (cos, sin) = row.split_at(width / 2);
+            for (y, x) in y.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
+                let ((y0, y1), (x0, x1)) = (y.split_at_mut(width / 2), x.split_at(width / 2));
+                turn([y0, y1], [x0, x1], [cos, sin]);
+            }
+        }
+    }
+}
+
+impl Fast for Rotary {
+    fn forward(
+        &self,
+        args: &[View<f32>],
+        outs: &mut [&mut [f32]],
+        _saved: &mut [f32],
+        _scratch: &mut [f32],
+    ) {
+        let (x, y) = (args[0], &mut *outs[0]);
+        simd::dispatch!(|| self.heads(
+            x.shape,
+            y,
+            x.data,
+            #[inline(always)]
+            |[y0, y1], [x0, x1], [cos, sin]| {
+                for i in 0..y0.len() {
+                    y0[i] = x0[i] * cos[i] - x1[i] * sin[i];
+                    y1[i] = x1[i] * cos[i] + x0[i] * sin[i];
+                }
+            },
+        ));
+    }
+    fn vjp(
+        &self,
+        args: &[View<f32>],
+        dy: &[f32],
+        _saved: &[f32],
+        dargs: &mut [&mut [f32]],
+        _scratch: &mut [f32],
+    ) {
+        let dx = &mut *dargs[0];
+        simd::dispatch!(|| self.heads(
+            args[0].shape,
+            dx,
+            dy,
+            #[inline(always)]
+            |[dx0, dx1], [dy0, dy1], [cos, sin]| {
+                for i in 0..dx0.len() {
+                    dx0[i] += dy0[i] * cos[i] + dy1[i] * sin[i];
+                    dx1[i] += dy1[i] * cos[i] - dy0[i] * sin[i];
+                }
+            },
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::trial::{SIZES, Trial};
+    use super::*;
+
+    #[test]
+    fn fast_is_within_4_units_of_the_reference() {
+        for head_width in [2, 16, 30, 64] {
+            let op = Rotary::new(head_width, 64);
+            for n in SIZES {
+                Trial::new(&op, &op.example(n, 70)).agrees(4.0);
+            }
+        }
+    }
+
+    #[test]
+    fn gradients_are_slopes() {
+        let op = Rotary::new(6, 8);
+        Trial::new(&op, &op.example(5, 12)).slopes_agree();
+    }
+
+    #[test]
+    fn the_norm_of_every_head_is_kept() {
+        let op = Rotary::new(8, 16);
+        let trial = Trial::new(&op, &op.example(16, 24));
+        let y = trial.reference().y;
+        let norm = |x: &[f64]| x.iter().map(|x| x * x).sum::<f64>();
+        for (x, y) in trial.args[0].chunks(8).zip(y.chunks(8)) {
+            assert!((norm(x) - norm(y)).abs() < 1e-12);
+        }
+    }
+
+    /// ⟨R_s·a, R_t·b⟩ is a function of t − s, and a itself at position 0.
+    #[test]
+    fn products_depend_on_the_distance_only() {
+        let op = Rotary::new(8, 16);
+        let shapes = [Shape::new(&[1, 16, 8])];
+        let turned = |seed: usize| {
+            let mut trial = Trial::new(&op, &shapes);
+            let row = trial.args[0][seed * 8..][..8].to_vec();
+            trial.args[0] = row.repeat(16);
+            let y = trial.reference().y;
+            assert_eq!(y[..8], row);
+            y
+        };
+        let (a, b) = (turned(0), turned(1));
+        let product =
+            |s: usize, t: usize| -> f64 { (0..8).map(|c| a[s * 8 + c] * b[t * 8 + c]).sum() };
+        for shift in 0..12 {
+            for (s, t) in [(0, 3), (3, 0), (2, 2)] {
+                assert!((product(s, t) - product(s + shift, t + shift)).abs() < 1e-12);
+            }
+        }
+        assert!((product(0, 3) - product(3, 0)).abs() > 1e-3);
+    }
+
+    #[test]
+    fn a_head_of_two_turns_by_one_radian_per_position() {
+        let op = Rotary::new(2, 3);
+        let mut trial = Trial::new(&op, &[Shape::new(&[1, 3, 2])]);
+        trial.args[0] = [1.0, 0.0].repeat(3);
+        let exact = [1.0, 0.0, 1f64.cos(), 1f64.sin(), 2f64.cos(), 2f64.sin()];
+        assert_eq!(trial.agrees(4.0).y, exact);
+    }
+
+    #[test]
+    #[should_panic(expected = "a table of 4")]
+    fn a_sequence_beyond_the_table_asserts() {
+        Rotary::new(2, 4).outputs(&[Shape::new(&[1, 5, 2])]);
+    }
+}
