@@ -211,7 +211,7 @@ macro_rules! with_curve {
     };
     (@ $type:ident, $curve:ident, $body:expr) => {{
         type $curve = $type;
-        simd::dispatch(#[inline(always)] || $body)
+        simd::dispatch!(|| $body)
     }};
 }
 

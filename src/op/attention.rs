@@ -8,11 +8,10 @@
 //! (Dao et al. 2022, arXiv 2205.14135). D comes from p and dp, not from ⟨dy, y⟩ as there: y need
 //! not be kept, and the row of ds sums to 0 as well as p sums to 1.
 
-use faer::linalg::matmul::matmul;
-use faer::{Accum, MatMut, MatRef, Par};
+use pulp::Simd;
 
 use super::elementary::exp;
-use super::simd::{self, max};
+use super::panel::{LANES, Left, pack, product, transpose, unpack_add};
 use super::{Arg, Fast, Kind, Law, Op, Reference, Shape, View};
 use crate::num::Num;
 
@@ -111,16 +110,6 @@ impl Attention {
         )
     }
 
-    /// Shows the logits and the probabilities of every query row, masked logits as −∞: what a
-    /// probe measures entropy by.
-    pub fn each_row<T: Num>(&self, args: &[View<T>], mut see: impl FnMut(&[T], &[T])) {
-        let sizes = self.sizes(args[0].shape, args[1].shape);
-        for (b, h, i) in triples(sizes.batch, self.heads, sizes.queries) {
-            let logits = self.logits(args, b, h, i);
-            see(&logits, &softmax(&logits));
-        }
-    }
-
     fn scale(&self, width: usize) -> f64 {
         self.scale.unwrap_or(1.0 / (width as f64).sqrt())
     }
@@ -177,7 +166,7 @@ impl<T: Num> Reference<T> for Attention {
     fn forward(&self, args: &[View<T>], outs: &mut [&mut [T]]) {
         let sizes = self.sizes(args[0].shape, args[1].shape);
         let v = args[2].data;
-        for (b, h, i) in triples(sizes.batch, self.heads, sizes.queries) {
+        for (b, h, i) in self.queries(sizes) {
             let (q_rows, k_rows) = self.places(b, h, sizes);
             let p = softmax(&self.logits(args, b, h, i));
             for c in 0..sizes.width {
@@ -194,7 +183,7 @@ impl<T: Num> Reference<T> for Attention {
         let [q, k, v] = [args[0].data, args[1].data, args[2].data];
         let sizes = self.sizes(args[0].shape, args[1].shape);
         let scale = T::num(self.scale(sizes.width));
-        for (b, h, i) in triples(sizes.batch, self.heads, sizes.queries) {
+        for (b, h, i) in self.queries(sizes) {
             let (q_rows, k_rows) = self.places(b, h, sizes);
             let p = softmax(&self.logits(args, b, h, i));
             let mut dp = vec![T::zero(); sizes.keys];
@@ -228,6 +217,22 @@ impl<T: Num> Reference<T> for Attention {
 }
 
 impl Attention {
+    /// Shows the logits (−∞ where a row may not attend) and the probabilities of every query row,
+    /// by sample, then head, then query. For measurements, not for speed.
+    pub fn each_row<T: Num>(&self, args: &[View<T>], mut see: impl FnMut(&[T], &[T])) {
+        let sizes = self.sizes(args[0].shape, args[1].shape);
+        for (b, h, i) in self.queries(sizes) {
+            let logits = self.logits(args, b, h, i);
+            see(&logits, &softmax(&logits));
+        }
+    }
+
+    /// Every sample, head and query.
+    fn queries(&self, sizes: Sizes) -> impl Iterator<Item = (usize, usize, usize)> {
+        pairs(sizes.batch, self.heads)
+            .flat_map(move |(b, h)| (0..sizes.queries).map(move |i| (b, h, i)))
+    }
+
     /// The logits of query i of head h of sample b, −∞ where it may not attend.
     fn logits<T: Num>(&self, args: &[View<T>], b: usize, h: usize, i: usize) -> Vec<T> {
         let [q, k, mask, bias] = [args[0], args[1], args[3], args[4]];
@@ -253,14 +258,9 @@ impl Attention {
     }
 }
 
-/// Every sample, head and query.
-fn triples(
-    batch: usize,
-    heads: usize,
-    queries: usize,
-) -> impl Iterator<Item = (usize, usize, usize)> {
-    (0..batch * heads * queries)
-        .map(move |n| (n / queries / heads, n / queries % heads, n % queries))
+/// Every sample and head.
+fn pairs(batch: usize, heads: usize) -> impl Iterator<Item = (usize, usize)> {
+    (0..batch).flat_map(move |b| (0..heads).map(move |h| (b, h)))
 }
 
 /// Probabilities of logits, all 0 where every logit is −∞.
@@ -279,8 +279,9 @@ fn softmax<T: Num>(logits: &[T]) -> Vec<T> {
     logits.iter().map(|&s| (s - max).exp() / sum).collect()
 }
 
-/// Rows of queries that are worked on at once: what lies beyond the last of their keys is skipped.
-const TILE: usize = 32;
+/// Queries that are worked on at once, one per lane: no sum goes across lanes, and keys beyond the
+/// last one that the tile sees are skipped.
+const TILE: usize = LANES;
 
 impl Fast for Attention {
     /// Per row of the logits the largest one, and Σ e^(s − max). The log-sum-exp of both in one
@@ -289,10 +290,10 @@ impl Fast for Attention {
         let Sizes { batch, queries, .. } = self.sizes(args[0], args[1]);
         2 * batch * self.heads * queries
     }
-    /// Two tiles of logits: p, and dp that becomes ds.
+    /// Copies of k and v, their gradients, tiles of q and dy by rows and by channels, p and ds.
     fn scratch(&self, args: &[Shape]) -> usize {
-        let Sizes { queries, keys, .. } = self.sizes(args[0], args[1]);
-        2 * queries.min(TILE) * keys
+        let sizes = self.sizes(args[0], args[1]);
+        4 * sizes.keys * sizes.padded() + 4 * TILE * sizes.padded() + 2 * TILE * sizes.keys
     }
 
     fn forward(
@@ -302,40 +303,9 @@ impl Fast for Attention {
         saved: &mut [f32],
         scratch: &mut [f32],
     ) {
-        let v = args[2].data;
         let sizes = self.sizes(args[0].shape, args[1].shape);
-        for (b, h, first) in self.tiles(sizes) {
-            let (q_rows, k_rows) = self.places(b, h, sizes);
-            let tile = self.tile(sizes, first);
-            let mut y = rows_mut(outs[0], q_rows, first, tile.rows, sizes.width);
-            if tile.keys == 0 {
-                y.fill(0.0);
-                continue;
-            }
-            self.weigh(args, (b, h), tile, scratch);
-            let stats = &mut saved[2 * (self.heads * b + h) * sizes.queries + 2 * first..];
-            simd::dispatch(
-                #[inline(always)]
-                || {
-                    let rows = scratch.chunks_exact_mut(tile.keys).zip(stats.chunks_exact_mut(2));
-                    for (s, stats) in rows.take(tile.rows) {
-                        let max = max(s);
-                        stats.copy_from_slice(&[max, exponentials(s, max)]);
-                        let per_sum = reciprocal(stats[1]);
-                        for p in s {
-                            *p *= per_sum;
-                        }
-                    }
-                },
-            );
-            let p = MatRef::from_row_major_slice(
-                &scratch[..tile.rows * tile.keys],
-                tile.rows,
-                tile.keys,
-            );
-            let v = rows(v, k_rows, 0, tile.keys, sizes.width);
-            matmul(y, Accum::Replace, p, v, 1.0, Par::Seq);
-        }
+        let y = &mut *outs[0];
+        pulp::Arch::new().dispatch(Forward { op: self, sizes, args, y, saved, scratch });
     }
 
     fn vjp(
@@ -346,86 +316,52 @@ impl Fast for Attention {
         dargs: &mut [&mut [f32]],
         scratch: &mut [f32],
     ) {
-        let [q, k, v] = [args[0].data, args[1].data, args[2].data];
         let sizes = self.sizes(args[0].shape, args[1].shape);
-        let width = sizes.width;
-        let scale = self.scale(width) as f32;
-        let (p, ds) = scratch.split_at_mut(sizes.queries.min(TILE) * sizes.keys);
-        let [dq, dk, dv, _, dbias] = dargs else { unreachable!("five arguments") };
-        for (b, h, first) in self.tiles(sizes) {
-            let (q_rows, k_rows) = self.places(b, h, sizes);
-            let tile = self.tile(sizes, first);
-            if tile.keys == 0 {
-                continue;
-            }
-            let len = tile.rows * tile.keys;
-            let q = rows(q, q_rows, first, tile.rows, width);
-            let dy = rows(dy, q_rows, first, tile.rows, width);
-            let k = rows(k, k_rows, 0, tile.keys, width);
-            let v = rows(v, k_rows, 0, tile.keys, width);
-            self.weigh(args, (b, h), tile, p);
-            let dp = MatMut::from_row_major_slice_mut(&mut ds[..len], tile.rows, tile.keys);
-            matmul(dp, Accum::Replace, dy, v.transpose(), 1.0, Par::Seq);
-            let stats = &saved[2 * (self.heads * b + h) * sizes.queries + 2 * first..];
-            simd::dispatch(
-                #[inline(always)]
-                || {
-                    let rows =
-                        p[..len].chunks_exact_mut(tile.keys).zip(ds.chunks_exact_mut(tile.keys));
-                    for (r, ((p, ds), stats)) in rows.zip(stats.chunks_exact(2)).enumerate() {
-                        exponentials(p, stats[0]);
-                        let per_sum = reciprocal(stats[1]);
-                        for p in p.iter_mut() {
-                            *p *= per_sum;
-                        }
-                        let mean = simd::dot(p, ds);
-                        for (ds, p) in ds.iter_mut().zip(&*p) {
-                            *ds = p * (*ds - mean);
-                        }
-                        let start = (h * sizes.queries + first + r) * sizes.keys;
-                        simd::add(dbias.get_mut(start..start + tile.keys).unwrap_or_default(), ds);
-                    }
-                },
-            );
-            let p = MatRef::from_row_major_slice(&p[..len], tile.rows, tile.keys);
-            let ds = MatRef::from_row_major_slice(&ds[..len], tile.rows, tile.keys);
-            if !dq.is_empty() {
-                let dq = rows_mut(dq, q_rows, first, tile.rows, width);
-                matmul(dq, Accum::Add, ds, k, scale, Par::Seq);
-            }
-            if !dk.is_empty() {
-                let dk = rows_mut(dk, k_rows, 0, tile.keys, width);
-                matmul(dk, Accum::Add, ds.transpose(), q, scale, Par::Seq);
-            }
-            if !dv.is_empty() {
-                let dv = rows_mut(dv, k_rows, 0, tile.keys, width);
-                matmul(dv, Accum::Add, p.transpose(), dy, 1.0, Par::Seq);
-            }
-        }
+        pulp::Arch::new().dispatch(Backward { op: self, sizes, args, dy, saved, dargs, scratch });
     }
 }
 
-/// Some rows of queries of one head, and the keys that the last of them sees.
+impl Sizes {
+    /// The width of a head in whole vectors.
+    fn padded(&self) -> usize {
+        self.width.next_multiple_of(LANES)
+    }
+}
+
+/// Some queries of one head.
 #[derive(Debug, Clone, Copy)]
 struct Tile {
+    sample: usize,
+    head: usize,
+    /// The first query and how many there are.
     first: usize,
-    rows: usize,
+    count: usize,
+    /// The keys that the last of the queries sees by its place.
     keys: usize,
+    /// Where the first query lies in q and y.
+    start: usize,
+    /// Where the two numbers of the first query are saved.
+    saved: usize,
 }
 
 impl Attention {
-    /// Every sample, head and first query of a tile.
-    fn tiles(&self, sizes: Sizes) -> impl Iterator<Item = (usize, usize, usize)> {
-        triples(sizes.batch, self.heads, sizes.queries.div_ceil(TILE))
-            .map(|(b, h, tile)| (b, h, tile * TILE))
+    fn tiles(&self, sizes: Sizes, sample: usize, head: usize) -> impl Iterator<Item = Tile> {
+        let (q_rows, _) = self.places(sample, head, sizes);
+        (0..sizes.queries).step_by(TILE).map(move |first| {
+            let count = TILE.min(sizes.queries - first);
+            Tile {
+                sample,
+                head,
+                first,
+                count,
+                keys: self.seen(sizes, first + count - 1),
+                start: q_rows.at(first, 0),
+                saved: 2 * ((sample * self.heads + head) * sizes.queries + first),
+            }
+        })
     }
 
-    fn tile(&self, sizes: Sizes, first: usize) -> Tile {
-        let rows = TILE.min(sizes.queries - first);
-        Tile { first, rows, keys: self.seen(sizes, first + rows - 1) }
-    }
-
-    /// How many keys query i may see by its place.
+    /// How many keys query i sees by its place.
     fn seen(&self, sizes: Sizes, i: usize) -> usize {
         match self.causal {
             true => (i + 1 + sizes.keys).saturating_sub(sizes.queries).min(sizes.keys),
@@ -433,71 +369,290 @@ impl Attention {
         }
     }
 
-    /// Fills `s` with the logits of a tile, −∞ where a query may not attend.
-    fn weigh(&self, args: &[View<f32>], (b, h): (usize, usize), tile: Tile, s: &mut [f32]) {
-        let [q, k, mask, bias] = [args[0], args[1], args[3], args[4]];
-        let sizes = self.sizes(q.shape, k.shape);
-        let (q_rows, k_rows) = self.places(b, h, sizes);
-        let s = &mut s[..tile.rows * tile.keys];
-        matmul(
-            MatMut::from_row_major_slice_mut(s, tile.rows, tile.keys),
-            Accum::Replace,
-            rows(q.data, q_rows, tile.first, tile.rows, sizes.width),
-            rows(k.data, k_rows, 0, tile.keys, sizes.width).transpose(),
-            self.scale(sizes.width) as f32,
-            Par::Seq,
-        );
-        simd::dispatch(
-            #[inline(always)]
-            || {
-                for (s, i) in s.chunks_exact_mut(tile.keys).zip(tile.first..) {
-                    s[self.seen(sizes, i)..].fill(f32::NEG_INFINITY);
-                    if !bias.is_absent() {
-                        simd::add(s, &bias.data[(h * sizes.queries + i) * sizes.keys..]);
+    /// Adds the bias to a tile of logits by keys, and puts −∞ where a query may not attend.
+    #[inline(always)]
+    fn bias_and_mask(&self, sizes: Sizes, args: &[View<f32>], tile: &Tile, s: &mut [f32]) {
+        let (mask, bias) = (args[3].data, args[4].data);
+        for l in 0..tile.count {
+            let i = tile.first + l;
+            if !bias.is_empty() {
+                let bias = &bias[(tile.head * sizes.queries + i) * sizes.keys..];
+                for (s, bias) in rows(s).iter_mut().zip(bias) {
+                    s[l] += bias;
+                }
+            }
+            if !mask.is_empty() {
+                let allowed = &mask[(tile.sample * sizes.queries + i) * sizes.keys..];
+                for (s, &allowed) in rows(s).iter_mut().zip(allowed) {
+                    s[l] = if allowed == 0.0 { f32::NEG_INFINITY } else { s[l] };
+                }
+            }
+        }
+        if self.causal {
+            let seen_by_all = self.seen(sizes, tile.first);
+            for (s, j) in rows(s).iter_mut().zip(0..).skip(seen_by_all) {
+                // Key j is hidden from query i where j − keys > i − queries.
+                let hidden = (j + sizes.queries).saturating_sub(tile.first + sizes.keys);
+                s[..hidden.min(TILE)].fill(f32::NEG_INFINITY);
+            }
+        }
+    }
+}
+
+/// ⟨query, key⟩ of a tile, row by row of `keys`: one row of `scores` per key, one lane per query.
+#[inline(always)]
+fn products_by_keys<S: Simd>(simd: S, keys: &[f32], queries: &[f32], scores: &mut [f32]) {
+    let width = queries.len() / TILE;
+    let left = Left { data: keys, row: width, step: 1 };
+    product(
+        simd,
+        scores.len() / TILE,
+        left,
+        queries,
+        TILE,
+        #[inline(always)]
+        |j, l, sums| store(simd, &mut scores[j * TILE + l..][..S::F32_LANES], sums),
+    );
+}
+
+/// The first lanes of a vector, as many as y has.
+#[inline(always)]
+fn store<S: Simd>(simd: S, y: &mut [f32], vector: S::f32s) {
+    match S::as_mut_simd_f32s(y) {
+        ([y], []) => *y = vector,
+        _ => simd.partial_store_f32s(y, vector),
+    }
+}
+
+/// y += the first lanes of a vector, as many as y has.
+#[inline(always)]
+fn add<S: Simd>(simd: S, y: &mut [f32], vector: S::f32s) {
+    match S::as_mut_simd_f32s(y) {
+        ([y], []) => *y = simd.add_f32s(*y, vector),
+        _ => simd.partial_store_f32s(y, simd.add_f32s(simd.partial_load_f32s(y), vector)),
+    }
+}
+
+/// Forward of every head, for one instruction set.
+struct Forward<'a, 'b> {
+    op: &'a Attention,
+    sizes: Sizes,
+    args: &'a [View<'b, f32>],
+    y: &'a mut [f32],
+    saved: &'a mut [f32],
+    scratch: &'a mut [f32],
+}
+
+impl pulp::WithSimd for Forward<'_, '_> {
+    type Output = ();
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Forward { op, sizes, args, y, saved, mut scratch } = self;
+        let (width, padded) = (sizes.width, sizes.padded());
+        let scale = op.scale(width) as f32;
+        let k = take(&mut scratch, sizes.keys * padded);
+        let v = take(&mut scratch, sizes.keys * padded);
+        let q = take(&mut scratch, TILE * padded);
+        let q_channels = take(&mut scratch, TILE * padded);
+        let s = take(&mut scratch, TILE * sizes.keys);
+        q.fill(0.0);
+        for (sample, head) in pairs(sizes.batch, op.heads) {
+            let (q_rows, k_rows) = op.places(sample, head, sizes);
+            pack(k, &args[1].data[k_rows.start..], k_rows.stride, width, 1.0);
+            pack(v, &args[2].data[k_rows.start..], k_rows.stride, width, 1.0);
+            for tile in op.tiles(sizes, sample, head) {
+                pack(
+                    &mut q[..tile.count * padded],
+                    &args[0].data[tile.start..],
+                    q_rows.stride,
+                    width,
+                    scale,
+                );
+                transpose(q_channels, q);
+                let s = &mut s[..TILE * tile.keys];
+                products_by_keys(simd, k, q_channels, s);
+                op.bias_and_mask(sizes, args, &tile, s);
+
+                let max = largest(s);
+                let mut sum = [0.0; TILE];
+                for s in rows(s) {
+                    for l in 0..TILE {
+                        s[l] = exp(s[l] - max[l]);
                     }
-                    if !mask.is_absent() {
-                        let allowed = &mask.data[(b * sizes.queries + i) * sizes.keys..];
-                        for (s, &allowed) in s.iter_mut().zip(allowed) {
-                            *s = if allowed == 0.0 { f32::NEG_INFINITY } else { *s };
+                    for l in 0..TILE {
+                        sum[l] += s[l];
+                    }
+                }
+                let stats = saved[tile.saved..].chunks_exact_mut(2).take(tile.count);
+                for (l, stats) in stats.enumerate() {
+                    stats.copy_from_slice(&[max[l], sum[l]]);
+                }
+                let per_sum = sum.map(reciprocal);
+                product(
+                    simd,
+                    tile.count,
+                    Left { data: s, row: 1, step: TILE },
+                    &v[..tile.keys * padded],
+                    padded,
+                    #[inline(always)]
+                    |l, c, sums| {
+                        let lanes = S::F32_LANES.min(width.saturating_sub(c));
+                        let y = &mut y[tile.start + l * q_rows.stride + c.min(width)..][..lanes];
+                        store(simd, y, simd.mul_f32s(simd.splat_f32s(per_sum[l]), sums));
+                    },
+                );
+            }
+        }
+    }
+}
+
+/// The gradients of every head, for one instruction set.
+struct Backward<'a, 'b, 'c> {
+    op: &'a Attention,
+    sizes: Sizes,
+    args: &'a [View<'b, f32>],
+    dy: &'a [f32],
+    saved: &'a [f32],
+    dargs: &'a mut [&'c mut [f32]],
+    scratch: &'a mut [f32],
+}
+
+impl pulp::WithSimd for Backward<'_, '_, '_> {
+    type Output = ();
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Backward { op, sizes, args, dy, saved, dargs, mut scratch } = self;
+        let [dq, dk, dv, _, dbias] = dargs else { unreachable!("five arguments") };
+        let (width, padded) = (sizes.width, sizes.padded());
+        let scale = op.scale(width) as f32;
+        let k = take(&mut scratch, sizes.keys * padded);
+        let v = take(&mut scratch, sizes.keys * padded);
+        let dk_head = take(&mut scratch, sizes.keys * padded);
+        let dv_head = take(&mut scratch, sizes.keys * padded);
+        let q = take(&mut scratch, TILE * padded);
+        let dy_tile = take(&mut scratch, TILE * padded);
+        let channels = take(&mut scratch, TILE * padded);
+        let p = take(&mut scratch, TILE * sizes.keys);
+        let ds = take(&mut scratch, TILE * sizes.keys);
+        for (sample, head) in pairs(sizes.batch, op.heads) {
+            let (q_rows, k_rows) = op.places(sample, head, sizes);
+            pack(k, &args[1].data[k_rows.start..], k_rows.stride, width, 1.0);
+            pack(v, &args[2].data[k_rows.start..], k_rows.stride, width, 1.0);
+            dk_head.fill(0.0);
+            dv_head.fill(0.0);
+            for tile in op.tiles(sizes, sample, head) {
+                let (p, ds) = (&mut p[..TILE * tile.keys], &mut ds[..TILE * tile.keys]);
+                for (packed, x, factor) in
+                    [(&mut *q, args[0].data, scale), (&mut *dy_tile, dy, 1.0)]
+                {
+                    let (used, rest) = packed.split_at_mut(tile.count * padded);
+                    pack(used, &x[tile.start..], q_rows.stride, width, factor);
+                    rest.fill(0.0);
+                }
+                transpose(channels, q);
+                products_by_keys(simd, k, channels, p);
+                op.bias_and_mask(sizes, args, &tile, p);
+                transpose(channels, dy_tile);
+                products_by_keys(simd, v, channels, ds);
+
+                // A lane of no query has 1/Σ = 0, hence p = 0 and no part in any gradient.
+                let (mut max, mut per_sum) = ([0.0; TILE], [0.0; TILE]);
+                let stats = saved[tile.saved..].chunks_exact(2).take(tile.count);
+                for (l, stats) in stats.enumerate() {
+                    max[l] = stats[0];
+                    per_sum[l] = reciprocal(stats[1]);
+                }
+                let mut mean = [0.0; TILE];
+                for (p, dp) in rows(p).iter_mut().zip(rows(ds)) {
+                    for l in 0..TILE {
+                        p[l] = exp(p[l] - max[l]) * per_sum[l];
+                    }
+                    for l in 0..TILE {
+                        mean[l] += p[l] * dp[l];
+                    }
+                }
+                for (p, ds) in rows(p).iter_mut().zip(rows(ds)) {
+                    for l in 0..TILE {
+                        ds[l] = p[l] * (ds[l] - mean[l]);
+                    }
+                }
+
+                if !dbias.is_empty() {
+                    for l in 0..tile.count {
+                        let start = (head * sizes.queries + tile.first + l) * sizes.keys;
+                        for (dbias, ds) in dbias[start..].iter_mut().zip(rows(ds)) {
+                            *dbias += ds[l];
                         }
                     }
                 }
-            },
-        );
+                if !dq.is_empty() {
+                    product(
+                        simd,
+                        tile.count,
+                        Left { data: ds, row: 1, step: TILE },
+                        &k[..tile.keys * padded],
+                        padded,
+                        #[inline(always)]
+                        |l, c, sums| {
+                            let lanes = S::F32_LANES.min(width.saturating_sub(c));
+                            let dq = &mut dq[tile.start + l * q_rows.stride + c.min(width)..];
+                            let sums = simd.mul_f32s(simd.splat_f32s(scale), sums);
+                            add(simd, &mut dq[..lanes], sums);
+                        },
+                    );
+                }
+                for (wanted, d, weights, x) in [
+                    (!dk.is_empty(), &mut *dk_head, &*ds, &*q),
+                    (!dv.is_empty(), &mut *dv_head, &*p, &*dy_tile),
+                ] {
+                    if wanted {
+                        product(
+                            simd,
+                            tile.keys,
+                            Left { data: weights, row: TILE, step: 1 },
+                            x,
+                            padded,
+                            #[inline(always)]
+                            |j, c, sums| add(simd, &mut d[j * padded + c..][..S::F32_LANES], sums),
+                        );
+                    }
+                }
+            }
+            for (d, d_head) in [(&mut *dk, &*dk_head), (&mut *dv, &*dv_head)] {
+                if !d.is_empty() {
+                    unpack_add(&mut d[k_rows.start..], d_head, k_rows.stride, width);
+                }
+            }
+        }
     }
 }
 
-/// Some rows of a head as a matrix.
-fn rows(data: &[f32], rows: Rows, first: usize, count: usize, width: usize) -> MatRef<'_, f32> {
-    MatRef::from_row_major_slice_with_stride(&data[rows.at(first, 0)..], count, width, rows.stride)
-}
-
-/// As [`rows`], to be written.
-fn rows_mut(
-    data: &mut [f32],
-    rows: Rows,
-    first: usize,
-    count: usize,
-    width: usize,
-) -> MatMut<'_, f32> {
-    let data = &mut data[rows.at(first, 0)..];
-    // By way of columns: from_row_major_slice_with_stride_mut of faer 0.24.4 makes columns of the
-    // rows and writes out of bounds.
-    MatMut::from_column_major_slice_with_stride_mut(data, width, count, rows.stride).transpose_mut()
-}
-
-/// s = e^(s − max), and the sum; all 0 where no logit is finite.
+/// The next `n` numbers of what is left of the scratch space.
 #[inline(always)]
-fn exponentials(s: &mut [f32], max: f32) -> f32 {
-    // Anything finite serves as the shift of a row of −∞, which then gives zeros, not NaN.
-    let max = if max == f32::NEG_INFINITY { 0.0 } else { max };
-    for s in s.iter_mut() {
-        *s = exp(*s - max);
-    }
-    simd::sum(s)
+fn take<'a>(scratch: &mut &'a mut [f32], n: usize) -> &'a mut [f32] {
+    scratch.split_off_mut(..n).expect("scratch of the size that was asked for")
 }
 
-/// 1/sum, or 0 for the sum of a row that attends to nothing.
+/// A tile by keys as rows of one number per query.
+#[inline(always)]
+fn rows(tile: &mut [f32]) -> &mut [[f32; TILE]] {
+    tile.as_chunks_mut().0
+}
+
+/// The largest number of every lane, 0 where each is −∞: any finite shift serves a query that
+/// attends to nothing, whose row becomes zeros and not NaN.
+#[inline(always)]
+fn largest(s: &mut [f32]) -> [f32; TILE] {
+    let mut max = [f32::NEG_INFINITY; TILE];
+    for s in rows(s) {
+        for l in 0..TILE {
+            max[l] = if s[l] > max[l] { s[l] } else { max[l] };
+        }
+    }
+    max.map(|max| if max == f32::NEG_INFINITY { 0.0 } else { max })
+}
+
+/// 1/sum, or 0 for the sum of a query that attends to nothing.
 #[inline(always)]
 fn reciprocal(sum: f32) -> f32 {
     if sum == 0.0 { 0.0 } else { 1.0 / sum }
@@ -508,11 +663,20 @@ mod tests {
     use super::super::trial::{SIZES, Trial};
     use super::*;
 
+    const FULL: Attention =
+        Attention { heads: 1, kv_heads: 1, causal: false, scale: None, layout: Layout::TokenMajor };
+
+    /// One sample of one head, without mask and bias.
+    fn shapes(queries: usize, keys: usize, width: usize) -> [Shape; 5] {
+        let [q, kv] = [queries, keys].map(|seq| Shape::new(&[1, seq, width]));
+        [q, kv, kv, Shape::ABSENT, Shape::ABSENT]
+    }
+
     #[test]
     fn fast_is_within_64_units_of_the_reference() {
         for causal in [false, true] {
             for layout in [Layout::TokenMajor, Layout::HeadMajor] {
-                let op = Attention { kv_heads: 2, causal, layout, ..Attention::causal(4) };
+                let op = Attention { heads: 4, kv_heads: 2, causal, layout, ..FULL };
                 for n in SIZES {
                     let mut shapes = op.example(n, 12);
                     Trial::new(&op, &shapes).agrees(64.0);
@@ -522,5 +686,144 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn gradients_are_slopes() {
+        for causal in [false, true] {
+            for layout in [Layout::TokenMajor, Layout::HeadMajor] {
+                let scale = Some(0.8);
+                let op = Attention { heads: 2, kv_heads: 1, causal, scale, layout };
+                Trial::new(&op, &op.example(5, 6)).slopes_agree();
+            }
+        }
+    }
+
+    #[test]
+    fn both_layouts_agree_on_one_head() {
+        let head_major = Attention { layout: Layout::HeadMajor, ..FULL };
+        let shapes = FULL.example(17, 5);
+        let mut other = Trial::new(&head_major, &head_major.example(17, 5));
+        let trial = Trial::new(&FULL, &shapes);
+        other.args.clone_from(&trial.args);
+        other.dy.clone_from(&trial.dy);
+        let (a, b) = (trial.fast(), other.fast());
+        assert_eq!((a.y, a.dargs), (b.y, b.dargs));
+    }
+
+    #[test]
+    fn a_query_without_keys_gives_zeros() {
+        for bias in [false, true] {
+            let mut trial = Trial::new(&FULL, &FULL.example(2, 3));
+            // The first query of the first sample: masked out, or −∞ by its bias (of both samples).
+            let (index, hidden) = if bias { (4, f64::NEG_INFINITY) } else { (3, 0.0) };
+            trial.args[3].fill(1.0);
+            trial.args[index][..2].fill(hidden);
+            let exact = trial.agrees(16.0);
+            for results in [exact, trial.fast()] {
+                assert_eq!(results.y[..3], [0.0; 3]);
+                assert_eq!(results.dargs[0][..3], [0.0; 3]);
+                assert!(results.y[3..6].iter().all(|&y| y != 0.0));
+            }
+        }
+    }
+
+    #[test]
+    fn masked_keys_have_a_gradient_of_exactly_zero() {
+        let mut trial = Trial::new(&FULL, &FULL.example(4, 3));
+        for (i, allowed) in trial.args[3].iter_mut().enumerate() {
+            *allowed = (i % 4 != 1) as u8 as f64;
+        }
+        let exact = trial.agrees(32.0);
+        for results in [exact, trial.fast()] {
+            assert_eq!([&results.dargs[1][3..6], &results.dargs[2][3..6]], [[0.0; 3]; 2]);
+            assert!(results.dargs[4].iter().skip(1).step_by(4).all(|&d| d == 0.0));
+        }
+    }
+
+    #[test]
+    fn a_bias_of_minus_infinity_masks_and_one_of_the_least_number_does_not_overflow() {
+        let least = f32::MIN as f64;
+        for hidden in [f64::NEG_INFINITY, least] {
+            let mut trial = Trial::new(&FULL, &FULL.example(2, 3));
+            trial.args[3].fill(1.0);
+            trial.args[4] = vec![0.5, hidden, hidden, -0.5];
+            let exact = trial.agrees(16.0);
+            assert_eq!(exact.y[..3], trial.args[2][..3]);
+        }
+        // Every key at the least number: the products drown in it, and all keys weigh the same.
+        let mut trial = Trial::new(&FULL, &FULL.example(2, 3));
+        trial.args[3].fill(1.0);
+        trial.args[4].fill(least);
+        let exact = trial.agrees(16.0);
+        assert!((exact.y[0] - (trial.args[2][0] + trial.args[2][3]) / 2.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn causal_is_aligned_at_the_last_query_and_the_last_key() {
+        let op = Attention { causal: true, ..FULL };
+        for (queries, keys) in [(3, 5), (5, 3), (20, 37), (37, 20)] {
+            let mut trial = Trial::new(&op, &shapes(queries, keys, 2));
+            // Equal logits, and values that tell how many keys were seen.
+            trial.args[0].fill(0.0);
+            trial.args[2] = (0..keys).flat_map(|j| [j as f64, 1.0]).collect();
+            let exact = trial.agrees(64.0);
+            for (i, y) in exact.y.chunks(2).enumerate() {
+                let seen = (i + 1 + keys).saturating_sub(queries);
+                let mean = seen.saturating_sub(1) as f64 / 2.0;
+                // Up to 37 probabilities, each with a rounding or two at f64.
+                let whole = (seen > 0) as u8 as f64;
+                assert!((y[0] - mean).abs() < 1e-12 && (y[1] - whole).abs() < 1e-14, "{i}: {y:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn query_heads_in_a_row_share_a_key_head() {
+        let op = Attention { heads: 4, kv_heads: 2, ..FULL };
+        let (q, kv) = (Shape::new(&[1, 1, 4]), Shape::new(&[1, 1, 2]));
+        let mut trial = Trial::new(&op, &[q, kv, kv, Shape::ABSENT, Shape::ABSENT]);
+        trial.args[2] = vec![7.0, 9.0];
+        trial.dy = vec![1.0, 10.0, 100.0, 1000.0];
+        let exact = trial.agrees(0.0);
+        assert_eq!(exact.y, [7.0, 7.0, 9.0, 9.0]);
+        assert_eq!(exact.dargs[2], [11.0, 1100.0]);
+    }
+
+    #[test]
+    fn large_logits_neither_overflow_nor_lose_digits() {
+        let op = Attention { scale: Some(1.0), ..FULL };
+        let mut trial = Trial::new(&op, &shapes(17, 33, 1));
+        // Products of exactly ±10⁴ and a little less: the shift is exact, e^(s − lse) would not be.
+        trial.args[0] = (0..17).map(|i| if i % 2 == 0 { 1e4 } else { -1e4 }).collect();
+        trial.args[1] = (0..33).map(|j| 1.0 - (j % 5) as f64 / 16384.0).collect();
+        let exact = trial.reference();
+        let fast = trial.fast();
+        for (exact, fast) in exact.y.iter().zip(&fast.y) {
+            assert!((exact - fast).abs() < 2e-3, "{fast} for {exact}");
+        }
+    }
+
+    #[test]
+    fn probabilities_are_those_of_the_forward_pass() {
+        let op = Attention { heads: 2, kv_heads: 1, causal: true, ..FULL };
+        let mut trial = Trial::new(&op, &op.example(5, 4));
+        trial.args[3].fill(1.0);
+        let exact = trial.reference();
+        let args: Vec<Vec<f32>> =
+            trial.args.iter().map(|x| x.iter().map(|&v| v as f32).collect()).collect();
+        let args: Vec<View<f32>> =
+            trial.shapes.iter().zip(&args).map(|(&shape, data)| View::new(shape, data)).collect();
+        let mut count = 0;
+        op.each_row(&args, |logits, p| {
+            let (sample, head, i) = (count / 10, count / 5 % 2, count % 5);
+            assert!(logits[i + 3..].iter().all(|&s| s == f32::NEG_INFINITY));
+            assert!((p.iter().sum::<f32>() - 1.0).abs() < 1e-6);
+            // 5 queries and 7 keys a sample, heads of 2 channels that share their keys.
+            let y: f32 = (0..7).map(|j| p[j] * args[2].data[(7 * sample + j) * 2]).sum();
+            assert!((y as f64 - exact.y[(5 * sample + i) * 4 + 2 * head]).abs() < 1e-5);
+            count += 1;
+        });
+        assert_eq!(count % 10, 0);
     }
 }

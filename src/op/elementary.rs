@@ -137,14 +137,11 @@ mod tests {
             Claim {
                 name: stringify!($function),
                 fast: |x, y| {
-                    simd::dispatch(
-                        #[inline(always)]
-                        || {
-                            for (y, x) in y.iter_mut().zip(x) {
-                                *y = $function(*x);
-                            }
-                        },
-                    )
+                    simd::dispatch!(|| {
+                        for (y, x) in y.iter_mut().zip(x) {
+                            *y = $function(*x);
+                        }
+                    })
                 },
                 truth: $truth,
                 bound: $bound,

@@ -24,6 +24,7 @@ pub mod embedding;
 pub mod linear;
 pub mod loss;
 pub mod norm;
+mod panel;
 mod registry;
 pub mod residual;
 pub mod rotary;

@@ -1,93 +1,47 @@
-//! Rotary positions (Su et al. 2021, arXiv 2104.09864, equation 34, the form that rotates halves).
+//! Rotary position embedding (Su et al. 2021, arXiv 2104.09864, equation 34).
 //!
-//! In every head of K channels, channel i < K/2 and channel i + K/2 of the token at place t are
-//! turned by the angle θ = t·base^(−2i/K): y₁ = x₁ cos θ − x₂ sin θ, y₂ = x₂ cos θ + x₁ sin θ.
-//! dx is dy turned by −θ. Turning keeps lengths, and products of queries and keys depend on the
-//! difference of their places only.
+//! In a head of K channels, channels i and i + K/2 of position t are a point of the plane that is
+//! turned by the angle t·θ_i with θ_i = 10000^(−2i/K):
+//! y_i = x_i·cos − x_{i+K/2}·sin, y_{i+K/2} = x_{i+K/2}·cos + x_i·sin.
+//! dx is dy turned by the opposite angle. The pairing by halves is that of GPT-NeoX and LLaMA; the
+//! paper pairs neighbours, which is the same up to a permutation of the channels.
 
 use std::sync::Arc;
 
+use super::simd;
 use super::{Arg, Fast, Law, Op, Reference, Shape, View};
 use crate::num::Num;
 
-/// Turns pairs of channels of `[batch, seq, heads·K]` by the place of the token on axis 1.
+/// Rotary positions on x of `[batch, seq, heads·head_width]`, from position 0.
 #[derive(Debug, Clone)]
 pub struct Rotary {
-    heads: usize,
-    base: f64,
-    /// Cosine and sine for every place and pair, of the fast path.
-    table: Arc<Table>,
+    head_width: usize,
+    /// Per position K/2 cosines, then K/2 sines, for the fast path.
+    table: Arc<[f32]>,
 }
 
-#[derive(Debug)]
-struct Table {
-    pairs: usize,
-    turns: Vec<(f32, f32)>,
+/// The first pair turns by one radian per position, the last by nearly the inverse of this.
+const BASE: f64 = 10_000.0;
+
+/// The angle of a pair of channels at a position.
+fn angle(position: usize, pair: usize, head_width: usize) -> f64 {
+    position as f64 * BASE.powf(-2.0 * pair as f64 / head_width as f64)
 }
 
 impl Rotary {
-    /// The base of the paper.
-    pub const BASE: f64 = 10_000.0;
-
-    /// Rotary positions of `heads` heads of `head_width` channels for up to `longest` tokens.
-    ///
-    /// # Panics
-    /// Where `head_width` is odd.
-    pub fn new(heads: usize, head_width: usize, longest: usize) -> Self {
-        assert_eq!(head_width % 2, 0, "{head_width} channels do not pair up");
-        let pairs = head_width / 2;
-        let angle = |t: usize, i: usize| t as f64 * Self::BASE.powf(-(i as f64) / pairs as f64);
-        let turn = |t: usize, i: usize| (angle(t, i).cos() as f32, angle(t, i).sin() as f32);
-        let turns = (0..longest).flat_map(|t| (0..pairs).map(move |i| turn(t, i))).collect();
-        Rotary { heads, base: Self::BASE, table: Arc::new(Table { pairs, turns }) }
+    /// For heads of an even width, and sequences of at most `longest` positions.
+    pub fn new(head_width: usize, longest: usize) -> Self {
+        assert!(head_width > 0 && head_width % 2 == 0, "a head of {head_width} has no halves");
+        let row = |t| {
+            let angles = move |i| angle(t, i, head_width);
+            let half = move || (0..head_width / 2).map(angles);
+            half().map(f64::cos).chain(half().map(f64::sin)).map(|v| v as f32)
+        };
+        Rotary { head_width, table: (0..longest).flat_map(row).collect() }
     }
 
-    /// Calls `put(target, value)` for every channel of x turned forth or back.
-    fn turn<T: Num>(&self, shape: Shape, x: &[T], sign: f64, mut put: impl FnMut(usize, T)) {
-        let [batch, seq, width] = *shape.sizes() else { panic!("[batch, seq, width]") };
-        let half = width / self.heads / 2;
-        for token in 0..batch * seq {
-            for head in 0..self.heads {
-                for i in 0..half {
-                    let place = (token % seq) as f64;
-                    let theta = place * self.base.powf(-(i as f64) / half as f64);
-                    let (cos, sin) = (T::num(theta.cos()), T::num(sign * theta.sin()));
-                    let first = token * width + head * 2 * half + i;
-                    let second = first + half;
-                    put(first, x[first] * cos - x[second] * sin);
-                    put(second, x[second] * cos + x[first] * sin);
-                }
-            }
-        }
-    }
-
-    /// As [`Rotary::turn`], by the table.
-    fn turn_fast(
-        &self,
-        shape: Shape,
-        x: &[f32],
-        sign: f32,
-        put: impl Fn(&mut f32, f32),
-        y: &mut [f32],
-    ) {
-        let [_, seq, width] = *shape.sizes() else { panic!("[batch, seq, width]") };
-        let pairs = self.table.pairs;
-        let tokens = x.chunks_exact(width).zip(y.chunks_exact_mut(width)).enumerate();
-        for (token, (x, y)) in tokens {
-            let place = token % seq;
-            let turns = &self.table.turns[place * pairs..(place + 1) * pairs];
-            let heads = x.chunks_exact(2 * pairs).zip(y.chunks_exact_mut(2 * pairs));
-            for (x, y) in heads {
-                let (x1, x2) = x.split_at(pairs);
-                let (y1, y2) = y.split_at_mut(pairs);
-                let channels = x1.iter().zip(x2).zip(y1.iter_mut().zip(y2)).zip(turns);
-                for (((x1, x2), (y1, y2)), &(cos, sin)) in channels {
-                    let sin = sign * sin;
-                    put(y1, x1 * cos - x2 * sin);
-                    put(y2, x2 * cos + x1 * sin);
-                }
-            }
-        }
+    fn longest(&self) -> usize {
+        self.table.len() / self.head_width
     }
 }
 
@@ -100,20 +54,19 @@ impl Op for Rotary {
         ARGS
     }
     fn outputs(&self, args: &[Shape]) -> Vec<Shape> {
-        let [_, seq, width] = *args[0].sizes() else { panic!("x is [batch, seq, heads·K]") };
-        assert_eq!(width, self.heads * self.table.pairs * 2, "{} heads", self.heads);
-        let longest = self.table.turns.len() / self.table.pairs;
-        assert!(seq <= longest, "{seq} tokens, made for {longest}");
+        let [_, seq, width] = *args[0].sizes() else { panic!("x of {:?}", args[0]) };
+        assert_eq!(width % self.head_width, 0, "x {:?}, heads of {}", args[0], self.head_width);
+        assert!(seq <= self.longest(), "x {:?}, a table of {}", args[0], self.longest());
         vec![args[0]]
     }
-    /// As many tokens as rows, up to the length that the operator was made for.
-    fn example(&self, rows: usize, _cols: usize) -> Vec<Shape> {
-        let longest = self.table.turns.len() / self.table.pairs;
-        vec![Shape::new(&[2, rows.min(longest), self.heads * self.table.pairs * 2])]
+    /// As many samples as the table is too short for one.
+    fn example(&self, rows: usize, cols: usize) -> Vec<Shape> {
+        let batch = rows.div_ceil(self.longest());
+        let heads = cols.div_ceil(self.head_width);
+        vec![Shape::new(&[batch, rows.div_ceil(batch), heads * self.head_width])]
     }
     fn laws(&self) -> &'static [Law] {
-        use Law::*;
-        &[Linear, Odd, Causal]
+        &[Law::Linear, Law::Odd, Law::Causal, Law::RowIndependent]
     }
     fn vjp_reads(&self, _index: usize) -> bool {
         false
@@ -122,11 +75,57 @@ impl Op for Rotary {
 
 impl<T: Num> Reference<T> for Rotary {
     fn forward(&self, args: &[View<T>], outs: &mut [&mut [T]]) {
-        self.turn(args[0].shape, args[0].data, 1.0, |i, value| outs[0][i] = value);
+        self.pairs(args[0].shape, |a, b, angle| {
+            let (cos, sin) = (T::num(angle.cos()), T::num(angle.sin()));
+            let x = args[0].data;
+            outs[0][a] = x[a] * cos - x[b] * sin;
+            outs[0][b] = x[b] * cos + x[a] * sin;
+        });
     }
     fn vjp(&self, args: &[View<T>], dy: &[T], dargs: &mut [&mut [T]]) {
-        if !dargs[0].is_empty() {
-            self.turn(args[0].shape, dy, -1.0, |i, value| dargs[0][i] += value);
+        let dx = &mut *dargs[0];
+        self.pairs(args[0].shape, |a, b, angle| {
+            let (cos, sin) = (T::num(angle.cos()), T::num(angle.sin()));
+            if !dx.is_empty() {
+                dx[a] += dy[a] * cos + dy[b] * sin;
+                dx[b] += dy[b] * cos - dy[a] * sin;
+            }
+        });
+    }
+}
+
+impl Rotary {
+    /// Calls `turn` with the places of both channels of every pair, and the angle.
+    fn pairs(&self, x: Shape, mut turn: impl FnMut(usize, usize, f64)) {
+        let (seq, half) = (x.sizes()[1], self.head_width / 2);
+        for place in 0..x.len() {
+            let channel = place % self.head_width;
+            if channel < half {
+                let position = place / x.cols() % seq;
+                turn(place, place + half, angle(position, channel, self.head_width));
+            }
+        }
+    }
+
+    /// Calls `turn` with every head, as its first and its second half, in `y` and in `x`, and with
+    /// the cosines and the sines of its position.
+    #[inline(always)]
+    fn heads(
+        &self,
+        shape: Shape,
+        y: &mut [f32],
+        x: &[f32],
+        turn: impl Fn([&mut [f32]; 2], [&[f32]; 2], [&[f32]; 2]),
+    ) {
+        let (seq, cols, width) = (shape.sizes()[1], shape.cols(), self.head_width);
+        let rows = y.chunks_exact_mut(cols).zip(x.chunks_exact(cols));
+        for (i, (y, x)) in rows.enumerate() {
+            let row = &self.table[i % seq * width..][..width];
+            let (cos, sin) = row.split_at(width / 2);
+            for (y, x) in y.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
+                let ((y0, y1), (x0, x1)) = (y.split_at_mut(width / 2), x.split_at(width / 2));
+                turn([y0, y1], [x0, x1], [cos, sin]);
+            }
         }
     }
 }
@@ -139,7 +138,19 @@ impl Fast for Rotary {
         _saved: &mut [f32],
         _scratch: &mut [f32],
     ) {
-        self.turn_fast(args[0].shape, args[0].data, 1.0, |y, value| *y = value, outs[0]);
+        let (x, y) = (args[0], &mut *outs[0]);
+        simd::dispatch!(|| self.heads(
+            x.shape,
+            y,
+            x.data,
+            #[inline(always)]
+            |[y0, y1], [x0, x1], [cos, sin]| {
+                for i in 0..y0.len() {
+                    y0[i] = x0[i] * cos[i] - x1[i] * sin[i];
+                    y1[i] = x1[i] * cos[i] + x0[i] * sin[i];
+                }
+            },
+        ));
     }
     fn vjp(
         &self,
@@ -149,38 +160,90 @@ impl Fast for Rotary {
         dargs: &mut [&mut [f32]],
         _scratch: &mut [f32],
     ) {
-        if !dargs[0].is_empty() {
-            self.turn_fast(args[0].shape, dy, -1.0, |dx, value| *dx += value, dargs[0]);
-        }
+        let dx = &mut *dargs[0];
+        simd::dispatch!(|| self.heads(
+            args[0].shape,
+            dx,
+            dy,
+            #[inline(always)]
+            |[dx0, dx1], [dy0, dy1], [cos, sin]| {
+                for i in 0..dx0.len() {
+                    dx0[i] += dy0[i] * cos[i] + dy1[i] * sin[i];
+                    dx1[i] += dy1[i] * cos[i] - dy0[i] * sin[i];
+                }
+            },
+        ));
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::trial::{SIZES, Trial};
     use super::*;
-    use crate::rng::Rng;
 
-    fn turned(x: &[f64], seq: usize) -> Vec<f64> {
-        let mut y = vec![0.0; x.len()];
-        let shape = Shape::new(&[1, seq, x.len() / seq]);
-        let rotary = Rotary::new(1, x.len() / seq, seq);
-        Reference::<f64>::forward(&rotary, &[View::new(shape, x)], &mut [&mut y]);
-        y
+    #[test]
+    fn fast_is_within_4_units_of_the_reference() {
+        for head_width in [2, 16, 30, 64] {
+            let op = Rotary::new(head_width, 64);
+            for n in SIZES {
+                Trial::new(&op, &op.example(n, 70)).agrees(4.0);
+            }
+        }
     }
 
     #[test]
-    fn lengths_stay_and_products_depend_on_the_distance_only() {
-        let mut rng = Rng::new(5);
-        let (q, k): (Vec<f64>, Vec<f64>) = (0..8).map(|_| (rng.normal(), rng.normal())).unzip();
-        let seq = 12;
-        let at = |x: &[f64]| turned(&x.repeat(seq), seq);
-        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
-        let (qs, ks) = (at(&q), at(&k));
-        let row = |x: &[f64], t: usize| x[t * 8..(t + 1) * 8].to_vec();
-        for t in 0..seq - 3 {
-            assert!((dot(&row(&qs, t), &row(&qs, t)) - dot(&q, &q)).abs() < 1e-12);
-            let near = dot(&row(&qs, t + 3), &row(&ks, t));
-            assert!((near - dot(&row(&qs, 3), &row(&ks, 0))).abs() < 1e-12);
+    fn gradients_are_slopes() {
+        let op = Rotary::new(6, 8);
+        Trial::new(&op, &op.example(5, 12)).slopes_agree();
+    }
+
+    #[test]
+    fn the_norm_of_every_head_is_kept() {
+        let op = Rotary::new(8, 16);
+        let trial = Trial::new(&op, &op.example(16, 24));
+        let y = trial.reference().y;
+        let norm = |x: &[f64]| x.iter().map(|x| x * x).sum::<f64>();
+        for (x, y) in trial.args[0].chunks(8).zip(y.chunks(8)) {
+            assert!((norm(x) - norm(y)).abs() < 1e-12);
         }
+    }
+
+    /// ⟨R_s·a, R_t·b⟩ is a function of t − s, and a itself at position 0.
+    #[test]
+    fn products_depend_on_the_distance_only() {
+        let op = Rotary::new(8, 16);
+        let shapes = [Shape::new(&[1, 16, 8])];
+        let turned = |seed: usize| {
+            let mut trial = Trial::new(&op, &shapes);
+            let row = trial.args[0][seed * 8..][..8].to_vec();
+            trial.args[0] = row.repeat(16);
+            let y = trial.reference().y;
+            assert_eq!(y[..8], row);
+            y
+        };
+        let (a, b) = (turned(0), turned(1));
+        let product =
+            |s: usize, t: usize| -> f64 { (0..8).map(|c| a[s * 8 + c] * b[t * 8 + c]).sum() };
+        for shift in 0..12 {
+            for (s, t) in [(0, 3), (3, 0), (2, 2)] {
+                assert!((product(s, t) - product(s + shift, t + shift)).abs() < 1e-12);
+            }
+        }
+        assert!((product(0, 3) - product(3, 0)).abs() > 1e-3);
+    }
+
+    #[test]
+    fn a_head_of_two_turns_by_one_radian_per_position() {
+        let op = Rotary::new(2, 3);
+        let mut trial = Trial::new(&op, &[Shape::new(&[1, 3, 2])]);
+        trial.args[0] = [1.0, 0.0].repeat(3);
+        let exact = [1.0, 0.0, 1f64.cos(), 1f64.sin(), 2f64.cos(), 2f64.sin()];
+        assert_eq!(trial.agrees(4.0).y, exact);
+    }
+
+    #[test]
+    #[should_panic(expected = "a table of 4")]
+    fn a_sequence_beyond_the_table_asserts() {
+        Rotary::new(2, 4).outputs(&[Shape::new(&[1, 5, 2])]);
     }
 }

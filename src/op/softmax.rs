@@ -91,26 +91,23 @@ impl Fast for Softmax {
     ) {
         let cols = args[0].shape.cols();
         let y = &mut *outs[0];
-        simd::dispatch(
-            #[inline(always)]
-            || {
-                let rows = args[0].data.chunks_exact(cols).zip(y.chunks_exact_mut(cols));
-                for ((x, y), saved) in rows.zip(saved.chunks_exact_mut(2)) {
-                    // A row of −∞ keeps its −∞ and sums to 0; −∞ − (−∞) would be NaN.
-                    let largest = max(x);
-                    let shift = if largest == f32::NEG_INFINITY { 0.0 } else { largest };
-                    for (y, x) in y.iter_mut().zip(x) {
-                        *y = exp(x - shift);
-                    }
-                    let total = sum(y);
-                    let scale = if total == 0.0 { 0.0 } else { 1.0 / total };
-                    for y in y {
-                        *y *= scale;
-                    }
-                    saved.copy_from_slice(&[shift, scale]);
+        simd::dispatch!(|| {
+            let rows = args[0].data.chunks_exact(cols).zip(y.chunks_exact_mut(cols));
+            for ((x, y), saved) in rows.zip(saved.chunks_exact_mut(2)) {
+                // A row of −∞ keeps its −∞ and sums to 0; −∞ − (−∞) would be NaN.
+                let largest = max(x);
+                let shift = if largest == f32::NEG_INFINITY { 0.0 } else { largest };
+                for (y, x) in y.iter_mut().zip(x) {
+                    *y = exp(x - shift);
                 }
-            },
-        );
+                let total = sum(y);
+                let scale = if total == 0.0 { 0.0 } else { 1.0 / total };
+                for y in y {
+                    *y *= scale;
+                }
+                saved.copy_from_slice(&[shift, scale]);
+            }
+        });
     }
 
     fn vjp(
@@ -123,22 +120,19 @@ impl Fast for Softmax {
     ) {
         let cols = args[0].shape.cols();
         let y = scratch;
-        simd::dispatch(
-            #[inline(always)]
-            || {
-                for (i, dx) in dargs[0].chunks_exact_mut(cols).enumerate() {
-                    let [shift, scale] = [saved[2 * i], saved[2 * i + 1]];
-                    for (y, x) in y.iter_mut().zip(args[0].row(i)) {
-                        *y = exp(x - shift) * scale;
-                    }
-                    let dy = &dy[i * cols..(i + 1) * cols];
-                    let projection = dot(y, dy);
-                    for ((dx, y), dy) in dx.iter_mut().zip(&*y).zip(dy) {
-                        *dx += y * (dy - projection);
-                    }
+        simd::dispatch!(|| {
+            for (i, dx) in dargs[0].chunks_exact_mut(cols).enumerate() {
+                let [shift, scale] = [saved[2 * i], saved[2 * i + 1]];
+                for (y, x) in y.iter_mut().zip(args[0].row(i)) {
+                    *y = exp(x - shift) * scale;
                 }
-            },
-        );
+                let dy = &dy[i * cols..(i + 1) * cols];
+                let projection = dot(y, dy);
+                for ((dx, y), dy) in dx.iter_mut().zip(&*y).zip(dy) {
+                    *dx += y * (dy - projection);
+                }
+            }
+        });
     }
 
     fn scratch(&self, args: &[Shape]) -> usize {

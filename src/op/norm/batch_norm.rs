@@ -187,7 +187,7 @@ impl Fast for BatchNorm {
         let (mean, rstd) = saved.split_at_mut(cols);
         let (partial, var) = scratch[..2 * cols].split_at_mut(cols);
         let (eps, momentum) = (self.eps as f32, self.momentum as f32);
-        simd::dispatch(#[inline(always)] || {
+        simd::dispatch!(|| {
             mean.copy_from_slice(running_mean.data);
             var.copy_from_slice(running_var.data);
             new_mean.copy_from_slice(running_mean.data);
@@ -239,7 +239,7 @@ impl Fast for BatchNorm {
         let (partial, sums) = scratch.split_at_mut(cols);
         let (shift, slope) = sums.split_at_mut(cols);
         let dy = View::new(x.shape, dy);
-        simd::dispatch(#[inline(always)] || {
+        simd::dispatch!(|| {
             sum_rows(rows, shift, partial, |i, sum| simd::add(sum, dy.row(i)));
             sum_rows(rows, slope, partial, |i, sum| {
                 let centre = x.row(i).iter().zip(mean).zip(rstd);

@@ -98,7 +98,7 @@ impl Fast for DynamicTanh {
         let [x, alpha, weight, bias] = [args[0], args[1], args[2], args[3]];
         let (cols, alpha) = (x.shape.cols(), alpha.data[0]);
         let y = &mut *outs[0];
-        simd::dispatch(#[inline(always)] || {
+        simd::dispatch!(|| {
             for (x, y) in x.data.chunks_exact(cols).zip(y.chunks_exact_mut(cols)) {
                 for (y, x) in y.iter_mut().zip(x) {
                     *y = tanh(alpha * x);
@@ -120,7 +120,7 @@ impl Fast for DynamicTanh {
         let (cols, alpha) = (x.shape.cols(), alpha.data[0]);
         let [dx, dalpha, dweight, dbias] = dargs else { unreachable!("four arguments") };
         let (t, w) = scratch.split_at_mut(cols);
-        simd::dispatch(#[inline(always)] || {
+        simd::dispatch!(|| {
             for (i, dy) in dy.chunks_exact(cols).enumerate() {
                 let x = x.row(i);
                 for (t, x) in t.iter_mut().zip(x) {

@@ -141,9 +141,9 @@ impl Fast for RmsNorm {
         let cols = x.shape.cols();
         let (per_col, eps, offset) = (1.0 / cols as f32, self.eps as f32, self.offset as f32);
         let y = &mut *outs[0];
-        simd::dispatch(#[inline(always)] || {
+        simd::dispatch!(|| {
             let rows = x.data.chunks_exact(cols).zip(y.chunks_exact_mut(cols));
-            for ((x, y), saved) in rows.zip(saved) {
+            for ((x, y), saved) in rows.zip(&mut *saved) {
                 let rstd = 1.0 / (dot(x, x) * per_col + eps).sqrt();
                 for (y, x) in y.iter_mut().zip(x) {
                     *y = x * rstd;
@@ -173,7 +173,7 @@ impl Fast for RmsNorm {
         let (per_col, offset) = (1.0 / cols as f32, self.offset as f32);
         let [dx, dweight] = dargs else { unreachable!("two arguments") };
         let (xhat, w) = scratch.split_at_mut(cols);
-        simd::dispatch(#[inline(always)] || {
+        simd::dispatch!(|| {
             for ((i, dy), &rstd) in dy.chunks_exact(cols).enumerate().zip(saved) {
                 for (xhat, x) in xhat.iter_mut().zip(x.row(i)) {
                     *xhat = x * rstd;

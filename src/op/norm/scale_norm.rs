@@ -112,9 +112,9 @@ impl Fast for ScaleNorm {
         let cols = args[0].shape.cols();
         let eps = self.eps as f32;
         let y = &mut *outs[0];
-        simd::dispatch(#[inline(always)] || {
+        simd::dispatch!(|| {
             let rows = x.chunks_exact(cols).zip(y.chunks_exact_mut(cols));
-            for ((x, y), saved) in rows.zip(saved) {
+            for ((x, y), saved) in rows.zip(&mut *saved) {
                 let norm = dot(x, x).sqrt();
                 // A NaN is not below eps, and stays.
                 let inverse = 1.0 / if norm < eps { eps } else { norm };
@@ -138,7 +138,7 @@ impl Fast for ScaleNorm {
         let cols = x.shape.cols();
         let flat = 1.0 / self.eps as f32;
         let [dx, dweight] = dargs else { unreachable!("two arguments") };
-        simd::dispatch(#[inline(always)] || {
+        simd::dispatch!(|| {
             for ((i, dy), &inverse) in dy.chunks_exact(cols).enumerate().zip(saved) {
                 let x = x.row(i);
                 let projection = dot(x, dy) * inverse;
