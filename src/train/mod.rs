@@ -91,8 +91,10 @@ impl<T: Element> Trainer<T> {
             targets: program.find(TARGETS).expect("an input of every stack"),
             clock: program.find(CLOCK).expect("an input of every stack"),
         };
-        let init = config.init;
-        let parameters = init.weights(&program, config.depth, config.embed_std, config.seed);
+        // Converted before anything else is allocated: the f64 values of a deep stack are large.
+        let (depth, std, seed) = (config.depth, config.embed_std, config.seed);
+        let weights = config.init.weights(&program, depth, std, seed);
+        let parameters: Vec<T> = weights.into_iter().map(T::num).collect();
         let optimizer = Optimizer::new(config, &program);
         let host = Host::training(program.clone(), config.segment());
         let evaluator = Host::inference(evaluation);
@@ -105,7 +107,7 @@ impl<T: Element> Trainer<T> {
         Ok(Trainer {
             config: config.clone(),
             corpus,
-            parameters: parameters.into_iter().map(T::num).collect(),
+            parameters,
             states: stack::states(&program).into_iter().map(T::num).collect(),
             optimizer,
             shards: (siblings(host).into_iter())

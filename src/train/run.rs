@@ -228,7 +228,11 @@ impl<'a, T: Element> Session<'a, T> {
                 Some(0) => Probe::brief(step),
                 _ => Probe::full(step),
             };
-            self.trainer.differentiate(Some(&mut probe));
+            let seen = self.trainer.differentiate(Some(&mut probe));
+            if self.config.steps == 0 {
+                // A run without a step has the loss of its initial weights.
+                self.watch.push(seen.loss);
+            }
             self.probes.extend(probe.into_rows());
             let last = self.probes.iter().rev().find(|row| {
                 row.metric == "token_cosine" && row.layer as usize == self.config.depth
