@@ -23,7 +23,7 @@ pub use task::{Batch, Corpus};
 pub use verdict::Watch;
 
 use crate::backend::{Element, Host, Observer, Unobserved};
-use crate::config::{Invalid, RunConfig};
+use crate::config::{Invalid, Precision, RunConfig};
 use crate::op::View;
 use crate::probe::Probe;
 use crate::program::{Id, Program, Source, Step};
@@ -356,13 +356,25 @@ impl<T: Element> Observer<T> for FirstNonFinite {
     }
 }
 
+/// Whether a run fits into the memory that is free; allocates next to nothing.
+///
+/// # Errors
+/// Where it does not.
+pub fn fits(config: &RunConfig, corpus: &Corpus) -> Result<(), Invalid> {
+    let program = stack::build(config, corpus.vocabulary, config.samples(), true);
+    match config.precision {
+        Precision::F32 => check_memory::<f32>(config, &program),
+        Precision::F64 => check_memory::<f64>(config, &program),
+    }
+}
+
 /// Refuses what would not fit into the memory that is free, before anything is allocated.
-fn check_memory<T: Element>(config: &RunConfig, program: &Arc<Program>) -> Result<(), Invalid> {
+fn check_memory<T: Element>(config: &RunConfig, program: &Program) -> Result<(), Invalid> {
     let shards = config.shards();
     let moments = 2;
-    let vectors = program.parameters() * (1 + shards + moments);
-    let activations = Host::<T>::activations(program, config.segment()) * shards;
-    let needed = (vectors + activations) * size_of::<T>();
+    let vectors = program.parameters().saturating_mul(1 + shards + moments);
+    let activations = Host::<T>::activations(program, config.segment()).saturating_mul(shards);
+    let needed = vectors.saturating_add(activations).saturating_mul(size_of::<T>());
     match crate::memory::available() {
         Some(free) if needed as u64 > free => {
             let gib = |bytes: f64| bytes / (1u64 << 30) as f64;
