@@ -29,10 +29,6 @@ pub mod residual;
 pub mod rotary;
 pub mod simd;
 pub mod softmax;
-#[cfg(test)]
-mod tests;
-#[cfg(test)]
-mod trial;
 
 pub use registry::all;
 
