@@ -2,10 +2,10 @@
 
 use approx::assert_relative_eq;
 use plummet::check::{Budget, Case, Path, Rows};
+use plummet::op::Shape;
 use plummet::op::attention::{Attention, Layout};
 use plummet::op::loss::{CrossEntropy, Reduction};
 use plummet::op::softmax::Softmax;
-use plummet::op::Shape;
 
 /// A few units in the last place, for a handful of operations without cancellation.
 fn close(path: Path) -> f64 {
