@@ -8,6 +8,8 @@ mod equalities;
 mod gradients;
 #[path = "stack/memory.rs"]
 mod memory;
+// Shared with the verification of the training, which uses more of it.
+#[allow(dead_code)]
 #[path = "stack/rewrite.rs"]
 mod rewrite;
 #[path = "stack/support.rs"]

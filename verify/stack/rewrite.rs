@@ -2,7 +2,7 @@
 //! can be compared where no setting makes one the other.
 
 use plummet::op::SharedOp;
-use plummet::program::{Id, Program, Source, Step};
+use plummet::program::{Id, Program, Source, Start, Step};
 
 /// What becomes of a step.
 pub enum Change {
@@ -10,6 +10,8 @@ pub enum Change {
     Apply(SharedOp),
     /// Its output is its first argument.
     Skip,
+    /// Its output is learned instead, under this name.
+    Learn(&'static str),
 }
 
 /// Writes a program anew; weights that `keep` refuses are absent.
@@ -41,6 +43,9 @@ pub fn rewrite(
                     .collect();
                 match change(&value.name, step) {
                     Change::Skip => ids[i] = args[0],
+                    Change::Learn(name) => {
+                        ids[i] = new.weight(name, sizes, Start::Value(0.0));
+                    }
                     Change::Apply(op) => {
                         let outs = new.apply_shared(&value.name, op, &args);
                         for (old, id) in step.outs.iter().zip(outs) {
