@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-pub use optimizer::{Optimizer, norm, reduce};
+pub use optimizer::{Optimizer, clip_factor, norm, reduce};
 pub use run::{Error, Progress, Quiet, run};
 pub use schedule::learning_rate;
 pub use task::{Batch, Corpus};
@@ -157,9 +157,7 @@ impl<T: Element> Trainer<T> {
         if stepped.non_finite.is_some() {
             return stepped;
         }
-        let clip = self.config.clip;
-        let clips = clip > 0.0 && stepped.grad_norm > clip;
-        let scale = if clips { clip / (stepped.grad_norm + 1e-6) } else { 1.0 };
+        let scale = clip_factor(stepped.grad_norm, self.config.clip);
         let before = probe.as_ref().map(|_| self.parameters.clone());
         let gradient = self.shards[0].host.gradients();
         self.optimizer.step(&mut self.parameters, gradient, stepped.lr, self.step + 1, scale);
