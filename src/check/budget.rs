@@ -10,7 +10,8 @@
 //! The budget is [`SPREADS`] spreads and a floor. Another order of summation gives another draw
 //! from about the same distribution; the largest of 16 readings is below half a standard
 //! deviation once in 10⁷ elements, so that six spreads are at least three standard deviations,
-//! and mostly more than ten. The floor is [`FLOOR`] units of the truth, for up to three operations
+//! and mostly more than ten. Half of the readings move what is exact as well, so that a rounding
+//! which the formula as written happens not to need is in the spread with certainty. The floor is [`FLOOR`] units of the truth, for up to three operations
 //! good to one unit in the last place that a fast path has after the last rounding that the
 //! reference sees, and the smallest normal number times the largest argument, since what is
 //! subnormal may be flushed to zero before it is multiplied.

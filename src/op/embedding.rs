@@ -1,8 +1,8 @@
 //! Tokens and positions become vectors.
 //!
-//! [`Embedding`]: y[b, t] = weight[tokens[b, t]]; dweight[v] = Σ dy over the places that hold v.
-//! [`AddPositions`]: y[b, t] = x[b, t] + weight[t], learned positions (Vaswani et al. 2017, section
-//! 3.5; Gehring et al. 2017, arXiv 1705.03122); dx = dy, dweight[t] = Σ_b dy[b, t].
+//! [`Embedding`]: `y[b, t] = weight[tokens[b, t]]`; `dweight[v]` = Σ dy over the places that hold v.
+//! [`AddPositions`]: `y[b, t] = x[b, t] + weight[t]`, learned positions (Vaswani et al. 2017, section
+//! 3.5; Gehring et al. 2017, arXiv 1705.03122); dx = dy, `dweight[t] = Σ_b dy[b, t]`.
 //! Neither scales: the stack decides on factors.
 
 use super::simd;
@@ -113,7 +113,7 @@ impl Fast for Embedding {
     }
 }
 
-/// y[b, t] = x[b, t] + weight[t], with a table of at least as many rows as positions.
+/// `y[b, t] = x[b, t] + weight[t]`, with a table of at least as many rows as positions.
 #[derive(Debug, Clone, Copy)]
 pub struct AddPositions;
 

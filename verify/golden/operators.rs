@@ -25,16 +25,16 @@ pub struct Problem {
     names: Vec<&'static str>,
 }
 
+/// The name of a tensor of the file, its values, and where they are in our results.
+pub type Named<'g> = (&'g str, &'g Tensor, Box<dyn Fn(&Results) -> &[f64]>);
+
 /// The outputs in the order of ours.
 const OUTPUTS: [&[&str]; 3] = [&["y", "loss"], &["running_mean"], &["running_var"]];
 
 impl Problem {
-    /// The name of every tensor of a case, its values and where they are in our results.
-    pub fn tensors<'g>(
-        &self,
-        golden: &'g Golden,
-    ) -> Vec<(&'g str, &'g Tensor, Box<dyn Fn(&Results) -> &[f64]>)> {
-        let mut tensors: Vec<(&str, &Tensor, Box<dyn Fn(&Results) -> &[f64]>)> = Vec::new();
+    /// Every output and gradient of a case.
+    pub fn tensors<'g>(&self, golden: &'g Golden) -> Vec<Named<'g>> {
+        let mut tensors: Vec<Named> = Vec::new();
         for (name, tensor) in &golden.outputs {
             let index = OUTPUTS.iter().position(|names| names.contains(&name.as_str()));
             let index = index.unwrap_or_else(|| panic!("output {name} of {}", golden.op));

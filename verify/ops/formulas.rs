@@ -8,7 +8,7 @@ use Mistake::*;
 /// What is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mistake {
-    Right,
+    LayerNormRight,
     /// eps is not in the rstd of the backward pass.
     EpsForgottenBackward,
     /// − mean(w) is missing in dx.
@@ -31,7 +31,11 @@ pub enum Mistake {
     OutputsAdded,
     /// Every row has the statistics of the first one.
     StatisticsOfFirstRow,
-    /// The mean is left in, as in rms_norm.
+    /// dweight and dbias are made only where somebody wants dx.
+    WeightNeedsX,
+    /// dx is made with the bias, times 0.
+    BiasReadBackward,
+    /// The mean is left in, as in rms_norm, forward and back.
     MeanLeftIn,
     /// The variance is divided by n − 1.
     VarianceByNMinusOne,
@@ -57,7 +61,7 @@ pub enum Mistake {
 
 impl Mistake {
     /// Those of layer_norm that show although both bodies share them.
-    pub const IN_BOTH: [Mistake; 12] = [
+    pub const IN_BOTH: [Mistake; 14] = [
         EpsForgottenBackward,
         MeanTermMissing,
         ProjectionMissing,
@@ -69,6 +73,8 @@ impl Mistake {
         GradientsOverwritten,
         OutputsAdded,
         StatisticsOfFirstRow,
+        WeightNeedsX,
+        BiasReadBackward,
         MeanLeftIn,
     ];
     /// Those of layer_norm that are consistent in themselves or a matter of rounding.
@@ -127,19 +133,22 @@ pub fn vjp<T: Num>(mistake: Mistake, args: &[View<T>], dy: &[T], dargs: &mut [&m
         let mut shift = sum(w.iter().copied()) / n;
         let mut slope = sum((0..cols).map(|j| w[j] * xhat[j])) / n;
         match mistake {
-            MeanTermMissing => shift = T::zero(),
+            MeanTermMissing | MeanLeftIn => shift = T::zero(),
             ProjectionMissing => slope = T::zero(),
             _ => {}
         }
         for j in 0..cols {
             let mut dx = rstd * (w[j] - shift - xhat[j] * slope);
-            if mistake == SignFlipped {
-                dx = -dx;
+            match (mistake, args[2].get(j)) {
+                (SignFlipped, _) => dx = -dx,
+                (BiasReadBackward, Some(&bias)) => dx += T::zero() * bias,
+                _ => {}
             }
             let seen = if mistake == WeightGradientFromX { x.row(i)[j] } else { xhat[j] };
             let sums = [(i * cols + j, dx), (j, dy[j] * seen), (j, dy[j])];
             for (index, (at, value)) in sums.into_iter().enumerate() {
-                if mistake == LastRowOnly && index > 0 && i + 1 < rows {
+                let late = mistake == LastRowOnly && i + 1 < rows;
+                if index > 0 && (late || (mistake == WeightNeedsX && dargs[0].is_empty())) {
                     continue;
                 }
                 if let Some(d) = dargs[index].get_mut(at) {

@@ -4,7 +4,7 @@
 //! over the last axis. With w = weight ⊙ dy:
 //! dx = s·(w − mean(w) − x̂·mean(w ⊙ x̂)), dweight = Σ dy ⊙ x̂, dbias = Σ dy, sums over rows.
 //!
-//! The variance is that of the centred values, never E[x²] − μ²: the one-pass form loses
+//! The variance is that of the centred values, never mean(x²) − μ²: the one-pass form loses
 //! (mean/std)²·u relative accuracy and can go below zero.
 
 use super::super::simd::{self, dot, sum, sum_of_squares_around};
