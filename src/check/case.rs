@@ -167,7 +167,7 @@ fn argument(arg: &Arg, shape: Shape, kind: Rows, limit: usize, rng: &mut Rng) ->
         Kind::Real if !shape.is_empty() => {
             let rows = (0..shape.rows()).flat_map(|_| {
                 let mut row = kind.draw(shape.cols(), rng);
-                // Queries and keys meet in an exponent. Where logits are beyond some tens, their
+                // Queries and keys, and a bias, meet in an exponent. Where logits are beyond some tens, their
                 // own rounding decides what the weights are, and no answer is wrong.
                 let largest = row.iter().fold(0.0f64, |m, v| m.max(v.abs()));
                 if matches!(arg.name, "q" | "k" | "bias") && largest > 4.0 {
