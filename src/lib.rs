@@ -4,7 +4,27 @@
 //!
 //! - [`num`]: the number types that a reference is read at; [`rng`]: random numbers by counter.
 //! - [`op`]: the operators, each with a reference and a fast path, forward and vjp.
+//! - [`program`]: a stack as a straight list of steps over named values; [`backend`]: what runs it.
+//! - [`config`]: everything that a run depends on; [`stack`]: from a configuration to a program.
+//! - [`record`]: what a run leaves behind; [`store`]: where it is kept; [`probe`]: what a layer
+//!   looks like.
+//! - [`train`]: the only training loop; [`sweep`]: products of configurations.
+//! - [`plot`]: data to PNG; [`survey`]: the built-in experiments, their pictures and report.
+//! - [`cli`]: the command line; [`memory`]: what memory there is and was used.
 
+pub mod backend;
+pub mod cli;
+pub mod config;
+pub mod memory;
 pub mod num;
 pub mod op;
+pub mod plot;
+pub mod probe;
+pub mod program;
+pub mod record;
 pub mod rng;
+pub mod stack;
+pub mod store;
+pub mod survey;
+pub mod sweep;
+pub mod train;

@@ -131,11 +131,14 @@ impl Fast for Linear {
             matmul(dweight, Accum::Add, dy_rows.transpose(), x, 1.0, Par::Seq);
         }
         if !dbias.is_empty() {
-            simd::dispatch!(|| {
-                for dy in dy.chunks_exact(out) {
-                    simd::add(dbias, dy);
-                }
-            });
+            simd::dispatch(
+                #[inline(always)]
+                || {
+                    for dy in dy.chunks_exact(out) {
+                        simd::add(dbias, dy);
+                    }
+                },
+            );
         }
     }
 }

@@ -5,8 +5,8 @@
 //! dlogits_j = p_j − s/V − (1 − s)·[j = y], times the gradient of the row's loss.
 //! [`MeanSquaredError`]: mean (prediction − target)²; dprediction = 2(prediction − target)/n.
 
-use super::attention::{exp, max};
-use super::simd;
+use super::elementary::exp;
+use super::simd::{self, max};
 use super::{Arg, Fast, Kind, Law, Op, Reference, Shape, View};
 use crate::num::Num;
 
@@ -183,32 +183,35 @@ impl Fast for CrossEntropy {
         let smoothing = self.label_smoothing as f32;
         // One addition per row: f64 costs nothing here and keeps every digit of the rows.
         let mut total = 0.0f64;
-        simd::dispatch!(|| {
-            for (i, stats) in saved.chunks_exact_mut(2).enumerate() {
-                let mut loss = 0.0;
-                if let Some(y) = self.class(target.data[i], classes) {
-                    let x = logits.row(i);
-                    let max = max(x);
-                    let others = exponentials(scratch, x, max, y);
-                    let sum = others + exp(x[y] - max);
-                    // A likely target has a small loss, all of whose digits are in the others.
-                    let lse = if x[y] == max { libm::log1pf(others) } else { libm::logf(sum) };
-                    loss = lse - (x[y] - max);
-                    if smoothing != 0.0 {
-                        for (shifted, x) in scratch.iter_mut().zip(x) {
-                            *shifted = x - max;
+        simd::dispatch(
+            #[inline(always)]
+            || {
+                for (i, stats) in saved.chunks_exact_mut(2).enumerate() {
+                    let mut loss = 0.0;
+                    if let Some(y) = self.class(target.data[i], classes) {
+                        let x = logits.row(i);
+                        let max = max(x);
+                        let others = exponentials(scratch, x, max, y);
+                        let sum = others + exp(x[y] - max);
+                        // A likely target has a small loss, all of whose digits are in the others.
+                        let lse = if x[y] == max { libm::log1pf(others) } else { libm::logf(sum) };
+                        loss = lse - (x[y] - max);
+                        if smoothing != 0.0 {
+                            for (shifted, x) in scratch.iter_mut().zip(x) {
+                                *shifted = x - max;
+                            }
+                            let uniform = lse - simd::sum(scratch) / classes as f32;
+                            loss = (1.0 - smoothing) * loss + smoothing * uniform;
                         }
-                        let uniform = lse - simd::sum(scratch) / classes as f32;
-                        loss = (1.0 - smoothing) * loss + smoothing * uniform;
+                        stats.copy_from_slice(&[max, sum]);
                     }
-                    stats.copy_from_slice(&[max, sum]);
+                    total += loss as f64;
+                    if self.reduction == Reduction::None {
+                        outs[0][i] = loss;
+                    }
                 }
-                total += loss as f64;
-                if self.reduction == Reduction::None {
-                    outs[0][i] = loss;
-                }
-            }
-        });
+            },
+        );
         match self.reduction {
             Reduction::Mean => outs[0][0] = (total / self.kept(target.data).max(1) as f64) as f32,
             Reduction::Sum => outs[0][0] = total as f32,
@@ -232,24 +235,27 @@ impl Fast for CrossEntropy {
         }
         let smoothing = self.label_smoothing as f32;
         let per_kept = 1.0 / self.kept(target.data).max(1) as f32;
-        simd::dispatch!(|| {
-            for (i, dlogits) in dlogits.chunks_exact_mut(classes).enumerate() {
-                let Some(y) = self.class(target.data[i], classes) else { continue };
-                let dloss = match self.reduction {
-                    Reduction::Mean => dy[0] * per_kept,
-                    Reduction::Sum => dy[0],
-                    Reduction::None => dy[i],
-                };
-                let others = exponentials(scratch, logits.row(i), saved[2 * i], y);
-                // p_y − 1 is minus the sum of the others, which cancels nothing as p_y → 1.
-                scratch[y] = -others;
-                let (per_sum, spread) = (1.0 / saved[2 * i + 1], smoothing / classes as f32);
-                for (dlogits, e) in dlogits.iter_mut().zip(&*scratch) {
-                    *dlogits += dloss * (e * per_sum - spread);
+        simd::dispatch(
+            #[inline(always)]
+            || {
+                for (i, dlogits) in dlogits.chunks_exact_mut(classes).enumerate() {
+                    let Some(y) = self.class(target.data[i], classes) else { continue };
+                    let dloss = match self.reduction {
+                        Reduction::Mean => dy[0] * per_kept,
+                        Reduction::Sum => dy[0],
+                        Reduction::None => dy[i],
+                    };
+                    let others = exponentials(scratch, logits.row(i), saved[2 * i], y);
+                    // p_y − 1 is minus the sum of the others, which cancels nothing as p_y → 1.
+                    scratch[y] = -others;
+                    let (per_sum, spread) = (1.0 / saved[2 * i + 1], smoothing / classes as f32);
+                    for (dlogits, e) in dlogits.iter_mut().zip(&*scratch) {
+                        *dlogits += dloss * (e * per_sum - spread);
+                    }
+                    dlogits[y] += dloss * smoothing;
                 }
-                dlogits[y] += dloss * smoothing;
-            }
-        });
+            },
+        );
     }
 }
 
@@ -321,13 +327,16 @@ impl Fast for MeanSquaredError {
     ) {
         let [prediction, target] = [args[0].data, args[1].data];
         let n = prediction.len();
-        outs[0][0] = simd::dispatch!(|| {
-            let rows = scratch.iter_mut().zip(prediction).zip(target);
-            for ((difference, prediction), target) in rows {
-                *difference = prediction - target;
-            }
-            simd::sum_of_squares_around(&scratch[..n], 0.0) / n as f32
-        });
+        outs[0][0] = simd::dispatch(
+            #[inline(always)]
+            || {
+                let rows = scratch.iter_mut().zip(prediction).zip(target);
+                for ((difference, prediction), target) in rows {
+                    *difference = prediction - target;
+                }
+                simd::sum_of_squares_around(&scratch[..n], 0.0) / n as f32
+            },
+        );
     }
     fn vjp(
         &self,
@@ -340,10 +349,13 @@ impl Fast for MeanSquaredError {
         let [prediction, target] = [args[0].data, args[1].data];
         let factor = dy[0] * 2.0 / prediction.len() as f32;
         let [dprediction, dtarget] = dargs else { unreachable!("two arguments") };
-        simd::dispatch!(|| {
-            add_scaled_difference(dprediction, factor, prediction, target);
-            add_scaled_difference(dtarget, -factor, prediction, target);
-        });
+        simd::dispatch(
+            #[inline(always)]
+            || {
+                add_scaled_difference(dprediction, factor, prediction, target);
+                add_scaled_difference(dtarget, -factor, prediction, target);
+            },
+        );
     }
 }
 

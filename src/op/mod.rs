@@ -10,12 +10,16 @@
 //! an empty argument means that an optional argument is absent. Wrong shapes are programmer
 //! errors and assert.
 
+use std::any::Any;
 use std::fmt::Debug;
 use std::sync::Arc;
 
 use crate::num::{Dual, Num, Wobble};
 
+pub mod activation;
 pub mod attention;
+pub mod dropout;
+pub mod elementary;
 pub mod embedding;
 pub mod linear;
 pub mod loss;
@@ -25,6 +29,9 @@ mod registry;
 pub mod residual;
 pub mod rotary;
 pub mod simd;
+pub mod softmax;
+#[cfg(test)]
+mod tests;
 #[cfg(test)]
 mod trial;
 
@@ -252,7 +259,7 @@ pub trait Fast {
 
 /// An operator: what the stack is built from and what the checks iterate over.
 pub trait Op:
-    Reference<f64> + Reference<Dual> + Reference<Wobble> + Fast + Debug + Send + Sync
+    Reference<f64> + Reference<Dual> + Reference<Wobble> + Fast + Any + Debug + Send + Sync
 {
     /// The one name, in snake_case.
     fn id(&self) -> &'static str;

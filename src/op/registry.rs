@@ -2,27 +2,39 @@
 
 use std::sync::Arc;
 
+use super::activation::{Activation, Function, Gated};
 use super::attention::{Attention, Layout};
+use super::dropout::{DropPath, Dropout};
 use super::embedding::{AddPositions, Embedding};
 use super::linear::Linear;
 use super::loss::{CrossEntropy, MeanSquaredError, Reduction};
-use super::norm;
+use super::norm::{self, BatchNorm, Norm, RmsNorm};
 use super::residual::{GainedResidual, Residual, Scale};
 use super::rotary::Rotary;
+use super::softmax::Softmax;
 use super::{Op, SharedOp};
 
 /// Every operator, once per variant that behaves differently.
 pub fn all() -> Vec<SharedOp> {
     let mut ops: Vec<SharedOp> = norm::ALL.iter().map(|entry| (entry.make)(true)).collect();
+    ops.extend(Function::ALL.map(|function| shared(Activation { function })));
+    ops.extend(Function::ALL.map(|function| shared(Gated { function })));
     ops.extend([
+        shared(BatchNorm::new(false)),
+        shared(RmsNorm { offset: 1.0, ..RmsNorm::new(true) }),
+        shared(Softmax),
+        shared(Dropout { p: 0.3, seed: 5, training: true }),
+        shared(Dropout { p: 0.3, seed: 5, training: false }),
+        shared(DropPath { p: 0.3, seed: 5, training: true }),
+        shared(DropPath { p: 0.3, seed: 5, training: false }),
         shared(Residual { alpha: 1.7, beta: 0.6 }),
         shared(GainedResidual),
+        shared(Rotary::new(2, 6, 8)),
         shared(Scale { factor: 0.3 }),
         shared(Linear),
         shared(Embedding),
         shared(AddPositions),
         shared(MeanSquaredError),
-        shared(Rotary::new(6, 48)),
     ]);
     ops.extend(attentions().into_iter().map(shared));
     ops.extend(losses().into_iter().map(shared));

@@ -41,7 +41,16 @@ macro_rules! norms {
 }
 
 norms! {
+    batch_norm::BatchNorm,
+    dynamic_tanh::DynamicTanh,
     layer_norm::LayerNorm,
+    rms_norm::RmsNorm,
+    scale_norm::ScaleNorm,
+}
+
+/// The norm called `id`.
+pub fn named(id: &str) -> Option<&'static NormEntry> {
+    ALL.iter().find(|entry| entry.id == id)
 }
 
 /// The shapes of a norm's example: x of `rows` × `cols`, and each of its tensors.

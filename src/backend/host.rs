@@ -1,0 +1,465 @@
+//! A program on the CPU: one thread, no allocation after the plan is made.
+
+use std::sync::Arc;
+
+use super::plan::{Action, Pass, Place, Plan, Sizes};
+use crate::num::{Dual, Num, Wobble};
+use crate::op::{Fast, MAX_ARGS, Op, Reference, Shape, View};
+use crate::program::{Carry, Id, Program, Step};
+
+/// A number that a host can run programs with.
+pub trait Element: Num {
+    /// See [`Fast::saved`].
+    fn saved(_op: &dyn Op, _shapes: &[Shape]) -> usize {
+        0
+    }
+    /// See [`Fast::scratch`].
+    fn scratch(_op: &dyn Op, _shapes: &[Shape]) -> usize {
+        0
+    }
+    /// See [`Fast::forward`].
+    fn forward(
+        op: &dyn Op,
+        args: &[View<Self>],
+        outs: &mut [&mut [Self]],
+        saved: &mut [Self],
+        scratch: &mut [Self],
+    );
+    /// See [`Fast::vjp`].
+    fn vjp(
+        op: &dyn Op,
+        args: &[View<Self>],
+        dy: &[Self],
+        saved: &[Self],
+        dargs: &mut [&mut [Self]],
+        scratch: &mut [Self],
+    );
+}
+
+impl Element for f32 {
+    fn saved(op: &dyn Op, shapes: &[Shape]) -> usize {
+        Fast::saved(op, shapes)
+    }
+    fn scratch(op: &dyn Op, shapes: &[Shape]) -> usize {
+        Fast::scratch(op, shapes)
+    }
+    fn forward(
+        op: &dyn Op,
+        args: &[View<f32>],
+        outs: &mut [&mut [f32]],
+        saved: &mut [f32],
+        scratch: &mut [f32],
+    ) {
+        Fast::forward(op, args, outs, saved, scratch);
+    }
+    fn vjp(
+        op: &dyn Op,
+        args: &[View<f32>],
+        dy: &[f32],
+        saved: &[f32],
+        dargs: &mut [&mut [f32]],
+        scratch: &mut [f32],
+    ) {
+        Fast::vjp(op, args, dy, saved, dargs, scratch);
+    }
+}
+
+macro_rules! reference_element {
+    ($($number:ty),+) => {$(
+        impl Element for $number {
+            fn forward(
+                op: &dyn Op,
+                args: &[View<Self>],
+                outs: &mut [&mut [Self]],
+                _saved: &mut [Self],
+                _scratch: &mut [Self],
+            ) {
+                Reference::<Self>::forward(op, args, outs);
+            }
+            fn vjp(
+                op: &dyn Op,
+                args: &[View<Self>],
+                dy: &[Self],
+                _saved: &[Self],
+                dargs: &mut [&mut [Self]],
+                _scratch: &mut [Self],
+            ) {
+                Reference::<Self>::vjp(op, args, dy, dargs);
+            }
+        }
+    )+};
+}
+reference_element!(f64, Dual, Wobble);
+
+impl<T: Element> Sizes for T {
+    fn saved(op: &dyn Op, shapes: &[Shape]) -> usize {
+        <T as Element>::saved(op, shapes)
+    }
+    fn scratch(op: &dyn Op, shapes: &[Shape]) -> usize {
+        <T as Element>::scratch(op, shapes)
+    }
+}
+
+/// Sees every value when it is computed and every gradient when it is complete.
+pub trait Observer<T> {
+    /// A step has run forward.
+    fn computed(&mut self, _program: &Program, _step: &Step, _args: &[View<T>], _outs: &[&[T]]) {}
+    /// The gradient of a step's first output is complete.
+    fn gradient(&mut self, _program: &Program, _value: Id, _gradient: &[T]) {}
+}
+
+/// Nobody looks.
+#[derive(Debug, Clone, Copy)]
+pub struct Unobserved;
+
+impl<T> Observer<T> for Unobserved {}
+
+/// A program with the buffers of one pass over one shard.
+#[derive(Debug)]
+pub struct Host<T> {
+    program: Arc<Program>,
+    plan: Arc<Plan>,
+    slots: Vec<Vec<T>>,
+    scratch: Vec<T>,
+    gradients: Vec<T>,
+}
+
+impl<T: Element> Host<T> {
+    /// Makes a program ready for training passes; `segment` layers per checkpoint, 0 for none.
+    pub fn training(program: Arc<Program>, segment: usize) -> Self {
+        let plan = Arc::new(Plan::new::<T>(&program, true, segment));
+        Self::with_plan(program, plan)
+    }
+
+    /// Makes a program ready for forward passes only, in far less memory.
+    pub fn inference(program: Arc<Program>) -> Self {
+        let plan = Arc::new(Plan::new::<T>(&program, false, 0));
+        Self::with_plan(program, plan)
+    }
+
+    /// Elements of all buffers that [`Host::training`] would make, gradients of weights left out.
+    pub fn activations(program: &Program, segment: usize) -> usize {
+        Plan::new::<T>(program, true, segment).elements()
+    }
+
+    /// Another host for the same program, with buffers of its own.
+    pub fn sibling(&self) -> Self {
+        Self::with_plan(self.program.clone(), self.plan.clone())
+    }
+
+    fn with_plan(program: Arc<Program>, plan: Arc<Plan>) -> Self {
+        let trains = plan.turn < plan.actions.len();
+        Host {
+            slots: plan.slots.iter().map(|&len| vec![T::zero(); len]).collect(),
+            scratch: vec![T::zero(); plan.scratch],
+            gradients: vec![T::zero(); if trains { plan.weights } else { 0 }],
+            program,
+            plan,
+        }
+    }
+
+    /// The program.
+    pub fn program(&self) -> &Arc<Program> {
+        &self.program
+    }
+
+    /// The plan.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The buffer of an input, to be set before a pass.
+    ///
+    /// # Panics
+    /// Where `id` is not an input.
+    pub fn input(&mut self, id: Id) -> &mut [T] {
+        let slot = self.plan.inputs[&id.index()];
+        &mut self.slots[slot]
+    }
+
+    /// The gradients of all weights, in the order of [`Program::weights`]: sums over the passes
+    /// since [`Host::clear`].
+    pub fn gradients(&self) -> &[T] {
+        &self.gradients
+    }
+
+    /// As [`Host::gradients`], to be changed.
+    pub fn gradients_mut(&mut self) -> &mut [T] {
+        &mut self.gradients
+    }
+
+    /// Sets all gradients to zero.
+    pub fn clear(&mut self) {
+        self.gradients.fill(T::zero());
+    }
+
+    /// Runs forward and returns the loss.
+    pub fn forward(&mut self, weights: &[T], states: &[T], observer: &mut impl Observer<T>) -> T {
+        assert_eq!((weights.len(), states.len()), (self.plan.weights, self.plan.states));
+        let plan = self.plan.clone();
+        for action in &plan.actions[..plan.turn] {
+            self.run_forward(action, weights, states, observer);
+        }
+        let last = plan.actions[plan.turn - 1].outs[0];
+        self.slots[last][0]
+    }
+
+    /// Runs backward from a gradient of the loss; the gradients of the weights are added to.
+    ///
+    /// # Panics
+    /// On a host made for inference.
+    pub fn backward(
+        &mut self,
+        weights: &[T],
+        states: &[T],
+        dloss: T,
+        observer: &mut impl Observer<T>,
+    ) {
+        let plan = self.plan.clone();
+        assert!(plan.turn < plan.actions.len(), "this host was made for inference");
+        let mut seeded = false;
+        for action in &plan.actions[plan.turn..] {
+            match action.pass {
+                Pass::Backward => {
+                    if !seeded {
+                        self.slots[action.outs[0]].fill(dloss);
+                        seeded = true;
+                    }
+                    self.run_backward(action, weights, states, observer);
+                }
+                _ => self.run_forward(action, weights, states, &mut Unobserved),
+            }
+        }
+    }
+
+    /// Adds `share` times what the states take over to `next`, for one shard of several.
+    pub fn add_carried(&self, next: &mut [T], share: T) {
+        let mut at = 0;
+        let last: Vec<&Carry> = self.program.carries().iter().collect();
+        for (id, value) in self.program.states() {
+            let len = value.shape.len();
+            if let Some(carry) = last.iter().find(|carry| carry.to == id) {
+                let slot = self.carried_slot(carry.from);
+                for (next, &new) in next[at..at + len].iter_mut().zip(&self.slots[slot]) {
+                    *next += share * new;
+                }
+            }
+            at += len;
+        }
+    }
+
+    fn carried_slot(&self, value: Id) -> usize {
+        let actions = self.plan.actions.iter().rev().filter(|a| a.pass != Pass::Backward);
+        for action in actions {
+            let outs = &self.program.steps()[action.step].outs;
+            if let Some(k) = outs.iter().position(|&out| out == value) {
+                return action.outs[k];
+            }
+        }
+        unreachable!("a carried value is computed")
+    }
+
+    fn run_forward(
+        &mut self,
+        action: &Action,
+        weights: &[T],
+        states: &[T],
+        observer: &mut impl Observer<T>,
+    ) {
+        let step = &self.program.steps()[action.step];
+        let mut outs: [Vec<T>; MAX_ARGS] = Default::default();
+        for (out, &slot) in outs.iter_mut().zip(&action.outs) {
+            *out = std::mem::take(&mut self.slots[slot]);
+        }
+        let mut saved =
+            action.saved.map(|s| std::mem::take(&mut self.slots[s])).unwrap_or_default();
+        let args = views(action, &self.slots, weights, states);
+        let args = &args[..action.args.len()];
+        {
+            let mut out_slices = outs.each_mut().map(Vec::as_mut_slice);
+            let out_slices = &mut out_slices[..action.outs.len()];
+            let scratch = &mut self.scratch[..action.scratch];
+            T::forward(&*step.op, args, out_slices, &mut saved, scratch);
+        }
+        let out_views = outs.each_ref().map(Vec::as_slice);
+        observer.computed(&self.program, step, args, &out_views[..action.outs.len()]);
+        for (out, &slot) in outs.into_iter().zip(&action.outs) {
+            self.slots[slot] = out;
+        }
+        if let Some(slot) = action.saved {
+            self.slots[slot] = saved;
+        }
+    }
+
+    fn run_backward(
+        &mut self,
+        action: &Action,
+        weights: &[T],
+        states: &[T],
+        observer: &mut impl Observer<T>,
+    ) {
+        let step = &self.program.steps()[action.step];
+        for &slot in &action.fresh {
+            self.slots[slot].fill(T::zero());
+        }
+        observer.gradient(&self.program, step.outs[0], &self.slots[action.outs[0]]);
+        let mut taken: [Vec<T>; MAX_ARGS] = Default::default();
+        for (taken, place) in taken.iter_mut().zip(&action.dargs) {
+            if let Place::Slot(slot) = place {
+                *taken = std::mem::take(&mut self.slots[*slot]);
+            }
+        }
+        {
+            let mut dargs = taken.each_mut().map(Vec::as_mut_slice);
+            lend_weights(&mut dargs, &action.dargs, &mut self.gradients);
+            let args = views(action, &self.slots, weights, states);
+            let saved = action.saved.map_or(&[][..], |slot| &self.slots[slot]);
+            T::vjp(
+                &*step.op,
+                &args[..action.args.len()],
+                &self.slots[action.outs[0]],
+                saved,
+                &mut dargs[..action.args.len()],
+                &mut self.scratch[..action.scratch],
+            );
+        }
+        for (taken, place) in taken.into_iter().zip(&action.dargs) {
+            if let Place::Slot(slot) = place {
+                self.slots[*slot] = taken;
+            }
+        }
+    }
+}
+
+/// The arguments of an action. What a vjp does not read may be gone; its shape stays.
+fn views<'a, T: Num>(
+    action: &Action,
+    slots: &'a [Vec<T>],
+    weights: &'a [T],
+    states: &'a [T],
+) -> [View<'a, T>; MAX_ARGS] {
+    std::array::from_fn(|i| match action.args.get(i) {
+        None | Some(Place::Nowhere) => {
+            View { shape: action.shapes.get(i).copied().unwrap_or(Shape::ABSENT), data: &[] }
+        }
+        Some(Place::Weight(range)) => View::new(action.shapes[i], &weights[range.clone()]),
+        Some(Place::State(range)) => View::new(action.shapes[i], &states[range.clone()]),
+        Some(Place::Slot(slot)) => View::new(action.shapes[i], &slots[*slot]),
+    })
+}
+
+/// Puts the ranges of the gradient vector into the slices that wait for them.
+fn lend_weights<'a, T>(
+    dargs: &mut [&'a mut [T]; MAX_ARGS],
+    places: &[Place],
+    mut gradients: &'a mut [T],
+) {
+    let mut at = 0;
+    // Ranges are lent from the front, in ascending order.
+    for _ in 0..places.len() {
+        let next = (places.iter().enumerate())
+            .filter_map(|(i, place)| match place {
+                Place::Weight(range) if range.start >= at => Some((range.clone(), i)),
+                _ => None,
+            })
+            .min_by_key(|(range, _)| range.start);
+        let Some((range, i)) = next else { return };
+        let (_, rest) = gradients.split_at_mut(range.start - at);
+        let (lent, rest) = rest.split_at_mut(range.len());
+        dargs[i] = lent;
+        gradients = rest;
+        at = range.end;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::op::norm::LayerNorm;
+    use crate::op::residual::{Residual, Scale};
+    use crate::program::Start;
+
+    /// A value used twice, a weight used twice, a norm: ½ of everything that can go wrong.
+    fn program() -> Arc<Program> {
+        let mut p = Program::new();
+        let x = p.input("x", &[3, 4]);
+        let w = p.weight("w", &[3, 4], Start::Value(1.0));
+        let g = p.weight("g", &[4], Start::Value(1.0));
+        let b = p.weight("b", &[4], Start::Value(0.0));
+        let mut h = p.apply("h", Residual::PLAIN, &[x, w]);
+        for layer in 1..=4 {
+            p.enter(&format!("blocks.{}", layer - 1), Some(layer));
+            let n = p.apply("norm", LayerNorm { eps: 1e-5 }, &[h, g, b]);
+            let s = p.apply("scale", Scale { factor: 0.7 }, &[n]);
+            let m = p.apply("mid", Residual { alpha: 1.0, beta: 0.5 }, &[h, s]);
+            h = p.apply("stream", Residual { alpha: 1.0, beta: 0.5 }, &[m, n]);
+        }
+        p.enter("", None);
+        Arc::new(p)
+    }
+
+    fn gradients(segment: usize) -> (Vec<f64>, usize) {
+        let program = program();
+        let mut host = Host::<f64>::training(program.clone(), segment);
+        let weights: Vec<f64> = (0..20).map(|i| ((i * 7 % 11) as f64 - 4.0) / 5.0).collect();
+        let x = program.find("x").unwrap();
+        for (i, x) in host.input(x).iter_mut().enumerate() {
+            *x = (i as f64 * 1.3).sin();
+        }
+        for _ in 0..2 {
+            host.clear();
+            host.forward(&weights, &[], &mut Unobserved);
+            host.backward(&weights, &[], 0.5, &mut Unobserved);
+        }
+        (host.gradients().to_vec(), host.plan().elements())
+    }
+
+    #[test]
+    fn checkpointing_changes_memory_and_not_a_bit() {
+        let (plain, all) = gradients(0);
+        let (checkpointed, fewer) = gradients(2);
+        assert_eq!(plain, checkpointed);
+        assert!(fewer < all, "{fewer} against {all} elements");
+        assert!(plain.iter().all(|g| *g != 0.0));
+    }
+
+    #[test]
+    fn backward_agrees_with_differences_under_fan_out() {
+        let program = program();
+        let mut host = Host::<f64>::training(program.clone(), 0);
+        let weights: Vec<f64> = (0..20).map(|i| ((i * 7 % 11) as f64 - 4.0) / 5.0).collect();
+        let last = program.steps().len() - 1;
+        // The loss of this little program is the sum of its last value.
+        let total = |host: &mut Host<f64>, weights: &[f64]| {
+            struct Sum(usize, f64);
+            impl Observer<f64> for Sum {
+                fn computed(
+                    &mut self,
+                    program: &Program,
+                    step: &Step,
+                    _: &[View<f64>],
+                    outs: &[&[f64]],
+                ) {
+                    if step.outs == program.steps()[self.0].outs {
+                        self.1 = outs[0].iter().sum();
+                    }
+                }
+            }
+            let mut sum = Sum(last, 0.0);
+            host.forward(weights, &[], &mut sum);
+            sum.1
+        };
+        total(&mut host, &weights);
+        host.backward(&weights, &[], 1.0, &mut Unobserved);
+        let exact = host.gradients().to_vec();
+        for i in 0..20 {
+            let h = 1e-6;
+            let mut moved = weights.clone();
+            moved[i] += h;
+            let up = total(&mut host, &moved);
+            moved[i] -= 2.0 * h;
+            let slope = (up - total(&mut host, &moved)) / (2.0 * h);
+            assert!((slope - exact[i]).abs() < 1e-8, "weight {i}: {} against {slope}", exact[i]);
+        }
+    }
+}

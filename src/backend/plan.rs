@@ -1,0 +1,391 @@
+//! What to run when, and where each value lives.
+//!
+//! A plan is a list of actions (a step forward, forward again, or backward) and a table of slots:
+//! buffers that values share whose lifetimes do not overlap. Without checkpointing the actions are
+//! all steps forward, then all backward. With checkpointing (Chen et al. 2016) the layers fall
+//! into segments; only what crosses a boundary stays alive, and a segment runs forward again just
+//! before it runs backward. Both come from the same liveness analysis, so the memory of a run is
+//! known before it starts.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use crate::op::Shape;
+use crate::program::{Id, Program, Source};
+
+/// Where an argument is found.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Place {
+    /// Nowhere: an optional argument that is not there, a gradient that nobody wants.
+    Nowhere,
+    /// In the parameter vector (or, for a gradient, in the vector of gradients).
+    Weight(Range<usize>),
+    /// In the vector of states.
+    State(Range<usize>),
+    /// In a slot.
+    Slot(usize),
+}
+
+/// Which way an action runs its step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pass {
+    Forward,
+    /// Forward once more, to have values back that were dropped.
+    Again,
+    Backward,
+}
+
+/// One step run one way, with every place resolved.
+#[derive(Debug)]
+pub(super) struct Action {
+    pub step: usize,
+    pub pass: Pass,
+    pub args: Vec<Place>,
+    pub shapes: Vec<Shape>,
+    /// Forward: the outputs. Backward: the gradient of the first output.
+    pub outs: Vec<usize>,
+    pub saved: Option<usize>,
+    /// Length of the working space that the operator asks for.
+    pub scratch: usize,
+    /// Backward: where the gradients go.
+    pub dargs: Vec<Place>,
+    /// Backward: gradients that this action is the first to add to.
+    pub fresh: Vec<usize>,
+}
+
+/// A program made ready to run.
+#[derive(Debug)]
+pub struct Plan {
+    pub(super) actions: Vec<Action>,
+    /// Length of every slot.
+    pub(super) slots: Vec<usize>,
+    /// Longest scratch that any step asks for.
+    pub(super) scratch: usize,
+    /// Where the inputs lie, by value index.
+    pub(super) inputs: HashMap<usize, usize>,
+    /// Index of the first backward action.
+    pub(super) turn: usize,
+    pub(super) weights: usize,
+    pub(super) states: usize,
+}
+
+/// Sizes that an element type's way of running an operator needs.
+pub(super) trait Sizes {
+    fn saved(op: &dyn crate::op::Op, shapes: &[Shape]) -> usize;
+    fn scratch(op: &dyn crate::op::Op, shapes: &[Shape]) -> usize;
+}
+
+/// A buffer request: alive from one action to another.
+struct Lifetime {
+    len: usize,
+    from: usize,
+    to: usize,
+    slot: usize,
+}
+
+impl Plan {
+    /// Plans one forward and, if `backward`, one backward pass.
+    ///
+    /// `segment` is the number of layers per checkpointing segment; 0 keeps every value.
+    pub(super) fn new<S: Sizes>(program: &Program, backward: bool, segment: usize) -> Plan {
+        let shapes: Vec<Vec<Shape>> = (program.steps().iter())
+            .map(|step| step.args.iter().map(|&id| program.shape(id)).collect())
+            .collect();
+        let saved: Vec<usize> = (program.steps().iter().zip(&shapes))
+            .map(|(step, shapes)| S::saved(&*step.op, shapes))
+            .collect();
+        let order = order(program, backward, segment, &saved);
+        Layout::new(program, &order, &saved).finish::<S>(program, order, shapes)
+    }
+
+    /// Number of elements of all slots and the scratch: everything but parameters, their
+    /// gradients and the states.
+    pub fn elements(&self) -> usize {
+        self.slots.iter().sum::<usize>() + self.scratch
+    }
+}
+
+/// The values that a step's pass reads.
+fn reads(program: &Program, step: usize, pass: Pass) -> impl Iterator<Item = Id> + '_ {
+    let step = &program.steps()[step];
+    let wanted = move |index: usize| pass != Pass::Backward || step.op.vjp_reads(index);
+    let args = step.args.iter().enumerate();
+    args.filter(move |&(index, &id)| id != Id::ABSENT && wanted(index)).map(|(_, &id)| id)
+}
+
+/// The steps that hand a gradient on.
+fn backward_steps(program: &Program) -> Vec<bool> {
+    let has = program.differentiable();
+    let mut reached = vec![false; program.values().len()];
+    reached[program.loss().index()] = true;
+    let mut runs = vec![false; program.steps().len()];
+    for (i, step) in program.steps().iter().enumerate().rev() {
+        let out = step.outs[0].index();
+        runs[i] = reached[out] && has[out];
+        if runs[i] {
+            for (index, &id) in step.args.iter().enumerate() {
+                if id != Id::ABSENT && program.kind(i, index).differentiable() {
+                    reached[id.index()] = true;
+                }
+            }
+        }
+    }
+    runs
+}
+
+/// The order of actions.
+fn order(program: &Program, backward: bool, segment: usize, saved: &[usize]) -> Vec<(usize, Pass)> {
+    let steps = program.steps();
+    let mut order: Vec<(usize, Pass)> = (0..steps.len()).map(|s| (s, Pass::Forward)).collect();
+    if !backward {
+        return order;
+    }
+    let runs = backward_steps(program);
+    let turn = order.len();
+    let segments = segments(program, segment);
+    for (i, range) in segments.iter().enumerate().rev() {
+        if i + 1 < segments.len() {
+            order.extend(range.clone().map(|s| (s, Pass::Again)));
+        }
+        order.extend(range.clone().rev().filter(|&s| runs[s]).map(|s| (s, Pass::Backward)));
+    }
+
+    // What is run again only to be dropped is not run again.
+    let mut wanted = vec![false; program.values().len()];
+    let mut wanted_saved = vec![false; steps.len()];
+    let mut keep = vec![true; order.len()];
+    for (t, &(s, pass)) in order.iter().enumerate().skip(turn).rev() {
+        if pass == Pass::Backward {
+            wanted_saved[s] = saved[s] > 0;
+        } else {
+            keep[t] = wanted_saved[s] || steps[s].outs.iter().any(|id| wanted[id.index()]);
+            if !keep[t] {
+                continue;
+            }
+            wanted_saved[s] = false;
+            steps[s].outs.iter().for_each(|id| wanted[id.index()] = false);
+        }
+        reads(program, s, pass).for_each(|id| wanted[id.index()] = true);
+    }
+    let mut keep = keep.iter();
+    order.retain(|_| *keep.next().expect("one flag per action"));
+    order
+}
+
+/// Cuts the steps into segments of `size` layers; what belongs to no layer joins its neighbour.
+fn segments(program: &Program, size: usize) -> Vec<Range<usize>> {
+    let steps = program.steps();
+    let mut cuts = vec![0];
+    if size > 0 {
+        let mut last = 0;
+        for (s, step) in steps.iter().enumerate() {
+            let layer = program.get(step.outs[0]).layer.unwrap_or(last);
+            if layer > last && layer > 1 && (layer - 1).is_multiple_of(size) {
+                cuts.push(s);
+            }
+            last = layer;
+        }
+    }
+    cuts.push(steps.len());
+    cuts.windows(2).map(|cut| cut[0]..cut[1]).collect()
+}
+
+/// The lifetimes of all buffers, and which of them each action uses.
+struct Layout {
+    lifetimes: Vec<Lifetime>,
+    /// Per action: lifetime of each argument's value (none for weights and states), of each
+    /// output, of the saved statistics, of dy, and of each argument's gradient.
+    args: Vec<Vec<Option<usize>>>,
+    outs: Vec<Vec<usize>>,
+    saved: Vec<Option<usize>>,
+    dargs: Vec<Vec<Option<usize>>>,
+    fresh: Vec<Vec<usize>>,
+    inputs: HashMap<usize, usize>,
+}
+
+impl Layout {
+    fn new(program: &Program, order: &[(usize, Pass)], saved: &[usize]) -> Layout {
+        let mut layout = Layout {
+            lifetimes: Vec::new(),
+            args: Vec::new(),
+            outs: Vec::new(),
+            saved: Vec::new(),
+            dargs: Vec::new(),
+            fresh: Vec::new(),
+            inputs: HashMap::new(),
+        };
+        let values = program.values();
+        let has_gradient = program.differentiable();
+        let mut value: Vec<Option<usize>> = vec![None; values.len()];
+        let mut gradient: Vec<Option<usize>> = vec![None; values.len()];
+        let mut kept: Vec<Option<usize>> = vec![None; saved.len()];
+        for (i, v) in values.iter().enumerate() {
+            if v.source == Source::Input {
+                // Inputs outlive the pass: they are set from outside.
+                let lifetime = layout.open(v.shape.len(), 0);
+                layout.lifetimes[lifetime].to = order.len();
+                value[i] = Some(lifetime);
+                layout.inputs.insert(i, lifetime);
+            }
+        }
+        for (t, &(s, pass)) in order.iter().enumerate() {
+            let step = &program.steps()[s];
+            let backward = pass == Pass::Backward;
+            let mut args = Vec::new();
+            for (index, &id) in step.args.iter().enumerate() {
+                let read = id != Id::ABSENT && (!backward || step.op.vjp_reads(index));
+                let lifetime = if read { value[id.index()] } else { None };
+                args.push(lifetime.inspect(|&l| layout.touch(l, t)));
+            }
+            layout.args.push(args);
+            let (mut outs, mut dargs, mut fresh) = (Vec::new(), Vec::new(), Vec::new());
+            if backward {
+                let y = step.outs[0].index();
+                let dy = *gradient[y].get_or_insert_with(|| {
+                    // Only the loss has a gradient that no action wrote.
+                    layout.open(values[y].shape.len(), t)
+                });
+                layout.touch(dy, t);
+                outs.push(dy);
+                for (index, &id) in step.args.iter().enumerate() {
+                    let wanted = id != Id::ABSENT
+                        && step.op.args()[index].kind.differentiable()
+                        && has_gradient[id.index()]
+                        && matches!(values[id.index()].source, Source::Step(_));
+                    dargs.push(wanted.then(|| {
+                        let i = id.index();
+                        let lifetime = *gradient[i].get_or_insert_with(|| {
+                            let lifetime = layout.open(values[i].shape.len(), t);
+                            fresh.push(lifetime);
+                            lifetime
+                        });
+                        layout.touch(lifetime, t);
+                        lifetime
+                    }));
+                }
+                kept[s].iter().for_each(|&l| layout.touch(l, t));
+            } else {
+                for id in &step.outs {
+                    let lifetime = layout.open(values[id.index()].shape.len(), t);
+                    value[id.index()] = Some(lifetime);
+                    outs.push(lifetime);
+                }
+                kept[s] = (saved[s] > 0).then(|| layout.open(saved[s], t));
+            }
+            layout.saved.push(kept[s]);
+            layout.outs.push(outs);
+            layout.dargs.push(dargs);
+            layout.fresh.push(fresh);
+        }
+        // The loss and what the states take over are read when the pass is over.
+        let carried = program.carries().iter().map(|carry| carry.from);
+        for id in carried.chain([program.loss()]) {
+            let lifetime = value[id.index()].expect("it was computed");
+            layout.touch(lifetime, order.len());
+        }
+        layout
+    }
+
+    fn open(&mut self, len: usize, t: usize) -> usize {
+        self.lifetimes.push(Lifetime { len, from: t, to: t, slot: usize::MAX });
+        self.lifetimes.len() - 1
+    }
+
+    fn touch(&mut self, lifetime: usize, t: usize) {
+        let to = &mut self.lifetimes[lifetime].to;
+        *to = t.max(*to);
+    }
+
+    /// Gives every lifetime a slot of its length; the stack's few lengths make reuse near perfect.
+    fn assign(&mut self, actions: usize) -> Vec<usize> {
+        let mut ends: Vec<Vec<usize>> = vec![Vec::new(); actions + 1];
+        let mut starts: Vec<Vec<usize>> = vec![Vec::new(); actions + 1];
+        for (i, lifetime) in self.lifetimes.iter().enumerate() {
+            starts[lifetime.from].push(i);
+            ends[lifetime.to].push(i);
+        }
+        let mut slots = Vec::new();
+        let mut free: HashMap<usize, Vec<usize>> = HashMap::new();
+        for t in 0..=actions {
+            for &i in &starts[t] {
+                let lifetime = &mut self.lifetimes[i];
+                lifetime.slot =
+                    free.get_mut(&lifetime.len).and_then(Vec::pop).unwrap_or_else(|| {
+                        slots.push(lifetime.len);
+                        slots.len() - 1
+                    });
+            }
+            for &i in &ends[t] {
+                let lifetime = &self.lifetimes[i];
+                free.entry(lifetime.len).or_default().push(lifetime.slot);
+            }
+        }
+        slots
+    }
+
+    fn finish<S: Sizes>(
+        mut self,
+        program: &Program,
+        order: Vec<(usize, Pass)>,
+        shapes: Vec<Vec<Shape>>,
+    ) -> Plan {
+        let slots = self.assign(order.len());
+        let slot = |lifetime: usize| self.lifetimes[lifetime].slot;
+        let mut vectors: Vec<Place> = vec![Place::Nowhere; program.values().len()];
+        let (mut weights, mut states) = (0, 0);
+        for (i, value) in program.values().iter().enumerate() {
+            let len = value.shape.len();
+            match value.source {
+                Source::Weight(_) => {
+                    vectors[i] = Place::Weight(weights..weights + len);
+                    weights += len;
+                }
+                Source::State(_) => {
+                    vectors[i] = Place::State(states..states + len);
+                    states += len;
+                }
+                _ => {}
+            }
+        }
+        let turn = order.iter().position(|&(_, pass)| pass != Pass::Forward);
+        let actions: Vec<Action> = (order.iter().enumerate())
+            .map(|(t, &(s, pass))| {
+                let step = &program.steps()[s];
+                let place = |id: Id, lifetime: Option<usize>| match lifetime {
+                    Some(lifetime) => Place::Slot(slot(lifetime)),
+                    None if id == Id::ABSENT => Place::Nowhere,
+                    None => vectors[id.index()].clone(),
+                };
+                let gradient =
+                    |index: usize, id: Id, lifetime: Option<usize>| match place(id, lifetime) {
+                        Place::State(_) => Place::Nowhere,
+                        _ if !step.op.args()[index].kind.differentiable() => Place::Nowhere,
+                        place => place,
+                    };
+                let ids = || step.args.iter().copied();
+                Action {
+                    step: s,
+                    pass,
+                    args: ids().zip(&self.args[t]).map(|(id, &l)| place(id, l)).collect(),
+                    shapes: shapes[s].clone(),
+                    outs: self.outs[t].iter().map(|&l| slot(l)).collect(),
+                    saved: self.saved[t].map(slot),
+                    scratch: S::scratch(&*step.op, &shapes[s]),
+                    dargs: (ids().zip(&self.dargs[t]).enumerate())
+                        .map(|(index, (id, &l))| gradient(index, id, l))
+                        .collect(),
+                    fresh: self.fresh[t].iter().map(|&l| slot(l)).collect(),
+                }
+            })
+            .collect();
+        Plan {
+            scratch: actions.iter().map(|action: &Action| action.scratch).max().unwrap_or(0),
+            actions,
+            inputs: self.inputs.iter().map(|(&value, &l)| (value, slot(l))).collect(),
+            slots,
+            turn: turn.unwrap_or(order.len()),
+            weights,
+            states,
+        }
+    }
+}

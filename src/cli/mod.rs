@@ -1,0 +1,183 @@
+//! The command line: one subcommand per file; parse, call, print.
+//!
+//! Standard output carries results, standard error progress and errors. An input that does not
+//! hold is one line that names field, value and what is allowed, and exit code 2.
+
+mod list;
+mod progress;
+mod report;
+mod show;
+mod survey;
+mod sweep;
+mod train;
+
+use std::ffi::OsString;
+use std::fmt::Display;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+use crate::config::{Invalid, RunConfig};
+use crate::store::Store;
+
+/// What a subcommand ends with; the message of a failure is one line.
+type Outcome = Result<(), Failure>;
+
+/// An error on its way to the user, as one line.
+#[derive(Debug)]
+struct Failure(String);
+
+impl<E: Display> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Failure(error.to_string().lines().collect::<Vec<_>>().join(" "))
+    }
+}
+
+/// Parses, runs and returns the exit code: 0, or 2 where the input did not hold.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let matches = match command().try_get_matches_from(args) {
+        Ok(matches) => matches,
+        Err(error) if !error.use_stderr() => {
+            // Help and version are answers, not errors.
+            let _ = error.print();
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            let text = error.to_string();
+            return fail(text.lines().next().unwrap_or_default().trim_start_matches("error: "));
+        }
+    };
+    let outcome = match matches.subcommand() {
+        None => survey::run(&matches),
+        Some(("survey", matches)) => survey::run(matches),
+        Some(("train", matches)) => train::run(matches),
+        Some(("sweep", matches)) => sweep::run(matches),
+        Some(("report", matches)) => report::run(matches),
+        Some(("show", matches)) => show::run(matches),
+        Some(("list", matches)) => list::run(matches),
+        Some((name, _)) => Err(Failure(format!("command = {name}: not there"))),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure(message)) => fail(&message),
+    }
+}
+
+fn fail(message: &str) -> ExitCode {
+    eprintln!("error: {message}");
+    ExitCode::from(2)
+}
+
+fn command() -> Command {
+    let survey_args = survey::args();
+    Command::new("plummet")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Why deep Transformers train or do not: without a command, the stability survey")
+        .args_conflicts_with_subcommands(true)
+        .args(survey_args.clone())
+        .subcommand(
+            Command::new("survey")
+                .about("Train small deep stacks and draw why some train and some do not")
+                .args(survey_args),
+        )
+        .subcommand(
+            Command::new("train")
+                .about("Train one stack")
+                .args(field_args(&[]))
+                .arg(json_arg())
+                .arg(flag("plan", "Print the steps, the parameters and the bytes; train nothing")),
+        )
+        .subcommand(
+            Command::new("sweep")
+                .about("Train every combination that a TOML file names; resumes where it stopped")
+                .arg(Arg::new("file").value_name("FILE.toml").required(true))
+                .args(field_args(&["preset"]))
+                .arg(json_arg()),
+        )
+        .subcommand(
+            Command::new("report")
+                .about("Draw the pictures again from the store")
+                .args(report::args()),
+        )
+        .subcommand(
+            Command::new("show")
+                .about("Show one run of the store, or all")
+                .arg(Arg::new("run").value_name("RUN"))
+                .arg(store_arg())
+                .arg(json_arg()),
+        )
+        .subcommand(
+            Command::new("list")
+                .about("List what there is to choose from")
+                .arg(Arg::new("what").value_name("norms|wirings|inits").required(true))
+                .arg(json_arg()),
+        )
+}
+
+fn flag(name: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).long(name).help(help).action(ArgAction::SetTrue)
+}
+
+fn json_arg() -> Arg {
+    flag("json", "Print JSON for a program to read")
+}
+
+fn store_arg() -> Arg {
+    let default = RunConfig::default().store;
+    Arg::new("store")
+        .long("store")
+        .value_name("FILE")
+        .help("File that the runs are kept in")
+        .default_value(default)
+}
+
+/// One flag per field of the configuration.
+fn field_args(except: &[&str]) -> Vec<Arg> {
+    let fields = RunConfig::fields().into_iter().filter(|field| !except.contains(&field.name));
+    fields
+        .map(|field| {
+            let mut help = field.help.to_string();
+            if !field.choices.is_empty() {
+                help.push_str(&format!(" [{}]", field.choices.join(", ")));
+            }
+            if !field.default.is_empty() {
+                help.push_str(&format!(" (default {})", field.default));
+            }
+            Arg::new(field.name)
+                .long(field.name)
+                .help(help)
+                .value_name("VALUE")
+                .allow_hyphen_values(true)
+                .action(ArgAction::Set)
+        })
+        .collect()
+}
+
+/// The fields given on the command line, in the order of the configuration.
+fn given(matches: &ArgMatches) -> Vec<(String, String)> {
+    let fields = RunConfig::fields().into_iter();
+    fields
+        .filter_map(|field| {
+            let value = matches.try_get_one::<String>(field.name).ok()??;
+            Some((field.name.to_string(), value.clone()))
+        })
+        .collect()
+}
+
+fn configured(matches: &ArgMatches) -> Result<RunConfig, Invalid> {
+    let given = given(matches);
+    RunConfig::from_settings(given.iter().map(|(name, text)| (name.as_str(), text.as_str())))
+}
+
+fn one<'a>(matches: &'a ArgMatches, name: &str) -> &'a str {
+    matches.get_one::<String>(name).map_or("", String::as_str)
+}
+
+fn open(path: &str) -> Result<Store, Failure> {
+    Ok(Store::open(Path::new(path))?)
+}
+
+fn open_read(path: &str) -> Result<Store, Failure> {
+    Ok(Store::open_read(Path::new(path))?)
+}

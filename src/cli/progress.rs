@@ -1,0 +1,83 @@
+//! Progress bars on a terminal, nothing elsewhere.
+
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::config::RunConfig;
+use crate::train::Progress;
+
+/// A bar over the work of all runs and a line for the run under way.
+///
+/// The work of a run is counted in block-tokens, so that the time left is right in a sweep over
+/// depths.
+pub(super) struct Bars {
+    total: ProgressBar,
+    current: ProgressBar,
+    _both: MultiProgress,
+}
+
+impl Bars {
+    /// Bars for runs that have all this work before them.
+    pub fn new<'a>(runs: impl IntoIterator<Item = &'a RunConfig>) -> Self {
+        let work = runs.into_iter().map(|run| per_step(run) * run.steps as u64).sum();
+        let both = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(8));
+        let total = both.add(ProgressBar::new(work));
+        let current = both.add(ProgressBar::new(0));
+        let style = |template: &str| {
+            let style = ProgressStyle::with_template(template);
+            style.expect("a template known to be valid").progress_chars("━╸─")
+        };
+        total.set_style(style("{prefix:<24} {bar:32} {percent:>3} %  {elapsed} gone, {eta} left"));
+        current.set_style(style("{prefix:<24} {bar:32} {pos}/{len} steps  {msg}"));
+        total.enable_steady_tick(Duration::from_millis(250));
+        Bars { total, current, _both: both }
+    }
+
+    /// Says what the runs that follow belong to.
+    pub fn part(&self, name: &str) {
+        self.total.set_prefix(name.to_string());
+    }
+
+    /// A run that is about to begin.
+    pub fn begin(&self, run: &RunConfig) {
+        self.current.set_length(run.steps as u64);
+        self.current.set_position(0);
+        let mut label = format!("{} seed {}", run.label(), run.seed);
+        if label.chars().count() > 24 {
+            label = label.chars().take(23).chain(['…']).collect();
+        }
+        self.current.set_prefix(label);
+        self.current.set_message("");
+    }
+
+    /// A run has ended after so many of its steps; what it did not do is no longer left.
+    pub fn end(&self, run: &RunConfig, trained: usize) {
+        self.total.inc(per_step(run) * run.steps.saturating_sub(trained) as u64);
+    }
+
+    /// A run was in the store already.
+    pub fn known(&self, run: &RunConfig) {
+        let work = per_step(run) * run.steps as u64;
+        self.total.set_length(self.total.length().unwrap_or(0).saturating_sub(work));
+    }
+
+    /// Takes the bars away.
+    pub fn finish(&self) {
+        self.current.finish_and_clear();
+        self.total.finish_and_clear();
+    }
+}
+
+fn per_step(run: &RunConfig) -> u64 {
+    let block = 12 * run.width * run.width + 2 * run.seq * run.width;
+    (run.depth * run.batch * run.seq * block / 1000) as u64 + 1
+}
+
+impl Progress for Bars {
+    fn advanced(&self, config: &RunConfig, step: usize, loss: f64) {
+        self.total.inc(per_step(config));
+        self.current.set_position(step as u64);
+        self.current.set_message(format!("loss {loss:.3}"));
+    }
+}

@@ -1,0 +1,68 @@
+//! `plummet` alone: the stability survey.
+
+use std::path::Path;
+
+use clap::{Arg, ArgMatches};
+
+use super::progress::Bars;
+use super::{Failure, Outcome, one, open, store_arg};
+use crate::survey::Survey;
+
+pub(super) fn args() -> Vec<Arg> {
+    let value = |name: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name("VALUE").help(help)
+    };
+    vec![
+        value("text", "File whose bytes are learned (default: the embedded Latin text)"),
+        value("threads", "Worker threads (default: one per core)"),
+        store_arg(),
+        value("reports", "Folder for pictures and stability.md").default_value("reports"),
+    ]
+}
+
+pub(super) fn run(matches: &ArgMatches) -> Outcome {
+    let survey = Survey::new(&over(matches))?;
+    let folder = Path::new(one(matches, "reports"));
+    writable(folder)?;
+    let store = open(one(matches, "store"))?;
+    let bars = Bars::new(survey.parts().iter().flat_map(|part| &part.runs));
+    let mut failed = Ok(());
+    for part in survey.parts() {
+        failed = super::sweep::run_all(part, &store, &bars).map(|_| ());
+        if failed.is_err() {
+            break;
+        }
+    }
+    bars.finish();
+    failed?;
+    survey.report(&store, folder, &command(matches))?;
+    println!("{}", folder.join("stability.md").display());
+    Ok(())
+}
+
+/// The fields that the command line sets for all runs.
+pub(super) fn over(matches: &ArgMatches) -> Vec<(String, String)> {
+    let given = ["text", "threads"].into_iter().filter_map(|name| {
+        let value = matches.try_get_one::<String>(name).ok()??;
+        Some((name.to_string(), value.clone()))
+    });
+    given.collect()
+}
+
+/// The command that makes the same report, for the report.
+pub(super) fn command(matches: &ArgMatches) -> String {
+    let text = one(matches, "text");
+    if text.is_empty() { "plummet".to_string() } else { format!("plummet --text {text}") }
+}
+
+/// A folder that cannot be written to is an error before minutes of work, not after.
+pub(super) fn writable(folder: &Path) -> Outcome {
+    let refuse = |error: std::io::Error| {
+        let allowed = "a folder to write to";
+        Failure(format!("reports = {}: allowed is {allowed} ({error})", folder.display()))
+    };
+    std::fs::create_dir_all(folder).map_err(refuse)?;
+    let probe = folder.join(".plummet-writable");
+    std::fs::write(&probe, b"").map_err(refuse)?;
+    std::fs::remove_file(&probe).map_err(refuse)
+}

@@ -1,0 +1,640 @@
+//! One configuration of a run: every field is a flag, a TOML key and a column of one spelling.
+
+use serde_json::{Map, Value as Json};
+
+mod setting;
+
+pub use setting::{Invalid, Setting};
+
+use crate::choices;
+use crate::op::activation::Function;
+use crate::op::norm::{self, NormEntry};
+use crate::stack::{Init, Wiring};
+
+choices! {
+    /// What is learned.
+    Task {
+        /// Bytes of a text, each predicted from those before it.
+        Text = "text",
+        /// An order-2 Markov source over 32 symbols whose Bayes loss is known.
+        Markov = "markov",
+    }
+}
+
+choices! {
+    /// How the learning rate goes on after the warm-up.
+    Schedule {
+        /// It stays.
+        Constant = "constant",
+        /// It falls to 0 in a straight line.
+        Linear = "linear",
+        /// It falls to 0 along half a cosine.
+        Cosine = "cosine",
+        /// It stays, and falls to 0 in a straight line over the last part (warm-up, stable, decay).
+        Wsd = "wsd",
+    }
+}
+
+choices! {
+    /// The optimiser.
+    Optimizer {
+        /// Adam with decoupled weight decay (Loshchilov & Hutter 2019).
+        Adamw = "adamw",
+        /// Stochastic gradient descent with momentum.
+        Sgd = "sgd",
+    }
+}
+
+choices! {
+    /// How a token's place enters the stack.
+    Positions {
+        /// By the causal mask only.
+        None = "none",
+        /// A learned vector per place, added to the embedding.
+        Learned = "learned",
+        /// Queries and keys are rotated by their place (Su et al. 2021).
+        Rotary = "rotary",
+    }
+}
+
+choices! {
+    /// The feed-forward sublayer.
+    FeedForward {
+        /// down · f(up · x).
+        Plain = "plain",
+        /// down · (f(gate · x) ⊙ (up · x)) (Shazeer 2020).
+        Gated = "gated",
+    }
+}
+
+choices! {
+    /// How the chance to drop a block grows with depth.
+    Survival {
+        /// From nearly 0 at the first block to `stochastic-depth` at the last.
+        Linear = "linear",
+        /// The same at every block.
+        Uniform = "uniform",
+    }
+}
+
+choices! {
+    /// The arithmetic of a run.
+    Precision {
+        /// The fast path.
+        F32 = "f32",
+        /// The references: exact, slow.
+        F64 = "f64",
+    }
+}
+
+choices! {
+    /// A published combination of norm, wiring, initialisation and parts.
+    Preset {
+        /// None: the defaults.
+        None = "none",
+        /// Vaswani et al. 2017: post_ln, xavier_uniform, ReLU, biases, warm-up.
+        Vaswani = "vaswani",
+        /// GPT-2 (Radford et al. 2019): pre_ln, 0.02/√(2N) on the branches, GELU, learned positions.
+        Gpt2 = "gpt2",
+        /// Llama (Touvron et al. 2023): pre_ln with rms_norm, gated SiLU, rotary positions.
+        Llama = "llama",
+        /// DeepNet (Wang et al. 2022): deepnorm wiring and initialisation.
+        Deepnet = "deepnet",
+    }
+}
+
+impl Preset {
+    /// The fields that the preset sets.
+    pub fn fields(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Preset::None => &[],
+            Preset::Vaswani => &[
+                ("wiring", "post_ln"),
+                ("norm", "layer_norm"),
+                ("init", "xavier_uniform"),
+                ("activation", "relu"),
+                ("bias", "true"),
+                ("positions", "learned"),
+                ("warmup", "100"),
+                ("dropout", "0.1"),
+            ],
+            Preset::Gpt2 => &[
+                ("wiring", "pre_ln"),
+                ("norm", "layer_norm"),
+                ("init", "gpt2"),
+                ("activation", "gelu_tanh"),
+                ("bias", "true"),
+                ("positions", "learned"),
+                ("tied-head", "true"),
+            ],
+            Preset::Llama => &[
+                ("wiring", "pre_ln"),
+                ("norm", "rms_norm"),
+                ("init", "normal_02"),
+                ("activation", "silu"),
+                ("ffn", "gated"),
+                ("positions", "rotary"),
+            ],
+            Preset::Deepnet => &[
+                ("wiring", "deepnorm"),
+                ("norm", "layer_norm"),
+                ("init", "deepnorm"),
+                ("activation", "relu"),
+            ],
+        }
+    }
+}
+
+/// A norm of the list [`norm::ALL`], chosen by name.
+#[derive(Debug, Clone, Copy)]
+pub struct NormChoice(pub &'static NormEntry);
+
+impl PartialEq for NormChoice {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.id == other.0.id
+    }
+}
+
+impl Setting for NormChoice {
+    fn read(text: &str) -> Result<Self, String> {
+        norm::named(text).map(NormChoice).ok_or_else(|| Self::choices().join(", "))
+    }
+    fn show(&self) -> String {
+        self.0.id.to_string()
+    }
+    fn choices() -> Vec<&'static str> {
+        norm::ALL.iter().map(|entry| entry.id).collect()
+    }
+}
+
+impl Setting for Function {
+    fn read(text: &str) -> Result<Self, String> {
+        let found = Function::ALL.iter().find(|function| function.id() == text);
+        found.copied().ok_or_else(|| Self::choices().join(", "))
+    }
+    fn show(&self) -> String {
+        self.id().to_string()
+    }
+    fn choices() -> Vec<&'static str> {
+        Function::ALL.iter().map(|function| function.id()).collect()
+    }
+}
+
+/// What the command line needs to know about a field.
+#[derive(Debug, Clone)]
+pub struct Field {
+    /// The spelling.
+    pub name: &'static str,
+    /// One sentence.
+    pub help: &'static str,
+    /// The default, as it is written.
+    pub default: String,
+    /// The values to offer, where there are few.
+    pub choices: Vec<&'static str>,
+}
+
+macro_rules! config {
+    ($($(#[doc = $help:literal])+ $field:ident as $name:literal: $type:ty = $default:expr;)+) => {
+        /// Everything that a run depends on.
+        #[derive(Debug, Clone, PartialEq)]
+        pub struct RunConfig {
+            $($(#[doc = $help])+ pub $field: $type,)+
+        }
+
+        impl Default for RunConfig {
+            fn default() -> Self {
+                RunConfig { $($field: $default,)+ }
+            }
+        }
+
+        impl RunConfig {
+            /// Every field in order.
+            pub fn fields() -> Vec<Field> {
+                let default = RunConfig::default();
+                vec![$(Field {
+                    name: $name,
+                    help: concat!($($help),+).trim(),
+                    default: default.$field.show(),
+                    choices: <$type as Setting>::choices(),
+                }),+]
+            }
+
+            /// Reads one field.
+            pub fn set(&mut self, name: &str, text: &str) -> Result<(), Invalid> {
+                match name {
+                    $($name => {
+                        self.$field = <$type as Setting>::read(text)
+                            .map_err(|allowed| Invalid::new(name, text, allowed))?;
+                    })+
+                    _ => {
+                        let names = [$($name),+].join(", ");
+                        return Err(Invalid::new("field", name, format!("one of {names}")));
+                    }
+                }
+                Ok(())
+            }
+
+            /// Writes one field; nothing where there is no such field.
+            pub fn get(&self, name: &str) -> Option<String> {
+                match name {
+                    $($name => Some(self.$field.show()),)+
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+config! {
+    /// Published combination that sets several fields before the others are read.
+    preset as "preset": Preset = Preset::None;
+    /// What is learned.
+    task as "task": Task = Task::Text;
+    /// File whose bytes are learned; empty for the embedded Latin text.
+    text as "text": String = String::new();
+    /// Number of features of the residual stream.
+    width as "width": usize = 64;
+    /// Number of blocks, each of an attention and a feed-forward sublayer.
+    depth as "depth": usize = 16;
+    /// Number of attention heads; divides the width.
+    heads as "heads": usize = 4;
+    /// Number of key and value heads; divides the heads; auto is as many as heads.
+    kv_heads as "kv-heads": Option<usize> = None;
+    /// Number of tokens in a sequence.
+    seq as "seq": usize = 64;
+    /// Number of sequences in a step.
+    batch as "batch": usize = 16;
+    /// Number of training steps.
+    steps as "steps": usize = 200;
+    /// Peak learning rate.
+    lr as "lr": f64 = 1e-3;
+    /// Steps over which the learning rate rises in a straight line.
+    warmup as "warmup": usize = 0;
+    /// How the learning rate goes on after the warm-up.
+    schedule as "schedule": Schedule = Schedule::Constant;
+    /// Share of the steps over which wsd lets the learning rate fall.
+    decay_share as "decay-share": f64 = 0.2;
+    /// The optimiser.
+    optimizer as "optimizer": Optimizer = Optimizer::Adamw;
+    /// Decay of the first moment (adamw), or momentum (sgd).
+    beta1 as "beta1": f64 = 0.9;
+    /// Decay of the second moment (adamw).
+    beta2 as "beta2": f64 = 0.95;
+    /// Added to the root of the second moment (adamw).
+    adam_eps as "adam-eps": f64 = 1e-8;
+    /// Largest norm of the whole gradient; 0 clips nothing.
+    clip as "clip": f64 = 1.0;
+    /// Decoupled weight decay, on matrices only.
+    weight_decay as "weight-decay": f64 = 0.0;
+    /// The norm.
+    norm as "norm": NormChoice = NormChoice(norm::named("layer_norm").expect("in the list"));
+    /// Where norm, skip and branch meet.
+    wiring as "wiring": Wiring = Wiring::PreLn;
+    /// The law of the initial weights.
+    init as "init": Init = Init::XavierNormal;
+    /// Standard deviation of the token embedding; auto is 1, and 0.02 under gpt2 and normal_02.
+    embed_std as "embed-std": Option<f64> = None;
+    /// Initial gain of every branch under layer_scale.
+    layer_scale as "layer-scale": f64 = 1e-4;
+    /// How a token's place enters the stack.
+    positions as "positions": Positions = Positions::None;
+    /// The nonlinearity of the feed-forward.
+    activation as "activation": Function = Function::Relu;
+    /// The feed-forward sublayer.
+    ffn as "ffn": FeedForward = FeedForward::Plain;
+    /// Hidden features of the feed-forward, as a multiple of the width.
+    ffn_ratio as "ffn-ratio": f64 = 4.0;
+    /// Whether the linear maps of the blocks have biases.
+    bias as "bias": bool = false;
+    /// Whether the head is the transposed token embedding.
+    tied_head as "tied-head": bool = false;
+    /// Chance that the last block is dropped in a step, per sequence.
+    stochastic_depth as "stochastic-depth": f64 = 0.0;
+    /// How the chance to drop a block grows with depth.
+    survival as "survival": Survival = Survival::Linear;
+    /// Chance that an element of the embedding or of a branch is dropped.
+    dropout as "dropout": f64 = 0.0;
+    /// Weight of the uniform distribution in the targets.
+    label_smoothing as "label-smoothing": f64 = 0.0;
+    /// Seed of weights, batches and masks.
+    seed as "seed": u64 = 1;
+    /// Worker threads; auto is one per core. The results do not depend on it.
+    threads as "threads": Option<usize> = None;
+    /// Parts of the batch that run side by side; auto is up to 4. The results depend on it.
+    shards as "shards": Option<usize> = None;
+    /// Passes that a step's batch is split into, one after the other, to save memory.
+    micro_batches as "micro-batches": usize = 1;
+    /// The arithmetic.
+    precision as "precision": Precision = Precision::F32;
+    /// Blocks per checkpointing segment: none keeps every activation, auto is √depth.
+    checkpoint as "checkpoint": Checkpoint = Checkpoint::None;
+    /// Steps between measurements of the held-out loss; auto is a tenth of the steps.
+    eval_every as "eval-every": Option<usize> = None;
+    /// Steps between probes of every layer; auto is at the start and the end, 0 the last stream only.
+    probe_every as "probe-every": Option<usize> = None;
+    /// Seconds between snapshots that an interrupted run goes on from.
+    snapshot_seconds as "snapshot-seconds": f64 = 30.0;
+    /// File that the runs are kept in.
+    store as "store": String = "plummet.sqlite".to_string();
+    /// Name of the run in tables and legends; auto is made of wiring, norm and init.
+    name as "name": Option<String> = None;
+}
+
+/// How many blocks a checkpointing segment has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Checkpoint {
+    /// Every activation is kept.
+    None,
+    /// √depth blocks: memory and recomputation in balance (Chen et al. 2016).
+    Auto,
+    /// So many blocks.
+    Blocks(usize),
+}
+
+impl Setting for Checkpoint {
+    fn read(text: &str) -> Result<Self, String> {
+        match text {
+            "none" | "0" => Ok(Checkpoint::None),
+            "auto" => Ok(Checkpoint::Auto),
+            _ => text
+                .parse()
+                .map(Checkpoint::Blocks)
+                .map_err(|_| "none, auto, or a number of blocks".to_string()),
+        }
+    }
+    fn show(&self) -> String {
+        match self {
+            Checkpoint::None => "none".to_string(),
+            Checkpoint::Auto => "auto".to_string(),
+            Checkpoint::Blocks(blocks) => blocks.to_string(),
+        }
+    }
+}
+
+/// Fields that say where and how a run is kept, not what it computes.
+const OUTSIDE: &[&str] = &["threads", "store", "name", "snapshot-seconds"];
+
+impl RunConfig {
+    /// A configuration with a preset's fields set.
+    pub fn preset(preset: Preset) -> Self {
+        let mut config = RunConfig { preset, ..RunConfig::default() };
+        for (name, text) in preset.fields() {
+            config.set(name, text).expect("presets are valid");
+        }
+        config
+    }
+
+    /// The configuration that results from settings in order; a preset goes first wherever it stands.
+    pub fn from_settings<'a>(
+        settings: impl IntoIterator<Item = (&'a str, &'a str)> + Clone,
+    ) -> Result<Self, Invalid> {
+        let mut config = RunConfig::default();
+        for (name, text) in settings.clone() {
+            if name == "preset" {
+                config.set(name, text)?;
+                config = RunConfig::preset(config.preset);
+            }
+        }
+        for (name, text) in settings {
+            if name != "preset" {
+                config.set(name, text)?;
+            }
+        }
+        config.check()?;
+        Ok(config)
+    }
+
+    /// All fields as a JSON object, numbers as numbers.
+    pub fn to_json(&self) -> Json {
+        let mut object = Map::new();
+        for field in RunConfig::fields() {
+            let text = self.get(field.name).expect("a listed field");
+            // Names stay text even where they look like a number.
+            let free = matches!(field.name, "text" | "store" | "name");
+            let parsed = if free { None } else { serde_json::from_str(&text).ok() };
+            object.insert(field.name.to_string(), parsed.unwrap_or(Json::String(text)));
+        }
+        Json::Object(object)
+    }
+
+    /// The fields that a run's numbers depend on, as a JSON object.
+    pub fn identity(&self) -> Json {
+        let mut json = self.to_json();
+        if let Some(object) = json.as_object_mut() {
+            object.retain(|name, _| !OUTSIDE.contains(&name.as_str()));
+        }
+        json
+    }
+
+    /// Reads what [`RunConfig::to_json`] wrote; fields that are missing keep their defaults.
+    pub fn from_json(json: &Json) -> Result<Self, Invalid> {
+        let object = json.as_object().ok_or_else(|| Invalid::new("config", json, "an object"))?;
+        let mut config = RunConfig::default();
+        for (name, value) in object {
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_string);
+            config.set(name, &text)?;
+        }
+        Ok(config)
+    }
+
+    /// The fields that differ from the defaults, as flags.
+    pub fn flags(&self) -> String {
+        let default = RunConfig::preset(self.preset);
+        let mut flags = Vec::new();
+        for field in RunConfig::fields() {
+            let text = self.get(field.name).expect("a listed field");
+            let given = field.name == "preset" && self.preset != Preset::None;
+            if given || default.get(field.name).as_ref() != Some(&text) {
+                let quoted = if text.contains(char::is_whitespace) || text.is_empty() {
+                    format!("'{text}'")
+                } else {
+                    text
+                };
+                flags.push(format!("--{} {quoted}", field.name));
+            }
+        }
+        flags.join(" ")
+    }
+
+    /// The name in tables and legends.
+    pub fn label(&self) -> String {
+        self.name.clone().unwrap_or_else(|| {
+            let norm = if self.norm.0.id == "layer_norm" { "" } else { self.norm.0.id };
+            let parts = [self.wiring.id(), norm, self.init.id()];
+            parts.iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join("-")
+        })
+    }
+
+    /// The id of the run: a readable stem and a hash of everything that its numbers depend on.
+    pub fn id(&self) -> String {
+        let mut hash = 0xcbf2_9ce4_8422_2325u64;
+        for field in RunConfig::fields() {
+            if !OUTSIDE.contains(&field.name) {
+                let text = self.get(field.name).expect("a listed field");
+                for byte in field.name.bytes().chain([0]).chain(text.bytes()).chain([1]) {
+                    hash = (hash ^ byte as u64).wrapping_mul(0x0100_0000_01b3);
+                }
+            }
+        }
+        let label: String = (self.label().chars())
+            .map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' })
+            .collect();
+        format!("{label}-d{}-s{}-{:010x}", self.depth, self.seed, hash >> 24)
+    }
+
+    /// Key and value heads.
+    pub fn kv_heads(&self) -> usize {
+        self.kv_heads.unwrap_or(self.heads)
+    }
+
+    /// Hidden features of the feed-forward.
+    pub fn hidden(&self) -> usize {
+        ((self.width as f64 * self.ffn_ratio).round() as usize).max(1)
+    }
+
+    /// Parts of the batch that run side by side: the largest of 4, 2, 1 that divides the batch
+    /// into shards of 64 tokens or more, unless given.
+    pub fn shards(&self) -> usize {
+        let fits = |n: &usize| {
+            let passes = n * self.micro_batches;
+            self.batch.is_multiple_of(passes) && self.batch * self.seq / passes >= 64
+        };
+        self.shards.unwrap_or_else(|| [4, 2].into_iter().find(fits).unwrap_or(1))
+    }
+
+    /// Sequences in one pass of one shard.
+    pub fn samples(&self) -> usize {
+        self.batch / (self.shards() * self.micro_batches)
+    }
+
+    /// Blocks per checkpointing segment, 0 for none.
+    pub fn segment(&self) -> usize {
+        match self.checkpoint {
+            Checkpoint::None => 0,
+            Checkpoint::Auto => (self.depth as f64).sqrt().round().max(1.0) as usize,
+            Checkpoint::Blocks(blocks) => blocks,
+        }
+    }
+
+    /// Checks every range and every relation between fields.
+    pub fn check(&self) -> Result<(), Invalid> {
+        let whole = |field: &str, value: usize, low: usize, high: usize| {
+            if (low..=high).contains(&value) {
+                Ok(())
+            } else {
+                Err(Invalid::new(field, value, format!("{low} to {high}")))
+            }
+        };
+        whole("width", self.width, 1, 16384)?;
+        whole("depth", self.depth, 1, 10_000)?;
+        whole("heads", self.heads, 1, 1024)?;
+        whole("seq", self.seq, 2, 65_536)?;
+        whole("batch", self.batch, 1, 65_536)?;
+        whole("steps", self.steps, 0, 100_000_000)?;
+        whole("micro-batches", self.micro_batches, 1, self.batch)?;
+        if let Some(threads) = self.threads {
+            whole("threads", threads, 1, 1024)?;
+        }
+        if let Checkpoint::Blocks(blocks) = self.checkpoint {
+            whole("checkpoint", blocks, 1, self.depth)?;
+        }
+        if !self.width.is_multiple_of(self.heads) {
+            let allowed = format!("a divisor of width {}", self.width);
+            return Err(Invalid::new("heads", self.heads, allowed));
+        }
+        if self.kv_heads() == 0 || !self.heads.is_multiple_of(self.kv_heads()) {
+            let allowed = format!("a divisor of heads {}", self.heads);
+            return Err(Invalid::new("kv-heads", self.kv_heads(), allowed));
+        }
+        if self.positions == Positions::Rotary && !(self.width / self.heads).is_multiple_of(2) {
+            let allowed =
+                format!("none or learned where width/heads is odd ({}/{})", self.width, self.heads);
+            return Err(Invalid::new("positions", "rotary", allowed));
+        }
+        let passes = self.shards() * self.micro_batches;
+        if passes == 0 || !self.batch.is_multiple_of(passes) {
+            let allowed = format!(
+                "a number whose product with micro-batches {} divides batch {}",
+                self.micro_batches, self.batch
+            );
+            return Err(Invalid::new("shards", self.shards(), allowed));
+        }
+        let real = |field: &str, value: f64, holds: bool, allowed: &str| {
+            if value.is_finite() && holds {
+                Ok(())
+            } else {
+                Err(Invalid::new(field, value, allowed))
+            }
+        };
+        let above = "a finite number above 0";
+        let from = "a finite number from 0 up";
+        let share = "a number from 0 up and below 1";
+        real("lr", self.lr, self.lr > 0.0, above)?;
+        real("clip", self.clip, self.clip >= 0.0, from)?;
+        real("weight-decay", self.weight_decay, self.weight_decay >= 0.0, from)?;
+        real("layer-scale", self.layer_scale, true, "a finite number")?;
+        real(
+            "ffn-ratio",
+            self.ffn_ratio,
+            self.ffn_ratio > 0.0 && self.ffn_ratio <= 64.0,
+            "above 0, up to 64",
+        )?;
+        real("adam-eps", self.adam_eps, self.adam_eps >= 0.0, from)?;
+        if let Some(std) = self.embed_std {
+            real("embed-std", std, std >= 0.0, "auto, or a finite number from 0 up")?;
+        }
+        for (field, value) in [
+            ("beta1", self.beta1),
+            ("beta2", self.beta2),
+            ("dropout", self.dropout),
+            ("stochastic-depth", self.stochastic_depth),
+            ("label-smoothing", self.label_smoothing),
+        ] {
+            real(field, value, (0.0..1.0).contains(&value), share)?;
+        }
+        real("snapshot-seconds", self.snapshot_seconds, self.snapshot_seconds >= 0.0, from)?;
+        real("decay-share", self.decay_share, (0.0..=1.0).contains(&self.decay_share), "0 to 1")?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_gives_the_configuration_back() {
+        let mut config = RunConfig::preset(Preset::Llama);
+        config.set("name", "3").unwrap();
+        config.set("checkpoint", "auto").unwrap();
+        config.set("embed-std", "0.5").unwrap();
+        assert_eq!(RunConfig::from_json(&config.to_json()).unwrap(), config);
+    }
+
+    #[test]
+    fn every_field_reads_what_it_shows() {
+        let mut config = RunConfig::default();
+        for field in RunConfig::fields() {
+            config.set(field.name, &field.default).unwrap();
+        }
+        assert_eq!(config, RunConfig::default());
+    }
+
+    #[test]
+    fn the_id_knows_what_matters() {
+        let a = RunConfig::default();
+        let mut b = a.clone();
+        b.threads = Some(7);
+        assert_eq!(a.id(), b.id());
+        b.lr = 2e-3;
+        assert_ne!(a.id(), b.id());
+    }
+
+    #[test]
+    fn errors_name_field_value_and_what_is_allowed() {
+        let error = RunConfig::from_settings([("heads", "5")]).unwrap_err();
+        assert_eq!(error.to_string(), "heads = 5: allowed is a divisor of width 64");
+        let error = RunConfig::from_settings([("norm", "lawyer_norm")]).unwrap_err();
+        assert!(error.to_string().starts_with("norm = lawyer_norm: allowed is "));
+    }
+}

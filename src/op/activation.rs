@@ -1,0 +1,349 @@
+//! Activations f(x) and gated activations f(gate) ⊙ up, element by element.
+//!
+//! relu x = max(x, 0); gelu x = x·Φ(x) with Φ(x) = ½(1 + erf(x/√2)) (Hendrycks & Gimpel 2016,
+//! arXiv 1606.08415); gelu_tanh x = ½x(1 + tanh u), u = √(2/π)(x + 0.044715x³); silu x = x·σ(x)
+//! (Elfwing et al. 2017, arXiv 1702.03118). dx = f'(x) ⊙ dy with relu' = 1 for x > 0, else 0;
+//! gelu' = Φ + xφ; silu' = σ + xσ(1 − σ). y = f(gate) ⊙ up is the gated form (Shazeer 2020,
+//! arXiv 2002.05202): dgate = f'(gate) ⊙ up ⊙ dy, dup = f(gate) ⊙ dy.
+//!
+//! The reference adds 1 + erf and 1 + tanh as the formulas say, and so for very negative x keeps
+//! an absolute accuracy of a unit of rounding of x, which is the contract. The fast path has the
+//! same numbers without the cancellation, 1 + erf z = erfc(−z) and ½(1 + tanh u) = σ(2u), and is
+//! relatively accurate until it underflows.
+
+use std::f32::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
+use std::hint::select_unpredictable as select;
+
+use super::elementary::{erfc, exp};
+use super::simd;
+use super::{Arg, Fast, Law, Op, Reference, Shape, View};
+use crate::num::Num;
+
+/// The nonlinearities.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Function {
+    /// max(x, 0).
+    Relu,
+    /// x·Φ(x), by erf.
+    Gelu,
+    /// The approximation of gelu by tanh.
+    GeluTanh,
+    /// x/(1 + e⁻ˣ).
+    Silu,
+}
+
+/// √(2/π) and the factor of x³ in the approximation of gelu.
+const GELU_SLOPE: f64 = 0.797_884_560_802_865_4;
+const GELU_CUBE: f64 = 0.044715;
+
+impl Function {
+    /// Every nonlinearity.
+    pub const ALL: [Function; 4] =
+        [Function::Relu, Function::Gelu, Function::GeluTanh, Function::Silu];
+
+    /// The one name, in snake_case.
+    pub fn id(self) -> &'static str {
+        match self {
+            Function::Relu => "relu",
+            Function::Gelu => "gelu",
+            Function::GeluTanh => "gelu_tanh",
+            Function::Silu => "silu",
+        }
+    }
+
+    /// f(x), as in the papers.
+    fn value<T: Num>(self, x: T) -> T {
+        let (one, half) = (T::one(), T::num(0.5));
+        match self {
+            // Written so that a NaN is not less than anything and comes out again.
+            Function::Relu => {
+                if x <= T::zero() {
+                    T::zero()
+                } else {
+                    x
+                }
+            }
+            Function::Gelu => half * x * (one + (x / T::num(2.0).sqrt()).erf()),
+            Function::GeluTanh => half * x * (one + gelu_argument(x).tanh()),
+            Function::Silu => x / (one + (-x).exp()),
+        }
+    }
+
+    /// f'(x).
+    fn slope<T: Num>(self, x: T) -> T {
+        let (one, half) = (T::one(), T::num(0.5));
+        match self {
+            Function::Relu => {
+                if x <= T::zero() {
+                    T::zero()
+                } else {
+                    one
+                }
+            }
+            Function::Gelu => {
+                let density = (-(x * x) * half).exp() / T::num(std::f64::consts::TAU).sqrt();
+                half * (one + (x / T::num(2.0).sqrt()).erf()) + x * density
+            }
+            Function::GeluTanh => {
+                let t = gelu_argument(x).tanh();
+                let inner = T::num(GELU_SLOPE) * (one + T::num(3.0 * GELU_CUBE) * x * x);
+                half * (one + t) + half * x * (one - t * t) * inner
+            }
+            Function::Silu => {
+                let sigmoid = one / (one + (-x).exp());
+                sigmoid * (one + x * (one - sigmoid))
+            }
+        }
+    }
+}
+
+fn gelu_argument<T: Num>(x: T) -> T {
+    T::num(GELU_SLOPE) * (x + T::num(GELU_CUBE) * x * x * x)
+}
+
+/// y = f(x).
+#[derive(Debug, Clone, Copy)]
+pub struct Activation {
+    /// f.
+    pub function: Function,
+}
+
+impl Op for Activation {
+    fn id(&self) -> &'static str {
+        "activation"
+    }
+    fn args(&self) -> &'static [Arg] {
+        const ARGS: &[Arg] = &[Arg::real("x")];
+        ARGS
+    }
+    fn outputs(&self, args: &[Shape]) -> Vec<Shape> {
+        vec![args[0]]
+    }
+    fn example(&self, rows: usize, cols: usize) -> Vec<Shape> {
+        vec![Shape::new(&[rows, cols])]
+    }
+    fn laws(&self) -> &'static [Law] {
+        &[Law::PermutationEquivariant, Law::RowIndependent]
+    }
+}
+
+impl<T: Num> Reference<T> for Activation {
+    fn forward(&self, args: &[View<T>], outs: &mut [&mut [T]]) {
+        for (y, &x) in outs[0].iter_mut().zip(args[0].data) {
+            *y = self.function.value(x);
+        }
+    }
+    fn vjp(&self, args: &[View<T>], dy: &[T], dargs: &mut [&mut [T]]) {
+        for ((dx, &x), &dy) in dargs[0].iter_mut().zip(args[0].data).zip(dy) {
+            *dx += self.function.slope(x) * dy;
+        }
+    }
+}
+
+/// y = f(gate) ⊙ up: the middle of a gated feed-forward.
+#[derive(Debug, Clone, Copy)]
+pub struct Gated {
+    /// f.
+    pub function: Function,
+}
+
+impl Op for Gated {
+    fn id(&self) -> &'static str {
+        "gated"
+    }
+    fn args(&self) -> &'static [Arg] {
+        const ARGS: &[Arg] = &[Arg::real("gate"), Arg::real("up")];
+        ARGS
+    }
+    fn outputs(&self, args: &[Shape]) -> Vec<Shape> {
+        assert_eq!(args[0], args[1], "the gate and what it gates have one shape");
+        vec![args[0]]
+    }
+    fn example(&self, rows: usize, cols: usize) -> Vec<Shape> {
+        vec![Shape::new(&[rows, cols]); 2]
+    }
+    fn laws(&self) -> &'static [Law] {
+        &[Law::PermutationEquivariant, Law::RowIndependent]
+    }
+}
+
+impl<T: Num> Reference<T> for Gated {
+    fn forward(&self, args: &[View<T>], outs: &mut [&mut [T]]) {
+        for (i, y) in outs[0].iter_mut().enumerate() {
+            *y = self.function.value(args[0].data[i]) * args[1].data[i];
+        }
+    }
+    fn vjp(&self, args: &[View<T>], dy: &[T], dargs: &mut [&mut [T]]) {
+        let [gate, up] = [args[0].data, args[1].data];
+        for (i, &dy) in dy.iter().enumerate() {
+            if let Some(dgate) = dargs[0].get_mut(i) {
+                *dgate += self.function.slope(gate[i]) * up[i] * dy;
+            }
+            if let Some(dup) = dargs[1].get_mut(i) {
+                *dup += self.function.value(gate[i]) * dy;
+            }
+        }
+    }
+}
+
+/// A nonlinearity as a type, so that a loop over it is compiled once for each.
+trait Curve {
+    /// f(x).
+    fn value(x: f32) -> f32;
+    /// f'(x).
+    fn slope(x: f32) -> f32;
+}
+
+struct Relu;
+struct Gelu;
+struct GeluTanh;
+struct Silu;
+
+/// Evaluates an expression with `$curve` standing for the type of `$function`.
+macro_rules! with_curve {
+    ($function:expr, $curve:ident => $body:expr) => {
+        match $function {
+            Function::Relu => with_curve!(@ Relu, $curve, $body),
+            Function::Gelu => with_curve!(@ Gelu, $curve, $body),
+            Function::GeluTanh => with_curve!(@ GeluTanh, $curve, $body),
+            Function::Silu => with_curve!(@ Silu, $curve, $body),
+        }
+    };
+    (@ $type:ident, $curve:ident, $body:expr) => {{
+        type $curve = $type;
+        simd::dispatch(#[inline(always)] || $body)
+    }};
+}
+
+impl Curve for Relu {
+    #[inline(always)]
+    fn value(x: f32) -> f32 {
+        if x <= 0.0 { 0.0 } else { x }
+    }
+    #[inline(always)]
+    fn slope(x: f32) -> f32 {
+        if x <= 0.0 { 0.0 } else { 1.0 }
+    }
+}
+
+impl Curve for Gelu {
+    #[inline(always)]
+    fn value(x: f32) -> f32 {
+        0.5 * x * erfc(-x * FRAC_1_SQRT_2)
+    }
+    #[inline(always)]
+    fn slope(x: f32) -> f32 {
+        // φ(x) = e^(−x²/2)/√(2π), and 1/√(2π) = (2/√π)·(1/√2)/2.
+        let density = exp(-0.5 * x * x) * (0.5 * FRAC_2_SQRT_PI * FRAC_1_SQRT_2);
+        0.5 * erfc(-x * FRAC_1_SQRT_2) + x * density
+    }
+}
+
+impl Curve for GeluTanh {
+    #[inline(always)]
+    fn value(x: f32) -> f32 {
+        x * sigmoid(Self::argument(x)).0
+    }
+    #[inline(always)]
+    fn slope(x: f32) -> f32 {
+        let (below, above) = sigmoid(Self::argument(x));
+        let near = Self::bounded(x);
+        let inner = 2.0 * GELU_SLOPE as f32 * (1.0 + 3.0 * GELU_CUBE as f32 * near * near);
+        below + near * (below * above) * inner
+    }
+}
+
+impl GeluTanh {
+    /// 2u. Far out σ(2u) is 0 or 1 whatever u is, so that x³ need not overflow.
+    #[inline(always)]
+    fn argument(x: f32) -> f32 {
+        let x = Self::bounded(x);
+        2.0 * GELU_SLOPE as f32 * (x + GELU_CUBE as f32 * x * x * x)
+    }
+    #[inline(always)]
+    fn bounded(x: f32) -> f32 {
+        x.clamp(-32.0, 32.0)
+    }
+}
+
+impl Curve for Silu {
+    #[inline(always)]
+    fn value(x: f32) -> f32 {
+        x * sigmoid(x).0
+    }
+    #[inline(always)]
+    fn slope(x: f32) -> f32 {
+        let (below, above) = sigmoid(x);
+        below + x * (below * above)
+    }
+}
+
+/// σ(x) and 1 − σ(x) = σ(−x), both relatively accurate: neither is a difference.
+#[inline(always)]
+fn sigmoid(x: f32) -> (f32, f32) {
+    let small = exp(-x.abs());
+    let larger = 1.0 / (1.0 + small);
+    let smaller = small * larger;
+    (select(x < 0.0, smaller, larger), select(x < 0.0, larger, smaller))
+}
+
+impl Fast for Activation {
+    fn forward(
+        &self,
+        args: &[View<f32>],
+        outs: &mut [&mut [f32]],
+        _saved: &mut [f32],
+        _scratch: &mut [f32],
+    ) {
+        with_curve!(self.function, C => for (y, x) in outs[0].iter_mut().zip(args[0].data) {
+            *y = C::value(*x);
+        });
+    }
+    fn vjp(
+        &self,
+        args: &[View<f32>],
+        dy: &[f32],
+        _saved: &[f32],
+        dargs: &mut [&mut [f32]],
+        _scratch: &mut [f32],
+    ) {
+        let x = args[0].data;
+        with_curve!(self.function, C => for ((dx, x), dy) in dargs[0].iter_mut().zip(x).zip(dy) {
+            *dx += C::slope(*x) * dy;
+        });
+    }
+}
+
+impl Fast for Gated {
+    fn forward(
+        &self,
+        args: &[View<f32>],
+        outs: &mut [&mut [f32]],
+        _saved: &mut [f32],
+        _scratch: &mut [f32],
+    ) {
+        let [gate, up] = [args[0].data, args[1].data];
+        with_curve!(self.function, C => for ((y, gate), up) in outs[0].iter_mut().zip(gate).zip(up) {
+            *y = C::value(*gate) * up;
+        });
+    }
+    fn vjp(
+        &self,
+        args: &[View<f32>],
+        dy: &[f32],
+        _saved: &[f32],
+        dargs: &mut [&mut [f32]],
+        _scratch: &mut [f32],
+    ) {
+        let [gate, up] = [args[0].data, args[1].data];
+        let [dgate, dup] = dargs else { unreachable!("two arguments") };
+        with_curve!(self.function, C => {
+            for (((dgate, gate), up), dy) in dgate.iter_mut().zip(gate).zip(up).zip(dy) {
+                *dgate += C::slope(*gate) * up * dy;
+            }
+            for ((dup, gate), dy) in dup.iter_mut().zip(gate).zip(dy) {
+                *dup += C::value(*gate) * dy;
+            }
+        });
+    }
+}

@@ -1,0 +1,303 @@
+//! Dropout (Srivastava et al. 2014) and stochastic depth (Huang et al. 2016, arXiv 1603.09382).
+//!
+//! y = x ⊙ keep/(1 − p), where keep is 1 with probability 1 − p and 0 otherwise: for every element
+//! (dropout), or for every sample, the slices along axis 0 (drop_path, as timm's DropPath).
+//! dx = dy ⊙ keep/(1 − p). p = 1 gives zeros; p = 0, or evaluation, gives x itself.
+//!
+//! keep is a function of the seed, the step and the place in the *whole* batch. So the backward
+//! pass draws the mask of the forward pass again instead of storing it, and a batch that is split
+//! into shards, each knowing its first sample, gives the same numbers as the batch in one piece.
+
+use std::hint::select_unpredictable as select;
+
+use super::simd;
+use super::{Arg, Fast, Kind, Law, Op, Reference, Shape, View};
+use crate::num::Num;
+use crate::rng::{Rng, mix};
+
+/// y = x ⊙ keep/(1 − p), element by element.
+#[derive(Debug, Clone, Copy)]
+pub struct Dropout {
+    /// The probability that an element becomes 0.
+    pub p: f64,
+    /// What the masks are drawn from; two places of a stack have two seeds.
+    pub seed: u64,
+    /// False where nothing is dropped.
+    pub training: bool,
+}
+
+/// y = x ⊙ keep/(1 − p), sample by sample of axis 0.
+#[derive(Debug, Clone, Copy)]
+pub struct DropPath {
+    /// The probability that a sample becomes 0.
+    pub p: f64,
+    /// What the masks are drawn from; two places of a stack have two seeds.
+    pub seed: u64,
+    /// False where nothing is dropped.
+    pub training: bool,
+}
+
+/// The mask of one call: which decision every element of x shares, and how each is taken.
+#[derive(Debug, Clone, Copy)]
+struct Mask {
+    /// Where this step's sequence of random numbers starts.
+    key: u64,
+    /// Of 2³² equally likely numbers, those from here on keep.
+    threshold: u64,
+    /// 1/(1 − p).
+    scale: f64,
+    /// The number of consecutive elements that share a decision.
+    group: usize,
+    /// The number, in the whole batch, of the decision for the first element of x.
+    first: u64,
+}
+
+impl Mask {
+    /// The mask that a clock and a seed give; `per_sample` is the number of decisions a sample.
+    fn new<T: Num>(p: f64, seed: u64, args: &[View<T>], per_sample: usize) -> Self {
+        assert!((0.0..=1.0).contains(&p), "a probability, not {p}");
+        let [step, sample] = [args[1].data[0].index(), args[1].data[1].index()];
+        let decisions = args[0].shape.sizes()[0] * per_sample;
+        Mask {
+            key: Rng::new(seed).at(step as u64).bits(),
+            threshold: (p * 2f64.powi(32)).round() as u64,
+            scale: 1.0 / (1.0 - p),
+            group: args[0].data.len() / decisions,
+            first: (sample * per_sample) as u64,
+        }
+    }
+
+    /// Whether decision `index` is to keep, by the high half of output `index` of SplitMix64,
+    /// which can be had without those before it.
+    #[inline(always)]
+    fn keeps(&self, index: u64) -> bool {
+        const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+        mix(self.key.wrapping_add(index.wrapping_mul(STEP))) >> 32 >= self.threshold
+    }
+
+    /// Calls `put(to, x)` for every element of `to` with x as the mask leaves it.
+    ///
+    /// A NaN that is dropped is 0: what is dropped is chosen, not multiplied.
+    #[inline(always)]
+    fn each(&self, to: &mut [f32], from: &[f32], put: impl Fn(&mut f32, f32)) {
+        let scale = self.scale as f32;
+        if self.group == 1 {
+            for ((i, to), x) in to.iter_mut().enumerate().zip(from) {
+                put(to, select(self.keeps(self.first + i as u64), x * scale, 0.0));
+            }
+        } else {
+            let samples = to.chunks_exact_mut(self.group).zip(from.chunks_exact(self.group));
+            for (index, (to, from)) in (self.first..).zip(samples) {
+                let keeps = self.keeps(index);
+                for (to, x) in to.iter_mut().zip(from) {
+                    put(to, select(keeps, x * scale, 0.0));
+                }
+            }
+        }
+    }
+}
+
+/// Writes one of the two operators, which differ in their name, in how many decisions `$x` takes
+/// per sample, and in their laws.
+macro_rules! dropping {
+    ($op:ident, $id:literal, |$x:ident| $per_sample:expr, $laws:expr) => {
+        impl $op {
+            fn mask<T: Num>(&self, args: &[View<T>]) -> Mask {
+                let $x = args[0].shape;
+                Mask::new(if self.training { self.p } else { 0.0 }, self.seed, args, $per_sample)
+            }
+        }
+
+        impl Op for $op {
+            fn id(&self) -> &'static str {
+                $id
+            }
+            fn args(&self) -> &'static [Arg] {
+                const ARGS: &[Arg] = &[Arg::real("x"), Arg::new("clock", Kind::Clock)];
+                ARGS
+            }
+            fn outputs(&self, args: &[Shape]) -> Vec<Shape> {
+                assert!(!args[0].sizes().is_empty(), "x has an axis of samples");
+                assert_eq!(args[1].len(), 2, "the clock is the step and the first sample");
+                vec![args[0]]
+            }
+            fn example(&self, rows: usize, cols: usize) -> Vec<Shape> {
+                vec![Shape::new(&[rows, 2, cols]), Shape::new(&[2])]
+            }
+            fn laws(&self) -> &'static [Law] {
+                $laws
+            }
+            fn vjp_reads(&self, index: usize) -> bool {
+                index == 1
+            }
+        }
+
+        impl<T: Num> Reference<T> for $op {
+            fn forward(&self, args: &[View<T>], outs: &mut [&mut [T]]) {
+                let mask = self.mask(args);
+                for (i, y) in outs[0].iter_mut().enumerate() {
+                    let keeps = mask.keeps(mask.first + (i / mask.group) as u64);
+                    *y = if keeps { T::num(mask.scale) * args[0].data[i] } else { T::zero() };
+                }
+            }
+            fn vjp(&self, args: &[View<T>], dy: &[T], dargs: &mut [&mut [T]]) {
+                let mask = self.mask(args);
+                for (i, dx) in dargs[0].iter_mut().enumerate() {
+                    if mask.keeps(mask.first + (i / mask.group) as u64) {
+                        *dx += T::num(mask.scale) * dy[i];
+                    }
+                }
+            }
+        }
+
+        impl Fast for $op {
+            fn forward(
+                &self,
+                args: &[View<f32>],
+                outs: &mut [&mut [f32]],
+                _saved: &mut [f32],
+                _scratch: &mut [f32],
+            ) {
+                let mask = self.mask(args);
+                simd::dispatch(
+                    #[inline(always)]
+                    || mask.each(outs[0], args[0].data, |y, x| *y = x),
+                );
+            }
+            fn vjp(
+                &self,
+                args: &[View<f32>],
+                dy: &[f32],
+                _saved: &[f32],
+                dargs: &mut [&mut [f32]],
+                _scratch: &mut [f32],
+            ) {
+                let mask = self.mask(args);
+                simd::dispatch(
+                    #[inline(always)]
+                    || mask.each(dargs[0], dy, |dx, dy| *dx += dy),
+                );
+            }
+        }
+    };
+}
+
+// The mask of dropout belongs to the places, so that its columns are not alike.
+dropping!(
+    Dropout,
+    "dropout",
+    |x| x.len() / x.sizes()[0],
+    &[Law::Linear, Law::Odd, Law::RowIndependent]
+);
+dropping!(
+    DropPath,
+    "drop_path",
+    |_x| 1,
+    &[Law::Linear, Law::Odd, Law::PermutationEquivariant, Law::RowIndependent]
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::op::SharedOp;
+    use std::sync::Arc;
+
+    const SAMPLE: [usize; 2] = [5, 20];
+
+    fn both(p: f64, training: bool) -> [SharedOp; 2] {
+        [Arc::new(Dropout { p, seed: 3, training }), Arc::new(DropPath { p, seed: 3, training })]
+    }
+
+    fn forward(op: &SharedOp, x: &[f32], step: f32, first: f32) -> Vec<f32> {
+        let shape = Shape::new(&[x.len() / 100, SAMPLE[0], SAMPLE[1]]);
+        let mut y = vec![f32::NAN; x.len()];
+        let clock = [step, first];
+        let args = [View::new(shape, x), View::new(Shape::new(&[2]), &clock)];
+        Fast::forward(&**op, &args, &mut [&mut y], &mut [], &mut []);
+        y
+    }
+
+    fn vjp(op: &SharedOp, dy: &[f32], step: f32) -> Vec<f32> {
+        let shape = Shape::new(&[dy.len() / 100, SAMPLE[0], SAMPLE[1]]);
+        let mut dx = vec![0.0; dy.len()];
+        let (x, clock) = (vec![0.0; dy.len()], [step, 0.0]);
+        let args = [View::new(shape, &x), View::new(Shape::new(&[2]), &clock)];
+        Fast::vjp(&**op, &args, dy, &[], &mut [&mut dx, &mut []], &mut []);
+        dx
+    }
+
+    #[test]
+    fn forward_and_vjp_draw_one_mask_and_steps_draw_others() {
+        for op in both(0.4, true) {
+            let ones = vec![1.0; 6400];
+            let y = forward(&op, &ones, 7.0, 0.0);
+            assert_eq!(y, vjp(&op, &ones, 7.0));
+            assert_ne!(y, forward(&op, &ones, 8.0, 0.0));
+        }
+    }
+
+    #[test]
+    fn shards_give_what_the_batch_gives() {
+        for op in both(0.4, true) {
+            let x: Vec<f32> = (0..700).map(|i| i as f32).collect();
+            let whole = forward(&op, &x, 2.0, 0.0);
+            let (head, tail) = x.split_at(300);
+            let parts = [forward(&op, head, 2.0, 0.0), forward(&op, tail, 2.0, 3.0)].concat();
+            assert_eq!(whole, parts);
+        }
+    }
+
+    #[test]
+    fn limits_are_exact() {
+        let x: Vec<f32> = (0..1000).map(|i| 1.0 / (i as f32 - 500.5)).collect();
+        for p in [0.0, 0.3, 1.0] {
+            for op in both(p, false) {
+                assert_eq!(forward(&op, &x, 0.0, 0.0), x);
+            }
+        }
+        for op in both(0.0, true) {
+            assert_eq!(forward(&op, &x, 0.0, 0.0), x);
+        }
+        for op in both(1.0, true) {
+            assert_eq!(forward(&op, &vec![f32::NAN; 1000], 0.0, 0.0), vec![0.0; 1000]);
+        }
+    }
+
+    /// The number kept is binomial: within five standard deviations, for every step by itself, and
+    /// neighbours in place or in step agree as often as independent ones.
+    #[test]
+    fn decisions_are_independent_with_the_stated_probability() {
+        for p in [0.1f64, 0.5, 0.9] {
+            let op: SharedOp = Arc::new(Dropout { p, seed: 11, training: true });
+            let n = 200_000;
+            let masks: Vec<Vec<bool>> = (0..4)
+                .map(|step| forward(&op, &vec![1.0; n], step as f32, 0.0))
+                .map(|y| y.iter().map(|&y| y > 0.0).collect())
+                .collect();
+            let plausible = |count: usize, q: f64| {
+                let deviation = (n as f64 * q * (1.0 - q)).sqrt();
+                assert!((count as f64 - n as f64 * q).abs() < 5.0 * deviation, "{count}, p = {p}");
+            };
+            let agree = p * p + (1.0 - p) * (1.0 - p);
+            for (step, mask) in masks.iter().enumerate() {
+                plausible(mask.iter().filter(|&&kept| kept).count(), 1.0 - p);
+                let next = &masks[(step + 1) % masks.len()];
+                plausible(mask.iter().zip(next).filter(|(a, b)| a == b).count(), agree);
+                for lag in [1, 2, 100] {
+                    let pairs = mask.iter().zip(mask[lag..].iter().chain(&mask[..lag]));
+                    plausible(pairs.filter(|(a, b)| a == b).count(), agree);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn drop_path_decides_for_whole_samples() {
+        let op = &both(0.5, true)[1];
+        let y = forward(op, &vec![1.0; 6400], 0.0, 0.0);
+        let kept = y.chunks(100).filter(|sample| sample[0] != 0.0).count();
+        assert!(y.chunks(100).all(|sample| sample.iter().all(|&v| v == sample[0])));
+        assert!((16..=48).contains(&kept), "{kept} of 64");
+        assert!(y.iter().all(|&v| v == 0.0 || v == 2.0));
+    }
+}

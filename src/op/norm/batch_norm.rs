@@ -1,0 +1,275 @@
+//! Batch normalisation (Ioffe & Szegedy 2015, arXiv 1502.03167, algorithm 1), x read as [R, C].
+//!
+//! μ = mean(x), σ² = mean((x − μ)²) over the R rows of each column, s = 1/√(σ² + eps),
+//! x̂ = (x − μ)·s, y = weight ⊙ x̂ + bias. dbias = Σ dy, dweight = Σ dy ⊙ x̂, sums over rows;
+//! dx = weight ⊙ s ⊙ (dy − dbias/R − x̂ ⊙ dweight/R).
+//! In evaluation μ and σ² are the running ones, constants: dx = weight ⊙ s ⊙ dy.
+//!
+//! Training moves the running mean and variance, new = (1 − momentum)·old + momentum·batch, the
+//! variance of the batch taken over R − 1. So one row has none and is refused.
+
+use super::super::simd;
+use super::super::{Arg, Fast, Kind, Law, Op, Reference, Shape, View};
+use super::Norm;
+use crate::num::Num;
+
+/// Normalisation of each column by the statistics of the batch, or in evaluation by the running ones.
+#[derive(Debug, Clone, Copy)]
+pub struct BatchNorm {
+    /// Added to the variance, in the units of x squared.
+    pub eps: f64,
+    /// The share of a new batch in the running statistics.
+    pub momentum: f64,
+    /// Whether the statistics are those of the batch.
+    pub training: bool,
+}
+
+impl Norm for BatchNorm {
+    const ID: &'static str = "batch_norm";
+    const ABOUT: &'static str =
+        "(x − mean)/√(var + eps)·weight + bias, mean and var over the batch (Ioffe & Szegedy 2015)";
+    fn new(training: bool) -> Self {
+        BatchNorm { eps: 1e-5, momentum: 0.1, training }
+    }
+}
+
+impl Op for BatchNorm {
+    fn id(&self) -> &'static str {
+        Self::ID
+    }
+    fn args(&self) -> &'static [Arg] {
+        const ARGS: &[Arg] = &[
+            Arg::real("x"),
+            Arg::weight("weight").from(1.0),
+            Arg::weight("bias").from(0.0),
+            Arg::new("running_mean", Kind::State).from(0.0),
+            Arg::new("running_var", Kind::State).from(1.0),
+        ];
+        ARGS
+    }
+    fn outputs(&self, args: &[Shape]) -> Vec<Shape> {
+        let cols = args[0].cols();
+        assert!(args[1..].iter().all(|own| own.len() == cols), "{args:?}");
+        self.assert_rows(args[0].rows());
+        vec![args[0], args[3], args[4]]
+    }
+    /// At least two rows, as training needs.
+    fn example(&self, rows: usize, cols: usize) -> Vec<Shape> {
+        super::example(&[cols; 4], rows.max(2), cols)
+    }
+    /// Rows depend on each other in training only; the running mean is not turned with x.
+    fn laws(&self) -> &'static [Law] {
+        if self.training {
+            &[Law::Odd, Law::PermutationEquivariant]
+        } else {
+            &[Law::PermutationEquivariant, Law::RowIndependent]
+        }
+    }
+    fn vjp_reads(&self, index: usize) -> bool {
+        index < 2 || (index > 2 && !self.training)
+    }
+}
+
+impl BatchNorm {
+    fn assert_rows(&self, rows: usize) {
+        assert!(rows > 1 || !self.training, "the variance of one row is not defined");
+    }
+}
+
+impl<T: Num> Reference<T> for BatchNorm {
+    fn forward(&self, args: &[View<T>], outs: &mut [&mut [T]]) {
+        let [x, weight, bias, running_mean, running_var] =
+            [args[0], args[1], args[2], args[3], args[4]];
+        let (rows, cols) = (x.shape.rows(), x.shape.cols());
+        self.assert_rows(rows);
+        for j in 0..cols {
+            let (mean, var) = self.statistics(args, j);
+            let rstd = T::one() / (var + T::num(self.eps)).sqrt();
+            for i in 0..rows {
+                let at = i * cols + j;
+                outs[0][at] = weight.data[j] * ((x.data[at] - mean) * rstd) + bias.data[j];
+            }
+            let moved = |old: T, new: T| T::num(1.0 - self.momentum) * old + T::num(self.momentum) * new;
+            let (old_mean, old_var) = (running_mean.data[j], running_var.data[j]);
+            if self.training {
+                let unbiased = var * T::count(rows) / T::count(rows - 1);
+                outs[1][j] = moved(old_mean, mean);
+                outs[2][j] = moved(old_var, unbiased);
+            } else {
+                outs[1][j] = old_mean;
+                outs[2][j] = old_var;
+            }
+        }
+    }
+
+    fn vjp(&self, args: &[View<T>], dy: &[T], dargs: &mut [&mut [T]]) {
+        let [x, weight] = [args[0], args[1]];
+        let (rows, cols) = (x.shape.rows(), x.shape.cols());
+        let n = T::count(rows);
+        for j in 0..cols {
+            let (mean, var) = self.statistics(args, j);
+            let rstd = T::one() / (var + T::num(self.eps)).sqrt();
+            let xhat = |i: usize| (x.data[i * cols + j] - mean) * rstd;
+            let (mut shift, mut slope) = (T::zero(), T::zero());
+            for i in 0..rows {
+                shift += dy[i * cols + j];
+                slope += dy[i * cols + j] * xhat(i);
+            }
+            for i in 0..rows {
+                let seen = if self.training { shift / n + xhat(i) * (slope / n) } else { T::zero() };
+                if let Some(dx) = dargs[0].get_mut(i * cols + j) {
+                    *dx += weight.data[j] * rstd * (dy[i * cols + j] - seen);
+                }
+            }
+            if let Some(dweight) = dargs[1].get_mut(j) {
+                *dweight += slope;
+            }
+            if let Some(dbias) = dargs[2].get_mut(j) {
+                *dbias += shift;
+            }
+        }
+    }
+}
+
+impl BatchNorm {
+    /// Mean and variance that column `j` is normalised by.
+    fn statistics<T: Num>(&self, args: &[View<T>], j: usize) -> (T, T) {
+        if !self.training {
+            return (args[3].data[j], args[4].data[j]);
+        }
+        let (rows, cols) = (args[0].shape.rows(), args[0].shape.cols());
+        let column = || (0..rows).map(|i| args[0].data[i * cols + j]);
+        let (mut mean, mut var) = (T::zero(), T::zero());
+        for v in column() {
+            mean += v;
+        }
+        mean = mean / T::count(rows);
+        for v in column() {
+            var += (v - mean) * (v - mean);
+        }
+        (mean, var / T::count(rows))
+    }
+}
+
+/// Sums rows into `total`, by blocks of rows that are each summed into `partial` first, so that
+/// the rounding error grows with the rows of a block and the number of blocks, not their product.
+#[inline(always)]
+fn sum_rows(rows: usize, total: &mut [f32], partial: &mut [f32], add: impl Fn(usize, &mut [f32])) {
+    const BLOCK: usize = 64;
+    total.fill(0.0);
+    for first in (0..rows).step_by(BLOCK) {
+        partial.fill(0.0);
+        for i in first..rows.min(first + BLOCK) {
+            add(i, partial);
+        }
+        simd::add(total, partial);
+    }
+}
+
+impl Fast for BatchNorm {
+    /// mean and rstd of every column.
+    fn saved(&self, args: &[Shape]) -> usize {
+        2 * args[0].cols()
+    }
+
+    fn forward(
+        &self,
+        args: &[View<f32>],
+        outs: &mut [&mut [f32]],
+        saved: &mut [f32],
+        scratch: &mut [f32],
+    ) {
+        let [x, weight, bias, running_mean, running_var] =
+            [args[0], args[1], args[2], args[3], args[4]];
+        let (rows, cols) = (x.shape.rows(), x.shape.cols());
+        self.assert_rows(rows);
+        let [y, new_mean, new_var] = outs else { unreachable!("three outputs") };
+        let (mean, rstd) = saved.split_at_mut(cols);
+        let (partial, var) = scratch[..2 * cols].split_at_mut(cols);
+        let (eps, momentum) = (self.eps as f32, self.momentum as f32);
+        simd::dispatch(#[inline(always)] || {
+            mean.copy_from_slice(running_mean.data);
+            var.copy_from_slice(running_var.data);
+            new_mean.copy_from_slice(running_mean.data);
+            new_var.copy_from_slice(running_var.data);
+            if self.training {
+                sum_rows(rows, mean, partial, |i, sum| simd::add(sum, x.row(i)));
+                for mean in &mut *mean {
+                    *mean /= rows as f32;
+                }
+                sum_rows(rows, var, partial, |i, sum| {
+                    for ((sum, x), mean) in sum.iter_mut().zip(x.row(i)).zip(&*mean) {
+                        *sum += (x - mean) * (x - mean);
+                    }
+                });
+                let unbiased = momentum / (rows - 1) as f32;
+                for ((running, mean), (running_var, squares)) in
+                    new_mean.iter_mut().zip(&*mean).zip(new_var.iter_mut().zip(var.iter_mut()))
+                {
+                    *running = (1.0 - momentum) * *running + momentum * mean;
+                    *running_var = (1.0 - momentum) * *running_var + unbiased * *squares;
+                    *squares /= rows as f32;
+                }
+            }
+            for (rstd, var) in rstd.iter_mut().zip(&*var) {
+                *rstd = 1.0 / (var + eps).sqrt();
+            }
+            for (i, y) in y.chunks_exact_mut(cols).enumerate() {
+                let centre = x.row(i).iter().zip(&*mean).zip(&*rstd);
+                for (y, ((x, mean), rstd)) in y.iter_mut().zip(centre) {
+                    *y = (x - mean) * rstd;
+                }
+                simd::scale_shift(y, weight.data, bias.data);
+            }
+        });
+    }
+
+    fn vjp(
+        &self,
+        args: &[View<f32>],
+        dy: &[f32],
+        saved: &[f32],
+        dargs: &mut [&mut [f32]],
+        scratch: &mut [f32],
+    ) {
+        let [x, weight] = [args[0], args[1]];
+        let (rows, cols) = (x.shape.rows(), x.shape.cols());
+        let [dx, dweight, dbias, ..] = dargs else { unreachable!("five arguments") };
+        let (mean, rstd) = saved.split_at(cols);
+        let (partial, sums) = scratch.split_at_mut(cols);
+        let (shift, slope) = sums.split_at_mut(cols);
+        let dy = View::new(x.shape, dy);
+        simd::dispatch(#[inline(always)] || {
+            sum_rows(rows, shift, partial, |i, sum| simd::add(sum, dy.row(i)));
+            sum_rows(rows, slope, partial, |i, sum| {
+                let centre = x.row(i).iter().zip(mean).zip(rstd);
+                for ((sum, dy), ((x, mean), rstd)) in sum.iter_mut().zip(dy.row(i)).zip(centre) {
+                    *sum += dy * ((x - mean) * rstd);
+                }
+            });
+            simd::add(dbias, shift);
+            simd::add(dweight, slope);
+            // In evaluation the statistics do not move with x.
+            let seen = if self.training { 1.0 / rows as f32 } else { 0.0 };
+            for mean_of in [&mut *shift, &mut *slope] {
+                for sum in mean_of {
+                    *sum *= seen;
+                }
+            }
+            for (j, factor) in partial.iter_mut().enumerate() {
+                *factor = weight.data[j] * rstd[j];
+            }
+            for (i, dx) in dx.chunks_exact_mut(cols).enumerate() {
+                let (x, dy) = (x.row(i), dy.row(i));
+                for j in 0..cols {
+                    let xhat = (x[j] - mean[j]) * rstd[j];
+                    dx[j] += partial[j] * (dy[j] - shift[j] - xhat * slope[j]);
+                }
+            }
+        });
+    }
+
+    fn scratch(&self, args: &[Shape]) -> usize {
+        3 * args[0].cols()
+    }
+}

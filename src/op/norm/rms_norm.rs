@@ -1,0 +1,203 @@
+//! Root mean square normalisation (Zhang & Sennrich 2019, arXiv 1910.07467, equation 4).
+//!
+//! s = 1/√(mean(x²) + eps), x̂ = x·s, y = (offset + weight) ⊙ x̂, over the last axis.
+//! With w = (offset + weight) ⊙ dy:
+//! dx = s·(w − x̂·mean(w ⊙ x̂)), dweight = Σ dy ⊙ x̂, a sum over rows.
+//! In 16 bits x̂ is rounded before the weight (LLaMA) or only y after it (Gemma, with offset 1).
+//!
+//! The backward pass takes a rounding for the identity, as automatic differentiation does: dx is
+//! made of the unrounded x̂, dweight of the x̂ that was multiplied.
+
+use super::super::simd::{self, dot};
+use super::super::{Arg, Fast, Law, Op, Reference, Shape, View};
+use super::Norm;
+use crate::num::{Format, Num};
+
+/// Where x̂ is rounded to the storage format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cast {
+    /// x̂ is rounded, then multiplied by the weight, then rounded.
+    BeforeWeight,
+    /// x̂ is multiplied by the weight, then rounded.
+    AfterWeight,
+}
+
+/// Root mean square normalisation over the last axis; the weight is optional.
+#[derive(Debug, Clone, Copy)]
+pub struct RmsNorm {
+    /// Added to the mean square, in the units of x squared.
+    pub eps: f64,
+    /// Added to the weight: 0, or 1 where the weight is learned around 0 (Gemma).
+    pub offset: f64,
+    /// Where x̂ is rounded; without effect where `format` does not round.
+    pub cast: Cast,
+    /// What y, and x̂ before the weight, are stored in.
+    pub format: Format,
+}
+
+impl Norm for RmsNorm {
+    const ID: &'static str = "rms_norm";
+    const ABOUT: &'static str = "x/√(mean(x²) + eps)·weight (Zhang & Sennrich 2019)";
+    fn new(_training: bool) -> Self {
+        RmsNorm { eps: 1e-6, offset: 0.0, cast: Cast::BeforeWeight, format: Format::Exact }
+    }
+}
+
+impl Op for RmsNorm {
+    fn id(&self) -> &'static str {
+        Self::ID
+    }
+    /// The weight starts where the gain offset + weight is 1, for the two offsets in use.
+    fn args(&self) -> &'static [Arg] {
+        const PLAIN: &[Arg] = &[Arg::real("x"), Arg::weight("weight").from(1.0).optional()];
+        const AROUND_ONE: &[Arg] = &[Arg::real("x"), Arg::weight("weight").from(0.0).optional()];
+        if self.offset == 0.0 { PLAIN } else { AROUND_ONE }
+    }
+    fn outputs(&self, args: &[Shape]) -> Vec<Shape> {
+        let (cols, weight) = (args[0].cols(), args[1]);
+        assert!(weight.is_empty() || weight.len() == cols, "{weight:?} for rows of {cols}");
+        vec![args[0]]
+    }
+    fn example(&self, rows: usize, cols: usize) -> Vec<Shape> {
+        super::example(&[cols], rows, cols)
+    }
+    fn laws(&self) -> &'static [Law] {
+        use Law::*;
+        &[ScaleInvariant, Odd, PermutationEquivariant, RowIndependent]
+    }
+}
+
+impl<T: Num> Reference<T> for RmsNorm {
+    fn forward(&self, args: &[View<T>], outs: &mut [&mut [T]]) {
+        let [x, weight] = [args[0], args[1]];
+        let cols = x.shape.cols();
+        for i in 0..x.shape.rows() {
+            let (xhat, _) = self.normalized(x.row(i));
+            for (j, &xhat) in xhat.iter().enumerate() {
+                let factor = self.multiplied(xhat);
+                let y = weight.get(j).map_or(factor, |&w| (T::num(self.offset) + w) * factor);
+                outs[0][i * cols + j] = y.round_to(self.format);
+            }
+        }
+    }
+
+    fn vjp(&self, args: &[View<T>], dy: &[T], dargs: &mut [&mut [T]]) {
+        let [x, weight] = [args[0], args[1]];
+        let cols = x.shape.cols();
+        for i in 0..x.shape.rows() {
+            let (xhat, rstd) = self.normalized(x.row(i));
+            let dy = &dy[i * cols..(i + 1) * cols];
+            let (mut w, mut projection) = (vec![T::zero(); cols], T::zero());
+            for j in 0..cols {
+                w[j] = weight.get(j).map_or(dy[j], |&w| (T::num(self.offset) + w) * dy[j]);
+                projection += w[j] * xhat[j];
+            }
+            for j in 0..cols {
+                if let Some(dx) = dargs[0].get_mut(i * cols + j) {
+                    *dx += rstd * (w[j] - xhat[j] * (projection / T::count(cols)));
+                }
+                if let Some(dweight) = dargs[1].get_mut(j) {
+                    *dweight += dy[j] * self.multiplied(xhat[j]);
+                }
+            }
+        }
+    }
+}
+
+impl RmsNorm {
+    /// x̂ and 1/√(mean square + eps) of one row.
+    fn normalized<T: Num>(&self, x: &[T]) -> (Vec<T>, T) {
+        let mut square = T::zero();
+        for &v in x {
+            square += v * v;
+        }
+        let rstd = T::one() / (square / T::count(x.len()) + T::num(self.eps)).sqrt();
+        (x.iter().map(|&v| v * rstd).collect(), rstd)
+    }
+
+    /// x̂ as the weight sees it.
+    fn multiplied<T: Num>(&self, xhat: T) -> T {
+        match self.cast {
+            Cast::BeforeWeight => xhat.round_to(self.format),
+            Cast::AfterWeight => xhat,
+        }
+    }
+}
+
+impl Fast for RmsNorm {
+    /// rstd of every row.
+    fn saved(&self, args: &[Shape]) -> usize {
+        args[0].rows()
+    }
+
+    fn forward(
+        &self,
+        args: &[View<f32>],
+        outs: &mut [&mut [f32]],
+        saved: &mut [f32],
+        _scratch: &mut [f32],
+    ) {
+        let [x, weight] = [args[0], args[1]];
+        let cols = x.shape.cols();
+        let (per_col, eps, offset) = (1.0 / cols as f32, self.eps as f32, self.offset as f32);
+        let y = &mut *outs[0];
+        simd::dispatch(#[inline(always)] || {
+            let rows = x.data.chunks_exact(cols).zip(y.chunks_exact_mut(cols));
+            for ((x, y), saved) in rows.zip(saved) {
+                let rstd = 1.0 / (dot(x, x) * per_col + eps).sqrt();
+                for (y, x) in y.iter_mut().zip(x) {
+                    *y = x * rstd;
+                }
+                if self.cast == Cast::BeforeWeight {
+                    simd::round_to(y, self.format);
+                }
+                for (y, w) in y.iter_mut().zip(weight.data) {
+                    *y *= offset + w;
+                }
+                simd::round_to(y, self.format);
+                *saved = rstd;
+            }
+        });
+    }
+
+    fn vjp(
+        &self,
+        args: &[View<f32>],
+        dy: &[f32],
+        saved: &[f32],
+        dargs: &mut [&mut [f32]],
+        scratch: &mut [f32],
+    ) {
+        let [x, weight] = [args[0], args[1]];
+        let cols = x.shape.cols();
+        let (per_col, offset) = (1.0 / cols as f32, self.offset as f32);
+        let [dx, dweight] = dargs else { unreachable!("two arguments") };
+        let (xhat, w) = scratch.split_at_mut(cols);
+        simd::dispatch(#[inline(always)] || {
+            for ((i, dy), &rstd) in dy.chunks_exact(cols).enumerate().zip(saved) {
+                for (xhat, x) in xhat.iter_mut().zip(x.row(i)) {
+                    *xhat = x * rstd;
+                }
+                if !dx.is_empty() {
+                    w.copy_from_slice(dy);
+                    for (w, weight) in w.iter_mut().zip(weight.data) {
+                        *w *= offset + weight;
+                    }
+                    let slope = dot(w, xhat) * per_col;
+                    let dx = &mut dx[i * cols..(i + 1) * cols];
+                    for ((dx, w), xhat) in dx.iter_mut().zip(&*w).zip(&*xhat) {
+                        *dx += rstd * (w - xhat * slope);
+                    }
+                }
+                if self.cast == Cast::BeforeWeight {
+                    simd::round_to(xhat, self.format);
+                }
+                simd::add_product(dweight, dy, xhat);
+            }
+        });
+    }
+
+    fn scratch(&self, args: &[Shape]) -> usize {
+        2 * args[0].cols()
+    }
+}

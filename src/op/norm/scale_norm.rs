@@ -1,0 +1,158 @@
+//! ScaleNorm (Nguyen & Salazar 2019, arXiv 1910.05895, equation 5).
+//!
+//! y = weight·u, u = x/max(‖x‖, eps) with the Euclidean norm over the last axis and one weight
+//! for all columns, which starts at √width. Where ‖x‖ > eps:
+//! dx = weight/‖x‖·(dy − u·⟨u, dy⟩), else dx = weight/eps·dy; dweight = Σ ⟨u, dy⟩, a sum over rows.
+//!
+//! At ‖x‖ = eps the two branches of dx differ; the flat one is taken, as for a norm held constant.
+
+use super::super::simd::{self, dot};
+use super::super::{Arg, Fast, Initial, Kind, Law, Op, Reference, Shape, View};
+use super::Norm;
+use crate::num::Num;
+
+/// y = weight·x/max(‖x‖, eps) over the last axis, with one weight.
+#[derive(Debug, Clone, Copy)]
+pub struct ScaleNorm {
+    /// The least that x is divided by, in the units of x.
+    pub eps: f64,
+}
+
+impl Norm for ScaleNorm {
+    const ID: &'static str = "scale_norm";
+    const ABOUT: &'static str = "weight·x/max(‖x‖, eps), one weight (Nguyen & Salazar 2019)";
+    fn new(_training: bool) -> Self {
+        ScaleNorm { eps: 1e-5 }
+    }
+}
+
+impl Op for ScaleNorm {
+    fn id(&self) -> &'static str {
+        Self::ID
+    }
+    fn args(&self) -> &'static [Arg] {
+        const WEIGHT: Arg =
+            Arg { name: "weight", kind: Kind::Weight, optional: false, initial: Initial::SqrtWidth };
+        const ARGS: &[Arg] = &[Arg::real("x"), WEIGHT];
+        ARGS
+    }
+    fn outputs(&self, args: &[Shape]) -> Vec<Shape> {
+        assert_eq!(args[1].len(), 1, "one weight for all columns");
+        vec![args[0]]
+    }
+    fn example(&self, rows: usize, cols: usize) -> Vec<Shape> {
+        super::example(&[1], rows, cols)
+    }
+    fn laws(&self) -> &'static [Law] {
+        use Law::*;
+        &[ScaleInvariant, Odd, PermutationEquivariant, RowIndependent]
+    }
+}
+
+impl<T: Num> Reference<T> for ScaleNorm {
+    fn forward(&self, args: &[View<T>], outs: &mut [&mut [T]]) {
+        let (x, weight) = (args[0], args[1].data[0]);
+        let cols = x.shape.cols();
+        for i in 0..x.shape.rows() {
+            let length = norm(x.row(i)).larger(T::num(self.eps));
+            for (j, &v) in x.row(i).iter().enumerate() {
+                outs[0][i * cols + j] = weight * (v / length);
+            }
+        }
+    }
+
+    fn vjp(&self, args: &[View<T>], dy: &[T], dargs: &mut [&mut [T]]) {
+        let (x, weight) = (args[0], args[1].data[0]);
+        let cols = x.shape.cols();
+        for i in 0..x.shape.rows() {
+            let (norm, eps) = (norm(x.row(i)), T::num(self.eps));
+            let length = norm.larger(eps);
+            let unit: Vec<T> = x.row(i).iter().map(|&v| v / length).collect();
+            let dy = &dy[i * cols..(i + 1) * cols];
+            let mut projection = T::zero();
+            for j in 0..cols {
+                projection += unit[j] * dy[j];
+            }
+            for j in 0..cols {
+                let along = if norm > eps { unit[j] * projection } else { T::zero() };
+                if let Some(dx) = dargs[0].get_mut(i * cols + j) {
+                    *dx += weight / length * (dy[j] - along);
+                }
+            }
+            if let Some(dweight) = dargs[1].first_mut() {
+                *dweight += projection;
+            }
+        }
+    }
+}
+
+/// ‖x‖. Its derivative at 0 is not defined, and not used: there eps is larger.
+fn norm<T: Num>(x: &[T]) -> T {
+    let mut square = T::zero();
+    for &v in x {
+        square += v * v;
+    }
+    square.sqrt()
+}
+
+impl Fast for ScaleNorm {
+    /// 1/max(‖x‖, eps) of every row.
+    fn saved(&self, args: &[Shape]) -> usize {
+        args[0].rows()
+    }
+
+    fn forward(
+        &self,
+        args: &[View<f32>],
+        outs: &mut [&mut [f32]],
+        saved: &mut [f32],
+        _scratch: &mut [f32],
+    ) {
+        let (x, weight) = (args[0].data, args[1].data[0]);
+        let cols = args[0].shape.cols();
+        let eps = self.eps as f32;
+        let y = &mut *outs[0];
+        simd::dispatch(#[inline(always)] || {
+            let rows = x.chunks_exact(cols).zip(y.chunks_exact_mut(cols));
+            for ((x, y), saved) in rows.zip(saved) {
+                let norm = dot(x, x).sqrt();
+                // A NaN is not below eps, and stays.
+                let inverse = 1.0 / if norm < eps { eps } else { norm };
+                for (y, x) in y.iter_mut().zip(x) {
+                    *y = weight * (x * inverse);
+                }
+                *saved = inverse;
+            }
+        });
+    }
+
+    fn vjp(
+        &self,
+        args: &[View<f32>],
+        dy: &[f32],
+        saved: &[f32],
+        dargs: &mut [&mut [f32]],
+        _scratch: &mut [f32],
+    ) {
+        let (x, weight) = (args[0], args[1].data[0]);
+        let cols = x.shape.cols();
+        let flat = 1.0 / self.eps as f32;
+        let [dx, dweight] = dargs else { unreachable!("two arguments") };
+        simd::dispatch(#[inline(always)] || {
+            for ((i, dy), &inverse) in dy.chunks_exact(cols).enumerate().zip(saved) {
+                let x = x.row(i);
+                let projection = dot(x, dy) * inverse;
+                if let Some(dweight) = dweight.first_mut() {
+                    *dweight += projection;
+                }
+                if !dx.is_empty() {
+                    let slope = if inverse == flat { 0.0 } else { projection };
+                    let dx = &mut dx[i * cols..(i + 1) * cols];
+                    for ((dx, dy), x) in dx.iter_mut().zip(dy).zip(x) {
+                        *dx += weight * inverse * (dy - x * inverse * slope);
+                    }
+                }
+            }
+        });
+    }
+}

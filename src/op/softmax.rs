@@ -1,0 +1,147 @@
+//! Softmax over the last axis (Bridle 1990).
+//!
+//! m = max x, e = exp(x − m), y = e/Σe. A row of −∞ alone, where nothing may be attended to, has
+//! y = 0. dx = y ⊙ (dy − Σ y ⊙ dy).
+//!
+//! Subtracting m changes nothing in exact arithmetic and keeps e from overflowing: the largest is
+//! 1, so that Σe is at least 1.
+
+use super::elementary::exp;
+use super::simd::{self, dot, max, sum};
+use super::{Arg, Fast, Law, Op, Reference, Shape, View};
+use crate::num::Num;
+
+/// y = exp(x)/Σ exp(x) over the last axis.
+#[derive(Debug, Clone, Copy)]
+pub struct Softmax;
+
+impl Op for Softmax {
+    fn id(&self) -> &'static str {
+        "softmax"
+    }
+    fn args(&self) -> &'static [Arg] {
+        const ARGS: &[Arg] = &[Arg::real("x")];
+        ARGS
+    }
+    fn outputs(&self, args: &[Shape]) -> Vec<Shape> {
+        vec![args[0]]
+    }
+    fn example(&self, rows: usize, cols: usize) -> Vec<Shape> {
+        vec![Shape::new(&[rows, cols])]
+    }
+    fn laws(&self) -> &'static [Law] {
+        use Law::*;
+        &[ShiftInvariant, PermutationEquivariant, RowIndependent, RowsSumToOne]
+    }
+}
+
+impl<T: Num> Reference<T> for Softmax {
+    fn forward(&self, args: &[View<T>], outs: &mut [&mut [T]]) {
+        let cols = args[0].shape.cols();
+        for i in 0..args[0].shape.rows() {
+            outs[0][i * cols..(i + 1) * cols].copy_from_slice(&softmax(args[0].row(i)));
+        }
+    }
+
+    fn vjp(&self, args: &[View<T>], dy: &[T], dargs: &mut [&mut [T]]) {
+        let cols = args[0].shape.cols();
+        for (i, dx) in dargs[0].chunks_exact_mut(cols).enumerate() {
+            let y = softmax(args[0].row(i));
+            let dy = &dy[i * cols..(i + 1) * cols];
+            let mut projection = T::zero();
+            for j in 0..cols {
+                projection += y[j] * dy[j];
+            }
+            for j in 0..cols {
+                dx[j] += y[j] * (dy[j] - projection);
+            }
+        }
+    }
+}
+
+/// The softmax of one row.
+fn softmax<T: Num>(x: &[T]) -> Vec<T> {
+    let mut largest = x[0];
+    for &v in x {
+        largest = largest.larger(v);
+    }
+    if x.iter().all(|v| v.value() == f64::NEG_INFINITY) {
+        return vec![T::zero(); x.len()];
+    }
+    let e: Vec<T> = x.iter().map(|&v| (v - largest).exp()).collect();
+    let mut total = T::zero();
+    for &e in &e {
+        total += e;
+    }
+    e.iter().map(|&e| e / total).collect()
+}
+
+impl Fast for Softmax {
+    /// What is subtracted and 1/Σe, of every row.
+    fn saved(&self, args: &[Shape]) -> usize {
+        2 * args[0].rows()
+    }
+
+    fn forward(
+        &self,
+        args: &[View<f32>],
+        outs: &mut [&mut [f32]],
+        saved: &mut [f32],
+        _scratch: &mut [f32],
+    ) {
+        let cols = args[0].shape.cols();
+        let y = &mut *outs[0];
+        simd::dispatch(
+            #[inline(always)]
+            || {
+                let rows = args[0].data.chunks_exact(cols).zip(y.chunks_exact_mut(cols));
+                for ((x, y), saved) in rows.zip(saved.chunks_exact_mut(2)) {
+                    // A row of −∞ keeps its −∞ and sums to 0; −∞ − (−∞) would be NaN.
+                    let largest = max(x);
+                    let shift = if largest == f32::NEG_INFINITY { 0.0 } else { largest };
+                    for (y, x) in y.iter_mut().zip(x) {
+                        *y = exp(x - shift);
+                    }
+                    let total = sum(y);
+                    let scale = if total == 0.0 { 0.0 } else { 1.0 / total };
+                    for y in y {
+                        *y *= scale;
+                    }
+                    saved.copy_from_slice(&[shift, scale]);
+                }
+            },
+        );
+    }
+
+    fn vjp(
+        &self,
+        args: &[View<f32>],
+        dy: &[f32],
+        saved: &[f32],
+        dargs: &mut [&mut [f32]],
+        scratch: &mut [f32],
+    ) {
+        let cols = args[0].shape.cols();
+        let y = scratch;
+        simd::dispatch(
+            #[inline(always)]
+            || {
+                for (i, dx) in dargs[0].chunks_exact_mut(cols).enumerate() {
+                    let [shift, scale] = [saved[2 * i], saved[2 * i + 1]];
+                    for (y, x) in y.iter_mut().zip(args[0].row(i)) {
+                        *y = exp(x - shift) * scale;
+                    }
+                    let dy = &dy[i * cols..(i + 1) * cols];
+                    let projection = dot(y, dy);
+                    for ((dx, y), dy) in dx.iter_mut().zip(&*y).zip(dy) {
+                        *dx += y * (dy - projection);
+                    }
+                }
+            },
+        );
+    }
+
+    fn scratch(&self, args: &[Shape]) -> usize {
+        args[0].cols()
+    }
+}

@@ -1,0 +1,268 @@
+//! Plain data that a training run leaves behind.
+//!
+//! Nothing here does I/O. Divergence, stagnation and non-finite values are
+//! ordinary data ([`Outcome`]), because observing them is the purpose of a run.
+//!
+//! # Non-finite numbers in JSON
+//!
+//! JSON has no literal for them. A NaN is written as `null` and read back as
+//! NaN; the infinities are written as the strings `"inf"` and `"-inf"`. In an
+//! optional field `null` already means "absent", so a NaN that is present is
+//! written as the string `"nan"`. Every reader accepts all of these spellings.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Outcome {
+    /// The loss went down and every observed value stayed finite.
+    Ok,
+    /// The loss never left its starting level.
+    Stuck,
+    /// The loss jumped up and came back.
+    Spike {
+        /// The step at which the loss jumped.
+        step: u64,
+    },
+    /// The loss left for good.
+    Diverged {
+        /// The step at which the loss passed the limit.
+        step: u64,
+    },
+    /// A value that should be finite was not.
+    NonFinite {
+        /// The step at which it was first seen.
+        step: u64,
+        /// The name of the value, such as `blocks.3.attn.scores`.
+        value: String,
+    },
+    /// The token representations became indistinguishable from one another.
+    Collapsed,
+}
+
+impl Outcome {
+    /// Every identifier that [`Outcome::id`] can return.
+    pub const IDS: [&'static str; 6] =
+        ["ok", "stuck", "spike", "diverged", "non_finite", "collapsed"];
+
+    /// A stable identifier without the details, for tables and filters.
+    pub fn id(&self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Stuck => "stuck",
+            Self::Spike { .. } => "spike",
+            Self::Diverged { .. } => "diverged",
+            Self::NonFinite { .. } => "non_finite",
+            Self::Collapsed => "collapsed",
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ok => f.write_str("trained normally"),
+            Self::Stuck => f.write_str("stuck at its starting loss"),
+            Self::Spike { step } => write!(f, "loss spike at step {step}"),
+            Self::Diverged { step } => write!(f, "diverged at step {step}"),
+            Self::NonFinite { step, value } => write!(f, "non-finite at step {step} in {value}"),
+            Self::Collapsed => f.write_str("token representations collapsed"),
+        }
+    }
+}
+
+/// What one optimizer step observed.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepRow {
+    /// The step, counted from the start of the run.
+    pub step: u64,
+    /// The training loss; NaN and the infinities are legitimate.
+    #[serde(with = "number")]
+    pub loss: f64,
+    /// The learning rate in force.
+    #[serde(with = "number")]
+    pub lr: f64,
+    /// The norm of the whole gradient before clipping.
+    #[serde(with = "number")]
+    pub grad_norm: f64,
+    /// The validation loss, on the steps that measured it.
+    #[serde(with = "optional_number", default)]
+    pub val_loss: Option<f64>,
+}
+
+/// One value measured inside the network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProbeRow {
+    /// The step at which it was measured.
+    pub step: u64,
+    /// The block, counted from the input.
+    pub layer: u32,
+    /// Where in the block, such as `stream` or `blocks.3.ffn.down.weight`.
+    pub site: String,
+    /// What was measured, such as `rms` or `token_cosine`.
+    pub metric: String,
+    /// The value; NaN and the infinities are legitimate.
+    #[serde(with = "number")]
+    pub value: f64,
+}
+
+/// The figures of a finished run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// How the run ended.
+    pub outcome: Outcome,
+    /// The mean training loss of the last 20 steps.
+    #[serde(with = "number")]
+    pub loss: f64,
+    /// The training loss before the first update.
+    #[serde(with = "number")]
+    pub initial_loss: f64,
+    /// The validation loss at the end.
+    #[serde(with = "number")]
+    pub val_loss: f64,
+    /// The entropy of the token frequencies: what a model without context reaches.
+    #[serde(with = "number")]
+    pub unigram_entropy: f64,
+    /// The entropy given one preceding token.
+    #[serde(with = "number")]
+    pub bigram_entropy: f64,
+    /// The loss no model can beat, where the data source is known exactly.
+    #[serde(with = "optional_number", default)]
+    pub floor: Option<f64>,
+    /// The mean cosine between token representations at the output.
+    #[serde(with = "number")]
+    pub token_cosine: f64,
+    /// The number of steps taken.
+    pub steps: u64,
+    /// The wall time of the training loop.
+    #[serde(with = "number")]
+    pub seconds: f64,
+    /// The largest amount of memory held at once.
+    pub peak_bytes: u64,
+    /// The number of trained parameters.
+    pub parameters: u64,
+}
+
+/// Whether a run has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunState {
+    /// Begun and not ended: either in progress or interrupted.
+    Running,
+    /// Ended, with a summary.
+    Finished,
+}
+
+impl fmt::Display for RunState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Running => "running",
+            Self::Finished => "finished",
+        })
+    }
+}
+
+/// A run as the store lists it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// The unique identifier.
+    pub id: String,
+    /// A name for people; need not be unique.
+    pub name: String,
+    /// The configuration that produced the run.
+    pub config: serde_json::Value,
+    /// The sweep or survey part the run belongs to; may be empty.
+    pub group: String,
+    /// When the run was first begun, in milliseconds since 1970-01-01 UTC.
+    pub created: u64,
+    /// Whether the run has ended.
+    pub state: RunState,
+    /// The figures, once it has.
+    pub summary: Option<Summary>,
+}
+
+/// The JSON spelling of a number that may be non-finite.
+mod number {
+    use serde::de::{self, Deserializer, Visitor};
+    use serde::ser::Serializer;
+    use std::fmt;
+
+    pub fn serialize<S: Serializer>(value: &f64, to: S) -> Result<S::Ok, S::Error> {
+        if value.is_nan() { to.serialize_unit() } else { spelled(*value, to) }
+    }
+
+    /// Writes the infinities, and a NaN where `null` is taken, as strings.
+    pub fn spelled<S: Serializer>(value: f64, to: S) -> Result<S::Ok, S::Error> {
+        if value.is_finite() {
+            to.serialize_f64(value)
+        } else if value.is_nan() {
+            to.serialize_str("nan")
+        } else {
+            to.serialize_str(if value > 0.0 { "inf" } else { "-inf" })
+        }
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+        from.deserialize_any(Number).map(|value| value.unwrap_or(f64::NAN))
+    }
+
+    /// Accepts a number, one of the three strings, or `null` as `None`.
+    pub struct Number;
+
+    impl<'de> Visitor<'de> for Number {
+        type Value = Option<f64>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a number, null, \"nan\", \"inf\" or \"-inf\"")
+        }
+
+        fn visit_f64<E: de::Error>(self, value: f64) -> Result<Self::Value, E> {
+            Ok(Some(value))
+        }
+
+        fn visit_i64<E: de::Error>(self, value: i64) -> Result<Self::Value, E> {
+            Ok(Some(value as f64))
+        }
+
+        fn visit_u64<E: de::Error>(self, value: u64) -> Result<Self::Value, E> {
+            Ok(Some(value as f64))
+        }
+
+        fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_none<E: de::Error>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+            match text {
+                "nan" => Ok(Some(f64::NAN)),
+                "inf" => Ok(Some(f64::INFINITY)),
+                "-inf" => Ok(Some(f64::NEG_INFINITY)),
+                _ => Err(E::invalid_value(de::Unexpected::Str(text), &self)),
+            }
+        }
+    }
+}
+
+/// The JSON spelling of a number that may be absent or non-finite.
+mod optional_number {
+    use super::number::{Number, spelled};
+    use serde::de::Deserializer;
+    use serde::ser::Serializer;
+
+    pub fn serialize<S: Serializer>(value: &Option<f64>, to: S) -> Result<S::Ok, S::Error> {
+        match value {
+            None => to.serialize_none(),
+            Some(value) => spelled(*value, to),
+        }
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
+        from.deserialize_any(Number)
+    }
+}

@@ -1,0 +1,210 @@
+//! The law of every weight.
+//!
+//! | id | standard deviation of a matrix `[out, in]` | source |
+//! |---|---|---|
+//! | xavier | √(2/(in + out)) | Glorot & Bengio 2010 |
+//! | kaiming | √(2/in) | He et al. 2015, for ReLU |
+//! | lecun | √(1/in) | LeCun et al. 1998 |
+//! | orthogonal | rows or columns orthonormal | Saxe et al. 2014 |
+//! | normal_02 | 0.02 | BERT, OLMo 2 |
+//! | gpt2 | 0.02; out and down 0.02/√(2·depth) | Radford et al. 2019 |
+//! | deepnorm | xavier; (8·depth)^(−1/4) times that on value, out, up, gate, down | Wang et al. 2022 |
+//!
+//! A uniform law has the bound √3 times the standard deviation. Embeddings and positions are
+//! always normal: N(0, 1), but N(0, 0.02²) under gpt2 and normal_02.
+
+use faer::Mat;
+
+use crate::choices;
+use crate::op::Shape;
+use crate::program::{Program, Role, Start, Value};
+use crate::rng::Rng;
+
+choices! {
+    /// The law of the initial weights.
+    Init {
+        /// U(±√(6/(in + out))).
+        XavierUniform = "xavier_uniform",
+        /// N(0, 2/(in + out)).
+        XavierNormal = "xavier_normal",
+        /// U(±√(6/in)).
+        KaimingUniform = "kaiming_uniform",
+        /// N(0, 2/in).
+        KaimingNormal = "kaiming_normal",
+        /// N(0, 1/in).
+        LecunNormal = "lecun_normal",
+        /// Orthonormal rows or columns.
+        Orthogonal = "orthogonal",
+        /// N(0, 0.02²).
+        Normal02 = "normal_02",
+        /// N(0, 0.02²), narrower on the last matrix of every branch.
+        Gpt2 = "gpt2",
+        /// Xavier, narrower on what DeepNorm's bound needs small.
+        Deepnorm = "deepnorm",
+    }
+}
+
+/// How the elements of one weight are drawn.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Draw {
+    /// N(0, std²).
+    Normal {
+        /// Standard deviation.
+        std: f64,
+    },
+    /// U(±bound).
+    Uniform {
+        /// Half the width of the interval.
+        bound: f64,
+    },
+    /// Orthonormal rows (or columns, where there are fewer).
+    Orthogonal,
+}
+
+impl Init {
+    /// One line for the list.
+    pub fn about(self) -> &'static str {
+        match self {
+            Init::XavierUniform => "U(±√(6/(in+out))) (Glorot & Bengio 2010)",
+            Init::XavierNormal => "N(0, 2/(in+out)) (Glorot & Bengio 2010)",
+            Init::KaimingUniform => "U(±√(6/in)) (He et al. 2015)",
+            Init::KaimingNormal => "N(0, 2/in) (He et al. 2015)",
+            Init::LecunNormal => "N(0, 1/in) (LeCun et al. 1998)",
+            Init::Orthogonal => "orthonormal rows or columns by QR (Saxe et al. 2014)",
+            Init::Normal02 => "N(0, 0.02²) on everything",
+            Init::Gpt2 => "N(0, 0.02²), out and down over √(2·depth) (Radford et al. 2019)",
+            Init::Deepnorm => {
+                "xavier, (8·depth)^(−1/4) on value, out, feed-forward (Wang et al. 2022)"
+            }
+        }
+    }
+
+    /// The law of a weight of `shape` `[out, in]` in a stack of `depth` blocks; `embed_std`
+    /// overrides the deviation of embedding and positions.
+    pub fn draw(self, role: Role, shape: Shape, depth: usize, embed_std: Option<f64>) -> Draw {
+        let narrow = matches!(self, Init::Normal02 | Init::Gpt2);
+        if matches!(role, Role::Embed | Role::Positions) {
+            return Draw::Normal { std: embed_std.unwrap_or(if narrow { 0.02 } else { 1.0 }) };
+        }
+        let (fan_in, fan_out) = (shape.cols() as f64, shape.rows() as f64);
+        let xavier = (2.0 / (fan_in + fan_out)).sqrt();
+        let kaiming = (2.0 / fan_in).sqrt();
+        let normal = |std: f64| Draw::Normal { std };
+        let uniform = |std: f64| Draw::Uniform { bound: 3f64.sqrt() * std };
+        match self {
+            Init::XavierUniform => uniform(xavier),
+            Init::XavierNormal => normal(xavier),
+            Init::KaimingUniform => uniform(kaiming),
+            Init::KaimingNormal => normal(kaiming),
+            Init::LecunNormal => normal((1.0 / fan_in).sqrt()),
+            Init::Orthogonal => Draw::Orthogonal,
+            Init::Normal02 => normal(0.02),
+            Init::Gpt2 => match role {
+                Role::Out | Role::Down => normal(0.02 / (2.0 * depth as f64).sqrt()),
+                _ => normal(0.02),
+            },
+            Init::Deepnorm => match role {
+                Role::Value | Role::Out | Role::Up | Role::Gate | Role::Down => {
+                    normal(xavier * (8.0 * depth as f64).powf(-0.25))
+                }
+                _ => normal(xavier),
+            },
+        }
+    }
+
+    /// The weights of `program`, in the order of [`Program::weights`], for one seed.
+    ///
+    /// A weight depends on the seed and its own name only.
+    pub fn weights(
+        self,
+        program: &Program,
+        depth: usize,
+        embed_std: Option<f64>,
+        seed: u64,
+    ) -> Vec<f64> {
+        let rng = Rng::new(seed).named("weights");
+        let mut weights = Vec::with_capacity(program.parameters());
+        for (_, value) in program.weights() {
+            match start(value) {
+                Start::Value(constant) => {
+                    weights.extend(std::iter::repeat_n(constant, value.shape.len()));
+                }
+                Start::Law(role) => {
+                    let draw = self.draw(role, value.shape, depth, embed_std);
+                    draw.fill(value.shape, rng.named(&value.name), &mut weights);
+                }
+            }
+        }
+        weights
+    }
+}
+
+/// The states of `program`, in the order of [`Program::states`].
+pub fn states(program: &Program) -> Vec<f64> {
+    let mut states = Vec::new();
+    for (_, value) in program.states() {
+        if let Start::Value(constant) = start(value) {
+            states.extend(std::iter::repeat_n(constant, value.shape.len()));
+        }
+    }
+    states
+}
+
+fn start(value: &Value) -> Start {
+    match value.source {
+        crate::program::Source::Weight(start) | crate::program::Source::State(start) => start,
+        _ => unreachable!("only weights and states start at something"),
+    }
+}
+
+impl Draw {
+    /// Appends the elements of a matrix of `shape`.
+    pub fn fill(self, shape: Shape, mut rng: Rng, weights: &mut Vec<f64>) {
+        match self {
+            Draw::Normal { std } => weights.extend((0..shape.len()).map(|_| std * rng.normal())),
+            Draw::Uniform { bound } => {
+                weights.extend((0..shape.len()).map(|_| bound * (2.0 * rng.uniform() - 1.0)));
+            }
+            Draw::Orthogonal => orthogonal(shape, rng, weights),
+        }
+    }
+}
+
+/// The Q of a tall normal matrix, its columns' signs those of R's diagonal: uniform over the
+/// orthogonal group (Mezzadri 2007); transposed where the weight is wide.
+fn orthogonal(shape: Shape, mut rng: Rng, weights: &mut Vec<f64>) {
+    let (rows, cols) = (shape.rows(), shape.cols());
+    let (tall, wide) = (rows.max(cols), rows.min(cols));
+    let normal = Mat::from_fn(tall, wide, |_, _| rng.normal());
+    let qr = normal.qr();
+    let (q, r) = (qr.compute_thin_Q(), qr.thin_R());
+    for i in 0..rows {
+        for j in 0..cols {
+            let (i, j) = if rows >= cols { (i, j) } else { (j, i) };
+            weights.push(q[(i, j)] * if r[(j, j)] < 0.0 { -1.0 } else { 1.0 });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn orthogonal_rows_or_columns_are_orthonormal() {
+        for (rows, cols) in [(6, 4), (4, 6), (5, 5), (1, 3)] {
+            let mut w = Vec::new();
+            orthogonal(Shape::new(&[rows, cols]), Rng::new(1), &mut w);
+            let (n, len) = (rows.min(cols), rows.max(cols));
+            let at =
+                |k: usize, l: usize| if rows < cols { w[k * cols + l] } else { w[l * cols + k] };
+            for a in 0..n {
+                for b in 0..n {
+                    let dot: f64 = (0..len).map(|l| at(a, l) * at(b, l)).sum();
+                    let want = if a == b { 1.0 } else { 0.0 };
+                    assert!((dot - want).abs() < 1e-14, "{rows}×{cols}: ({a},{b}) {dot}");
+                }
+            }
+        }
+    }
+}

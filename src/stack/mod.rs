@@ -1,0 +1,86 @@
+//! From a configuration to a program.
+//!
+//! tokens → embedding (+ positions) → `depth` blocks of attention and feed-forward under one
+//! [`Wiring`] → head → cross-entropy. Parameters are named `embed.weight`, `positions.weight`,
+//! `blocks.{i}.norm1.weight`, `blocks.{i}.attn.{q,k,v,out}.weight`, `blocks.{i}.norm2.weight`,
+//! `blocks.{i}.ffn.{up,gate,down}.weight`, `norm.weight`, `head.weight`; a wiring that needs more
+//! adds `norm1_out`, `norm2_out`, `scale1`, `scale2` under the block and `embed_norm` before it.
+
+mod block;
+mod init;
+mod wiring;
+
+pub use block::{Branch, Sublayer};
+pub use init::{Draw, Init, states};
+pub use wiring::Wiring;
+
+use crate::config::{Positions, RunConfig};
+use crate::op::embedding::{AddPositions, Embedding};
+use crate::op::loss::{CrossEntropy, Reduction};
+use crate::program::{Id, Program, Role, Start};
+use block::Builder;
+
+/// Name of the input of tokens, `[samples, seq]`.
+pub const TOKENS: &str = "tokens";
+/// Name of the input of targets, `[samples, seq]`.
+pub const TARGETS: &str = "targets";
+/// Name of the input `[step, first sample]` that random operators draw from.
+pub const CLOCK: &str = "clock";
+/// Name of the logits, `[samples, seq, vocabulary]`.
+pub const LOGITS: &str = "logits";
+
+/// The program of one pass over `samples` sequences of tokens from a vocabulary.
+///
+/// `training` switches dropout, stochastic depth and batch statistics on.
+pub fn build(config: &RunConfig, vocabulary: usize, samples: usize, training: bool) -> Program {
+    let mut b = Builder::new(config, samples, training);
+    let tokens = b.program.input(TOKENS, &[samples, config.seq]);
+    let targets = b.program.input(TARGETS, &[samples, config.seq]);
+    b.clock = Some(b.program.input(CLOCK, &[2]));
+
+    b.program.enter("", Some(0));
+    let table =
+        b.program.weight("embed.weight", &[vocabulary, config.width], Start::Law(Role::Embed));
+    let mut x = embed(&mut b, tokens, table);
+
+    for layer in 1..=config.depth {
+        b.program.enter(&format!("blocks.{}", layer - 1), Some(layer));
+        x = b.block(layer, x);
+    }
+
+    b.program.enter("", None);
+    if config.wiring.norms_output() {
+        x = b.norm("norm", x);
+    }
+    let head = if config.tied_head {
+        table
+    } else {
+        b.program.weight("head.weight", &[vocabulary, config.width], Start::Law(Role::Head))
+    };
+    let linear = crate::op::linear::Linear;
+    let logits = b.program.apply(LOGITS, linear, &[x, head, Id::ABSENT]);
+    let loss = CrossEntropy {
+        label_smoothing: config.label_smoothing,
+        reduction: Reduction::Mean,
+        ..CrossEntropy::default()
+    };
+    b.program.apply("loss", loss, &[logits, targets]);
+    b.program
+}
+
+/// Tokens to the first residual stream.
+fn embed(b: &mut Builder, tokens: Id, table: Id) -> Id {
+    let config = b.config;
+    let mut x = b.program.apply("embedded", Embedding, &[tokens, table]);
+    if config.positions == Positions::Learned {
+        let shape = [config.seq, config.width];
+        let places = b.program.weight("positions.weight", &shape, Start::Law(Role::Positions));
+        x = b.program.apply("placed", AddPositions, &[x, places]);
+    }
+    if config.wiring.norms_embedding() {
+        x = b.norm("embed_norm", x);
+    }
+    x = b.dropout("embed.dropped", x);
+    b.program.call(x, "stream");
+    x
+}

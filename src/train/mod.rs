@@ -1,0 +1,377 @@
+//! The only training loop.
+//!
+//! A step's batch is cut into a fixed number of shards. Every shard runs the whole stack, forward
+//! and backward, on one thread with buffers of its own; the gradients are added in the order of
+//! the shards. So the work scales with cores without a lock in any operator, and the bits do not
+//! depend on the number of threads.
+
+mod optimizer;
+mod run;
+mod schedule;
+mod snapshot;
+mod task;
+mod verdict;
+
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+pub use optimizer::{Optimizer, norm, reduce};
+pub use run::{Error, Progress, Quiet, run};
+pub use schedule::learning_rate;
+pub use task::{Batch, Corpus};
+pub use verdict::Watch;
+
+use crate::backend::{Element, Host, Observer, Unobserved};
+use crate::config::{Invalid, RunConfig};
+use crate::op::View;
+use crate::probe::Probe;
+use crate::program::{Id, Program, Source, Step};
+use crate::stack::{self, CLOCK, TARGETS, TOKENS};
+
+/// Held-out batches that one measurement averages over.
+const HELD_OUT_BATCHES: usize = 4;
+
+/// One part of the batch: a host and the mean loss of its last passes.
+#[derive(Debug)]
+struct Shard<T> {
+    host: Host<T>,
+    loss: f64,
+    probe: Option<Probe>,
+}
+
+/// A stack in training.
+#[derive(Debug)]
+pub struct Trainer<T> {
+    config: RunConfig,
+    corpus: Arc<Corpus>,
+    parameters: Vec<T>,
+    states: Vec<T>,
+    optimizer: Optimizer<T>,
+    shards: Vec<Shard<T>>,
+    evaluation: Vec<Host<T>>,
+    inputs: Inputs,
+    batch: Batch,
+    step: usize,
+}
+
+/// Ids of the inputs, the same in the training and the evaluation program.
+#[derive(Debug, Clone, Copy)]
+struct Inputs {
+    tokens: Id,
+    targets: Id,
+    clock: Id,
+}
+
+/// What one training step showed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stepped {
+    /// Mean loss of the batch before the update.
+    pub loss: f64,
+    /// Learning rate of the update.
+    pub lr: f64,
+    /// Norm of the whole gradient before clipping.
+    pub grad_norm: f64,
+    /// The first value that was not finite, if one was; then nothing was updated.
+    pub non_finite: Option<String>,
+}
+
+impl<T: Element> Trainer<T> {
+    /// A stack at its initial weights.
+    ///
+    /// # Errors
+    /// Where the stack would need more memory than this machine has free.
+    pub fn new(config: &RunConfig, corpus: Arc<Corpus>) -> Result<Self, Invalid> {
+        let samples = config.samples();
+        let program = Arc::new(stack::build(config, corpus.vocabulary, samples, true));
+        let evaluation = Arc::new(stack::build(config, corpus.vocabulary, samples, false));
+        check_memory::<T>(config, &program)?;
+        let inputs = Inputs {
+            tokens: program.find(TOKENS).expect("an input of every stack"),
+            targets: program.find(TARGETS).expect("an input of every stack"),
+            clock: program.find(CLOCK).expect("an input of every stack"),
+        };
+        let init = config.init;
+        let parameters = init.weights(&program, config.depth, config.embed_std, config.seed);
+        let optimizer = Optimizer::new(config, &program);
+        let host = Host::training(program.clone(), config.segment());
+        let evaluator = Host::inference(evaluation);
+        let shards = config.shards();
+        let siblings = |host: Host<T>| {
+            let mut hosts: Vec<Host<T>> = (1..shards).map(|_| host.sibling()).collect();
+            hosts.insert(0, host);
+            hosts
+        };
+        Ok(Trainer {
+            config: config.clone(),
+            corpus,
+            parameters: parameters.into_iter().map(T::num).collect(),
+            states: stack::states(&program).into_iter().map(T::num).collect(),
+            optimizer,
+            shards: (siblings(host).into_iter())
+                .map(|host| Shard { host, loss: 0.0, probe: None })
+                .collect(),
+            evaluation: siblings(evaluator),
+            inputs,
+            batch: Batch::default(),
+            step: 0,
+        })
+    }
+
+    /// The number of steps taken.
+    pub fn step(&self) -> usize {
+        self.step
+    }
+
+    /// The learned numbers, in the order of [`Program::weights`].
+    pub fn parameters(&self) -> &[T] {
+        &self.parameters
+    }
+
+    /// The program of one shard.
+    pub fn program(&self) -> &Program {
+        self.shards[0].host.program()
+    }
+
+    /// Bytes of all buffers that a step uses, activations and optimiser included.
+    pub fn bytes(&self) -> usize {
+        let activations: usize = self.shards.iter().map(|s| s.host.plan().elements()).sum();
+        let vectors = self.parameters.len() * (1 + self.shards.len());
+        let moments = self.optimizer.m.len() + self.optimizer.v.len();
+        (activations + vectors + moments + self.states.len()) * size_of::<T>()
+    }
+
+    /// Bytes of the activations, their gradients and working space, of all shards together.
+    pub fn activation_bytes(&self) -> usize {
+        let elements: usize = self.shards.iter().map(|s| s.host.plan().elements()).sum();
+        elements * size_of::<T>()
+    }
+
+    /// Takes one training step. A probe sees the first shard of the batch, and of every weight
+    /// the gradient of the whole batch and the update.
+    pub fn advance(&mut self, mut probe: Option<&mut Probe>) -> Stepped {
+        let mut stepped = self.differentiate(probe.as_deref_mut());
+        stepped.lr = learning_rate(&self.config, self.step);
+        if stepped.non_finite.is_some() {
+            return stepped;
+        }
+        let clip = self.config.clip;
+        let clips = clip > 0.0 && stepped.grad_norm > clip;
+        let scale = if clips { clip / (stepped.grad_norm + 1e-6) } else { 1.0 };
+        let before = probe.as_ref().map(|_| self.parameters.clone());
+        let gradient = self.shards[0].host.gradients();
+        self.optimizer.step(&mut self.parameters, gradient, stepped.lr, self.step + 1, scale);
+        if let (Some(probe), Some(before)) = (probe, before) {
+            self.probe_updates(probe, &before);
+        }
+        self.take_over_states();
+        self.step += 1;
+        stepped
+    }
+
+    /// Forward and backward over the batch of the current step, without an update.
+    pub fn differentiate(&mut self, mut probe: Option<&mut Probe>) -> Stepped {
+        self.corpus.training_batch(&self.config, self.step, &mut self.batch);
+        let (inputs, batch, step) = (self.inputs, &self.batch, self.step);
+        let (parameters, states) = (&self.parameters[..], &self.states[..]);
+        let (samples, passes) = (self.config.samples(), self.config.micro_batches);
+        let dloss = T::num(1.0 / (self.shards.len() * passes) as f64);
+        if let Some(probe) = probe.as_deref_mut() {
+            self.shards[0].probe = Some(std::mem::take(probe));
+        }
+        self.shards.par_iter_mut().enumerate().for_each(|(i, shard)| {
+            shard.host.clear();
+            shard.loss = 0.0;
+            for pass in 0..passes {
+                let first = (i * passes + pass) * samples;
+                set_inputs(&mut shard.host, inputs, batch, first, samples, step);
+                let host = &mut shard.host;
+                let loss = match &mut shard.probe {
+                    Some(probe) if pass == 0 => {
+                        let loss = host.forward(parameters, states, probe);
+                        host.backward(parameters, states, dloss, probe);
+                        loss
+                    }
+                    _ => {
+                        let loss = host.forward(parameters, states, &mut Unobserved);
+                        host.backward(parameters, states, dloss, &mut Unobserved);
+                        loss
+                    }
+                };
+                shard.loss += loss.value() / passes as f64;
+            }
+        });
+        if let (Some(probe), Some(seen)) = (probe.as_deref_mut(), self.shards[0].probe.take()) {
+            *probe = seen;
+        }
+        let mut gradients: Vec<&mut [T]> =
+            self.shards.iter_mut().map(|shard| shard.host.gradients_mut()).collect();
+        reduce(&mut gradients);
+        let loss = self.shards.iter().map(|s| s.loss).sum::<f64>() / self.shards.len() as f64;
+        let grad_norm = norm(self.shards[0].host.gradients());
+        if let Some(probe) = probe {
+            self.probe_gradients(probe);
+        }
+        let finite = loss.is_finite() && grad_norm.is_finite();
+        let non_finite = if finite { None } else { Some(self.find_non_finite()) };
+        Stepped { loss, lr: 0.0, grad_norm, non_finite }
+    }
+
+    /// Mean loss over some held-out batches, the same ones at every call.
+    pub fn evaluate(&mut self) -> f64 {
+        let (inputs, samples) = (self.inputs, self.config.samples());
+        let (parameters, states) = (&self.parameters[..], &self.states[..]);
+        let mut total = 0.0;
+        for index in 0..HELD_OUT_BATCHES {
+            self.corpus.held_out_batch(&self.config, index, &mut self.batch);
+            let batch = &self.batch;
+            let losses: Vec<f64> = (self.evaluation.par_iter_mut().enumerate())
+                .map(|(i, host)| {
+                    let passes = self.config.micro_batches;
+                    let pass = |pass: usize| {
+                        let first = (i * passes + pass) * samples;
+                        set_inputs(host, inputs, batch, first, samples, 0);
+                        host.forward(parameters, states, &mut Unobserved).value()
+                    };
+                    (0..passes).map(pass).sum::<f64>() / passes as f64
+                })
+                .collect();
+            total += losses.iter().sum::<f64>() / losses.len() as f64;
+        }
+        total / HELD_OUT_BATCHES as f64
+    }
+
+    /// The states become the mean over the shards of what the last passes computed.
+    fn take_over_states(&mut self) {
+        if self.states.is_empty() {
+            return;
+        }
+        self.states.fill(T::zero());
+        let share = T::num(1.0 / self.shards.len() as f64);
+        for shard in &self.shards {
+            shard.host.add_carried(&mut self.states, share);
+        }
+    }
+
+    fn probe_gradients(&self, probe: &mut Probe) {
+        let gradient = self.shards[0].host.gradients();
+        for (layer, site, range) in weight_ranges(self.program()) {
+            probe.push(layer, site, "grad_norm", norm(&gradient[range]));
+        }
+    }
+
+    fn probe_updates(&self, probe: &mut Probe, before: &[T]) {
+        for (layer, site, range) in weight_ranges(self.program()) {
+            let pairs = self.parameters[range.clone()].iter().zip(&before[range.clone()]);
+            let update: f64 = pairs.map(|(a, b)| (a.value() - b.value()).powi(2)).sum();
+            let weight = norm(&before[range]);
+            probe.push(layer, site, "weight_norm", weight);
+            probe.push(layer, site, "update_ratio", update.sqrt() / weight);
+        }
+    }
+
+    /// The name of the first value that is not finite, forward or backward.
+    fn find_non_finite(&mut self) -> String {
+        self.corpus.training_batch(&self.config, self.step, &mut self.batch);
+        let (samples, passes) = (self.config.samples(), self.config.micro_batches);
+        for (i, shard) in self.shards.iter_mut().enumerate() {
+            for pass in 0..passes {
+                let first = (i * passes + pass) * samples;
+                let host = &mut shard.host;
+                set_inputs(host, self.inputs, &self.batch, first, samples, self.step);
+                let mut search = FirstNonFinite::default();
+                host.forward(&self.parameters, &self.states, &mut search);
+                if search.0.is_none() {
+                    host.clear();
+                    host.backward(&self.parameters, &self.states, T::one(), &mut search);
+                }
+                if let Some(name) = search.0 {
+                    return name;
+                }
+            }
+        }
+        "the gradient".to_string()
+    }
+}
+
+/// Layer, site and range in the parameter vector of every weight.
+fn weight_ranges(program: &Program) -> impl Iterator<Item = (usize, &str, std::ops::Range<usize>)> {
+    let mut at = 0;
+    program.weights().map(move |(_, value)| {
+        let range = at..at + value.shape.len();
+        at = range.end;
+        // What belongs to no layer stands behind the last one.
+        let last = program.values().iter().filter_map(|v| v.layer).max().unwrap_or(0);
+        (value.layer.unwrap_or(last + 1), value.site.as_str(), range)
+    })
+}
+
+fn set_inputs<T: Element>(
+    host: &mut Host<T>,
+    inputs: Inputs,
+    batch: &Batch,
+    first: usize,
+    samples: usize,
+    step: usize,
+) {
+    for (id, tokens) in [(inputs.tokens, &batch.tokens), (inputs.targets, &batch.targets)] {
+        let buffer = host.input(id);
+        let seq = buffer.len() / samples;
+        let part = &tokens[first * seq..(first + samples) * seq];
+        for (slot, &token) in buffer.iter_mut().zip(part) {
+            *slot = T::num(token as f64);
+        }
+    }
+    host.input(inputs.clock).copy_from_slice(&[T::num(step as f64), T::num(first as f64)]);
+}
+
+/// Notes the first value that is not finite.
+#[derive(Default)]
+struct FirstNonFinite(Option<String>);
+
+impl FirstNonFinite {
+    fn look<T: Element>(&mut self, data: &[T], name: impl FnOnce() -> String) {
+        if self.0.is_none() && data.iter().any(|x| !x.value().is_finite()) {
+            self.0 = Some(name());
+        }
+    }
+}
+
+impl<T: Element> Observer<T> for FirstNonFinite {
+    fn computed(&mut self, program: &Program, step: &Step, args: &[View<T>], outs: &[&[T]]) {
+        for (view, &id) in args.iter().zip(&step.args) {
+            let weight = id != Id::ABSENT && matches!(program.get(id).source, Source::Weight(_));
+            if weight {
+                self.look(view.data, || program.get(id).name.clone());
+            }
+        }
+        for (out, &id) in outs.iter().zip(&step.outs) {
+            self.look(out, || program.get(id).name.clone());
+        }
+    }
+    fn gradient(&mut self, program: &Program, value: Id, gradient: &[T]) {
+        self.look(gradient, || format!("the gradient of {}", program.get(value).name));
+    }
+}
+
+/// Refuses what would not fit into the memory that is free, before anything is allocated.
+fn check_memory<T: Element>(config: &RunConfig, program: &Arc<Program>) -> Result<(), Invalid> {
+    let shards = config.shards();
+    let moments = 2;
+    let vectors = program.parameters() * (1 + shards + moments);
+    let activations = Host::<T>::activations(program, config.segment()) * shards;
+    let needed = (vectors + activations) * size_of::<T>();
+    match crate::memory::available() {
+        Some(free) if needed as u64 > free => {
+            let gib = |bytes: f64| bytes / (1u64 << 30) as f64;
+            let allowed = format!(
+                "what fits into {:.1} GiB of free memory (this needs {:.1} GiB; fewer blocks, \
+                 a smaller batch or --checkpoint auto need less)",
+                gib(free as f64),
+                gib(needed as f64)
+            );
+            Err(Invalid::new("depth", config.depth, allowed))
+        }
+        _ => Ok(()),
+    }
+}

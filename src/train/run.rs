@@ -1,0 +1,273 @@
+//! One run from configuration to record: trained, watched, probed and kept.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{Corpus, Stepped, Trainer, Watch};
+use crate::backend::Element;
+use crate::config::{Invalid, Precision, RunConfig};
+use crate::memory;
+use crate::probe::Probe;
+use crate::record::{Outcome, ProbeRow, RunRecord, StepRow, Summary};
+use crate::store::{Resume, Store, StoreError};
+
+/// Time after which the newest losses are handed to the store.
+const FLUSH_EVERY: Duration = Duration::from_secs(2);
+/// A snapshot takes at most this share of the time.
+const SNAPSHOT_SHARE: f64 = 0.05;
+
+/// Why a run could not be done. What a run *shows* (divergence, say) is never an error.
+#[derive(Debug)]
+pub enum Error {
+    /// The configuration does not hold.
+    Invalid(Invalid),
+    /// The store failed.
+    Store(StoreError),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Invalid(error) => error.fmt(f),
+            Error::Store(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<Invalid> for Error {
+    fn from(error: Invalid) -> Self {
+        Error::Invalid(error)
+    }
+}
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        Error::Store(error)
+    }
+}
+
+/// Is told how far a run is.
+pub trait Progress: Sync {
+    /// `step` of `config.steps` are done; the newest loss.
+    fn advanced(&self, config: &RunConfig, step: usize, loss: f64);
+}
+
+/// Nobody listens.
+#[derive(Debug, Clone, Copy)]
+pub struct Quiet;
+
+impl Progress for Quiet {
+    fn advanced(&self, _config: &RunConfig, _step: usize, _loss: f64) {}
+}
+
+/// Trains as `config` says and keeps the run in `store` under its id; a run that the store holds
+/// finished is only read, one that was interrupted goes on from its last snapshot with the same bits.
+///
+/// # Errors
+/// Where the configuration does not hold, the text cannot be read, or the store fails.
+pub fn run(
+    config: &RunConfig,
+    group: &str,
+    store: &Store,
+    progress: &dyn Progress,
+) -> Result<RunRecord, Error> {
+    config.check()?;
+    let id = config.id();
+    let resume = store.begin(&id, &config.label(), group, &config.identity())?;
+    let snapshot = match resume {
+        Resume::Finished(record) => return Ok(*record),
+        Resume::From { snapshot, .. } => Some(snapshot),
+        Resume::Fresh => None,
+    };
+    let corpus = Arc::new(Corpus::load(config)?);
+    let threads = config.threads.unwrap_or(0);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(|error| {
+        Invalid::new("threads", threads, format!("what the system can start ({error})"))
+    })?;
+    pool.install(|| match config.precision {
+        Precision::F32 => Session::<f32>::new(config, store, corpus, snapshot)?.finish(progress),
+        Precision::F64 => Session::<f64>::new(config, store, corpus, snapshot)?.finish(progress),
+    })?;
+    Ok(store.run(&id)?)
+}
+
+/// A run under way.
+struct Session<'a, T> {
+    config: &'a RunConfig,
+    id: String,
+    store: &'a Store,
+    corpus: Arc<Corpus>,
+    trainer: Trainer<T>,
+    watch: Watch,
+    steps: Vec<StepRow>,
+    probes: Vec<ProbeRow>,
+    /// Seconds of every unprobed step of this session.
+    times: Vec<f64>,
+    started: Instant,
+    flushed: Instant,
+    snapshot_at: Instant,
+}
+
+impl<'a, T: Element> Session<'a, T> {
+    fn new(
+        config: &'a RunConfig,
+        store: &'a Store,
+        corpus: Arc<Corpus>,
+        snapshot: Option<Vec<u8>>,
+    ) -> Result<Self, Error> {
+        memory::reset_peak();
+        let id = config.id();
+        let mut trainer = Trainer::<T>::new(config, corpus.clone())?;
+        let mut watch = Watch::default();
+        if let Some(snapshot) = snapshot {
+            trainer.restore(&snapshot).map_err(|_| {
+                let allowed = "a store whose snapshot of this run was written by this version";
+                Invalid::new("store", store.path().display(), allowed)
+            })?;
+            watch = Watch::replay(store.steps(&id)?.into_iter().map(|row| row.loss));
+        }
+        let now = Instant::now();
+        Ok(Session {
+            config,
+            id,
+            store,
+            corpus,
+            trainer,
+            watch,
+            steps: Vec::new(),
+            probes: Vec::new(),
+            times: Vec::new(),
+            started: now,
+            flushed: now,
+            snapshot_at: now + Duration::from_secs_f64(config.snapshot_seconds),
+        })
+    }
+
+    /// Trains to the end and writes the summary.
+    fn finish(mut self, progress: &dyn Progress) -> Result<(), Error> {
+        let every = self.config.eval_every.unwrap_or(self.config.steps.div_ceil(10)).max(1);
+        let mut ended = None;
+        while ended.is_none() && self.trainer.step() < self.config.steps {
+            let step = self.trainer.step();
+            let val_loss = step.is_multiple_of(every).then(|| self.trainer.evaluate());
+            let stepped = self.step();
+            if let Some(value) = stepped.non_finite {
+                ended = Some(Outcome::NonFinite { step: step as u64, value });
+            } else if self.watch.push(stepped.loss) {
+                // The watch itself says when the divergence began.
+                ended = Some(self.watch.outcome(self.corpus.unigram_entropy, 0.0));
+            }
+            self.steps.push(StepRow {
+                step: step as u64,
+                loss: stepped.loss,
+                lr: stepped.lr,
+                grad_norm: stepped.grad_norm,
+                val_loss,
+            });
+            progress.advanced(self.config, step + 1, stepped.loss);
+            if ended.is_none() {
+                self.keep()?;
+            }
+        }
+        self.close(ended)
+    }
+
+    fn step(&mut self) -> Stepped {
+        let step = self.trainer.step();
+        let full = match self.config.probe_every {
+            None => step == 0,
+            Some(0) => false,
+            Some(every) => step.is_multiple_of(every),
+        };
+        if full {
+            let mut probe = Probe::full(step);
+            let stepped = self.trainer.advance(Some(&mut probe));
+            self.probes.extend(probe.into_rows());
+            stepped
+        } else {
+            let begun = Instant::now();
+            let stepped = self.trainer.advance(None);
+            self.times.push(begun.elapsed().as_secs_f64());
+            stepped
+        }
+    }
+
+    /// Hands rows and, now and then, a snapshot to the store.
+    fn keep(&mut self) -> Result<(), Error> {
+        let now = Instant::now();
+        if now >= self.snapshot_at {
+            let step = self.trainer.step() as u64;
+            let bytes = self.trainer.snapshot();
+            self.store.snapshot(&self.id, step, &bytes, &self.steps, &self.probes)?;
+            let took = now.elapsed().as_secs_f64();
+            let pause = self.config.snapshot_seconds.max(took / SNAPSHOT_SHARE);
+            self.snapshot_at = now + Duration::from_secs_f64(pause);
+        } else if now - self.flushed > FLUSH_EVERY {
+            self.store.append(&self.id, &self.steps, &self.probes)?;
+        } else {
+            return Ok(());
+        }
+        self.flushed = now;
+        self.steps.clear();
+        self.probes.clear();
+        Ok(())
+    }
+
+    fn close(mut self, ended: Option<Outcome>) -> Result<(), Error> {
+        let finite = !matches!(ended, Some(Outcome::NonFinite { .. }));
+        let val_loss = if finite { self.trainer.evaluate() } else { f64::NAN };
+        if let Some(last) = self.steps.last_mut() {
+            last.val_loss = Some(val_loss);
+        }
+        let mut token_cosine = f64::NAN;
+        if finite {
+            let step = self.trainer.step();
+            let mut probe = match self.config.probe_every {
+                Some(0) => Probe::brief(step),
+                _ => Probe::full(step),
+            };
+            self.trainer.differentiate(Some(&mut probe));
+            self.probes.extend(probe.into_rows());
+            let last = self.probes.iter().rev().find(|row| {
+                row.metric == "token_cosine" && row.layer as usize == self.config.depth
+            });
+            token_cosine = last.map_or(f64::NAN, |row| row.value);
+        }
+        self.record_costs();
+        let unigram_entropy = self.corpus.unigram_entropy;
+        let outcome = ended.unwrap_or_else(|| self.watch.outcome(unigram_entropy, token_cosine));
+        let counted = memory::peak();
+        let summary = Summary {
+            outcome,
+            loss: if finite { self.watch.last() } else { f64::NAN },
+            initial_loss: self.watch.initial(),
+            val_loss,
+            unigram_entropy,
+            bigram_entropy: self.corpus.bigram_entropy,
+            floor: self.corpus.floor,
+            token_cosine,
+            steps: self.trainer.step() as u64,
+            seconds: self.started.elapsed().as_secs_f64(),
+            peak_bytes: if counted > 0 { counted } else { self.trainer.bytes() as u64 },
+            parameters: self.trainer.parameters().len() as u64,
+        };
+        self.store.finish(&self.id, &summary, &self.steps, &self.probes)?;
+        Ok(())
+    }
+
+    /// Time and bytes of the run, as probes of the whole.
+    fn record_costs(&mut self) {
+        let mut times = std::mem::take(&mut self.times);
+        times.sort_by(f64::total_cmp);
+        let mut costs = Probe::full(self.trainer.step());
+        if let Some(median) = times.get(times.len() / 2) {
+            costs.push(0, "run", "step_ms", median * 1e3);
+            costs.push(0, "run", "block_ms", median * 1e3 / self.config.depth as f64);
+        }
+        costs.push(0, "run", "bytes", self.trainer.bytes() as f64);
+        costs.push(0, "run", "activation_bytes", self.trainer.activation_bytes() as f64);
+        self.probes.extend(costs.into_rows());
+    }
+}

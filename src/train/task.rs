@@ -1,0 +1,218 @@
+//! What is learned: sequences of tokens, and the losses that mark their floors.
+
+use std::path::Path;
+
+use crate::config::{Invalid, RunConfig, Task};
+use crate::rng::Rng;
+
+/// Share of a text's bytes that training sees; the rest is held out.
+const TRAINING_SHARE: f64 = 0.95;
+/// Symbols of the Markov source.
+const SYMBOLS: usize = 32;
+/// Tokens that the Markov source emits for training and for the held-out part.
+const MARKOV_LENGTH: usize = 1 << 20;
+
+/// Tokens to learn from, and what is known about them. Losses are in nats per token.
+#[derive(Debug, Clone)]
+pub struct Corpus {
+    /// Every token, training part first.
+    tokens: Vec<u8>,
+    /// Length of the training part.
+    training: usize,
+    /// Number of different tokens that the model allows for.
+    pub vocabulary: usize,
+    /// Entropy of a token by itself: what a model that sees nothing reaches.
+    pub unigram_entropy: f64,
+    /// Entropy of a token given the one before it.
+    pub bigram_entropy: f64,
+    /// The best loss there is, where it is known.
+    pub floor: Option<f64>,
+}
+
+/// Sequences of one step: inputs and their targets, the next tokens.
+#[derive(Debug, Clone, Default)]
+pub struct Batch {
+    /// `[sequences, seq]`.
+    pub tokens: Vec<u8>,
+    /// `[sequences, seq]`.
+    pub targets: Vec<u8>,
+}
+
+impl Corpus {
+    /// The corpus that a configuration asks for.
+    ///
+    /// # Errors
+    /// Where the text cannot be read, or is too short for one held-out sequence.
+    pub fn load(config: &RunConfig) -> Result<Corpus, Invalid> {
+        let corpus = match config.task {
+            Task::Markov => markov(config.seed),
+            Task::Text if config.text.is_empty() => text(lipsum::LIBER_PRIMUS.as_bytes().to_vec()),
+            Task::Text => {
+                let bytes = std::fs::read(Path::new(&config.text)).map_err(|error| {
+                    Invalid::new("text", &config.text, format!("a readable file ({error})"))
+                })?;
+                text(bytes)
+            }
+        };
+        let held_out = corpus.tokens.len() - corpus.training;
+        if held_out < config.seq + 1 {
+            let needed = ((config.seq + 2) as f64 / (1.0 - TRAINING_SHARE)).ceil();
+            let name = if config.text.is_empty() { "(embedded)" } else { &config.text };
+            let allowed = format!(
+                "a text of {needed} bytes or more at seq {} (this one has {})",
+                config.seq,
+                corpus.tokens.len()
+            );
+            return Err(Invalid::new("text", name, allowed));
+        }
+        Ok(corpus)
+    }
+
+    /// Fills the batch of training step `step`: it depends on seed and step only.
+    pub fn training_batch(&self, config: &RunConfig, step: usize, batch: &mut Batch) {
+        let rng = Rng::new(config.seed).named("batches").at(step as u64);
+        self.fill(config.batch, config.seq, 0..self.training, rng, batch);
+    }
+
+    /// Fills held-out batch number `index`, the same for every seed and every run.
+    pub fn held_out_batch(&self, config: &RunConfig, index: usize, batch: &mut Batch) {
+        let rng = Rng::new(0).named("held out").at(index as u64);
+        self.fill(config.batch, config.seq, self.training..self.tokens.len(), rng, batch);
+    }
+
+    fn fill(
+        &self,
+        sequences: usize,
+        seq: usize,
+        part: std::ops::Range<usize>,
+        mut rng: Rng,
+        batch: &mut Batch,
+    ) {
+        batch.tokens.clear();
+        batch.targets.clear();
+        for _ in 0..sequences {
+            let start = part.start + rng.below(part.len() - seq);
+            batch.tokens.extend_from_slice(&self.tokens[start..start + seq]);
+            batch.targets.extend_from_slice(&self.tokens[start + 1..start + seq + 1]);
+        }
+    }
+}
+
+fn text(tokens: Vec<u8>) -> Corpus {
+    let training = (tokens.len() as f64 * TRAINING_SHARE) as usize;
+    let (unigram_entropy, bigram_entropy) = entropies(&tokens[..training]);
+    Corpus { training, vocabulary: 256, unigram_entropy, bigram_entropy, floor: None, tokens }
+}
+
+/// Unigram and bigram entropy of the counts in `tokens`.
+fn entropies(tokens: &[u8]) -> (f64, f64) {
+    let mut single = [0u64; 256];
+    let mut pair = vec![0u64; 256 * 256];
+    for window in tokens.windows(2) {
+        single[window[0] as usize] += 1;
+        pair[window[0] as usize * 256 + window[1] as usize] += 1;
+    }
+    let total = tokens.len().saturating_sub(1).max(1) as f64;
+    let entropy = |counts: &[u64]| -> f64 {
+        let terms = counts.iter().filter(|&&n| n > 0);
+        terms.map(|&n| -(n as f64 / total) * (n as f64 / total).ln()).sum()
+    };
+    let unigram = entropy(&single);
+    (unigram, entropy(&pair) - unigram)
+}
+
+/// A Dirichlet(0.1) row for every pair of symbols; each symbol follows from the two before it.
+fn markov(seed: u64) -> Corpus {
+    let n = SYMBOLS;
+    let mut rng = Rng::new(seed).named("markov");
+    let rows: Vec<Vec<f64>> = (0..n * n).map(|_| dirichlet(n, 0.1, &mut rng)).collect();
+
+    // The stationary law of pairs, by iteration: every row is positive, so it converges.
+    let mut law = vec![1.0 / (n * n) as f64; n * n];
+    for _ in 0..1000 {
+        let mut next = vec![0.0; n * n];
+        for (pair, row) in rows.iter().enumerate() {
+            for (c, p) in row.iter().enumerate() {
+                next[pair % n * n + c] += law[pair] * p;
+            }
+        }
+        let change: f64 = law.iter().zip(&next).map(|(a, b)| (a - b).abs()).sum();
+        law = next;
+        if change < 1e-13 {
+            break;
+        }
+    }
+    let row_entropy =
+        |row: &[f64]| -> f64 { row.iter().filter(|p| **p > 0.0).map(|p| -p * p.ln()).sum() };
+    let floor = law.iter().zip(&rows).map(|(weight, row)| weight * row_entropy(row)).sum();
+    let single: Vec<f64> = (0..n).map(|a| law[a * n..(a + 1) * n].iter().sum()).collect();
+    let unigram_entropy = row_entropy(&single);
+    let bigram_entropy = row_entropy(&law) - unigram_entropy;
+
+    let mut tokens = Vec::with_capacity(MARKOV_LENGTH);
+    let mut pair = rng.below(n * n);
+    while tokens.len() < MARKOV_LENGTH {
+        let mut left = rng.uniform();
+        let row = &rows[pair];
+        let symbol = row.iter().position(|p| {
+            left -= p;
+            left < 0.0
+        });
+        let symbol = symbol.unwrap_or(n - 1);
+        tokens.push(symbol as u8);
+        pair = pair % n * n + symbol;
+    }
+    let training = (MARKOV_LENGTH as f64 * TRAINING_SHARE) as usize;
+    Corpus { tokens, training, vocabulary: n, unigram_entropy, bigram_entropy, floor: Some(floor) }
+}
+
+/// One draw from a symmetric Dirichlet law, by gamma variables.
+fn dirichlet(n: usize, alpha: f64, rng: &mut Rng) -> Vec<f64> {
+    let mut row: Vec<f64> = (0..n).map(|_| gamma(alpha, rng)).collect();
+    let total: f64 = row.iter().sum();
+    row.iter_mut().for_each(|p| *p /= total);
+    row
+}
+
+/// One draw from Gamma(alpha, 1), alpha < 1: Marsaglia & Tsang 2000 at alpha + 1, times U^(1/alpha).
+fn gamma(alpha: f64, rng: &mut Rng) -> f64 {
+    let d = alpha + 1.0 - 1.0 / 3.0;
+    let c = 1.0 / (9.0 * d).sqrt();
+    loop {
+        let x = rng.normal();
+        let v = (1.0 + c * x).powi(3);
+        let u = 1.0 - rng.uniform();
+        if v > 0.0 && u.ln() < 0.5 * x * x + d - d * v + d * v.ln() {
+            return d * v * (1.0 - rng.uniform()).powf(1.0 / alpha);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn markov_floor_lies_below_what_shorter_memories_reach() {
+        let corpus = markov(1);
+        let floor = corpus.floor.unwrap();
+        assert!(floor < corpus.bigram_entropy && corpus.bigram_entropy < corpus.unigram_entropy);
+        // The counts of a long sample come close to the exact law.
+        let (unigram, bigram) = entropies(&corpus.tokens);
+        assert!((unigram - corpus.unigram_entropy).abs() < 0.01, "{unigram}");
+        assert!((bigram - corpus.bigram_entropy).abs() < 0.01, "{bigram}");
+    }
+
+    #[test]
+    fn batches_depend_on_seed_and_step_only() {
+        let config = RunConfig::default();
+        let corpus = Corpus::load(&config).unwrap();
+        let (mut a, mut b) = (Batch::default(), Batch::default());
+        corpus.training_batch(&config, 5, &mut a);
+        corpus.training_batch(&config, 6, &mut b);
+        assert_ne!(a.tokens, b.tokens);
+        corpus.training_batch(&config, 5, &mut b);
+        assert_eq!(a.tokens, b.tokens);
+        assert_eq!(a.tokens[1..64], a.targets[..63]);
+    }
+}
