@@ -39,6 +39,8 @@ pub trait Num:
     fn tanh(self) -> Self;
     /// erf x = 2/√π ∫₀ˣ e^(−t²) dt.
     fn erf(self) -> Self;
+    /// erfc x = 1 − erf x, also where that difference cancels.
+    fn erfc(self) -> Self;
     /// |x|, with derivative 0 at 0.
     fn abs(self) -> Self;
     /// The value rounded to a storage format; the derivative passes through.
@@ -117,6 +119,9 @@ impl Num for f64 {
     fn erf(self) -> Self {
         libm::erf(self)
     }
+    fn erfc(self) -> Self {
+        libm::erfc(self)
+    }
     fn abs(self) -> Self {
         f64::abs(self)
     }
@@ -146,6 +151,9 @@ impl Num for f32 {
     }
     fn erf(self) -> Self {
         libm::erff(self)
+    }
+    fn erfc(self) -> Self {
+        libm::erfcf(self)
     }
     fn abs(self) -> Self {
         f32::abs(self)
@@ -255,6 +263,10 @@ impl Num for Dual {
         let slope = std::f64::consts::FRAC_2_SQRT_PI * (-self.v * self.v).exp();
         self.chain(libm::erf(self.v), slope)
     }
+    fn erfc(self) -> Self {
+        let slope = -std::f64::consts::FRAC_2_SQRT_PI * (-self.v * self.v).exp();
+        self.chain(libm::erfc(self.v), slope)
+    }
     fn abs(self) -> Self {
         let slope = if self.v == 0.0 { 0.0 } else { self.v.signum() };
         self.chain(self.v.abs(), slope)
@@ -359,6 +371,9 @@ impl Num for Wobble {
     }
     fn erf(self) -> Self {
         Wobble::round(libm::erf(self.0))
+    }
+    fn erfc(self) -> Self {
+        Wobble::round(libm::erfc(self.0))
     }
     fn abs(self) -> Self {
         Wobble(self.0.abs())

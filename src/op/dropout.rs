@@ -159,10 +159,7 @@ macro_rules! dropping {
                 _scratch: &mut [f32],
             ) {
                 let mask = self.mask(args);
-                simd::dispatch(
-                    #[inline(always)]
-                    || mask.each(outs[0], args[0].data, |y, x| *y = x),
-                );
+                simd::dispatch!(|| mask.each(outs[0], args[0].data, |y, x| *y = x));
             }
             fn vjp(
                 &self,
@@ -173,10 +170,7 @@ macro_rules! dropping {
                 _scratch: &mut [f32],
             ) {
                 let mask = self.mask(args);
-                simd::dispatch(
-                    #[inline(always)]
-                    || mask.each(dargs[0], dy, |dx, dy| *dx += dy),
-                );
+                simd::dispatch!(|| mask.each(dargs[0], dy, |dx, dy| *dx += dy));
             }
         }
     };

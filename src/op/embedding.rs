@@ -104,15 +104,12 @@ impl Fast for Embedding {
             return;
         }
         // Places are taken in order, so the sum over repeated tokens has one order as well.
-        simd::dispatch(
-            #[inline(always)]
-            || {
-                for (dy, token) in dy.chunks_exact(cols).zip(tokens) {
-                    let token = token.index();
-                    simd::add(&mut dweight[token * cols..(token + 1) * cols], dy);
-                }
-            },
-        );
+        simd::dispatch!(|| {
+            for (dy, token) in dy.chunks_exact(cols).zip(tokens) {
+                let token = token.index();
+                simd::add(&mut dweight[token * cols..(token + 1) * cols], dy);
+            }
+        });
     }
 }
 
@@ -178,16 +175,13 @@ impl Fast for AddPositions {
     ) {
         let [x, weight] = [args[0], args[1]];
         let (y, sample) = (&mut *outs[0], sample_len(x.shape));
-        simd::dispatch(
-            #[inline(always)]
-            || {
-                for (y, x) in y.chunks_exact_mut(sample).zip(x.data.chunks_exact(sample)) {
-                    for ((y, x), weight) in y.iter_mut().zip(x).zip(weight.data) {
-                        *y = x + weight;
-                    }
+        simd::dispatch!(|| {
+            for (y, x) in y.chunks_exact_mut(sample).zip(x.data.chunks_exact(sample)) {
+                for ((y, x), weight) in y.iter_mut().zip(x).zip(weight.data) {
+                    *y = x + weight;
                 }
-            },
-        );
+            }
+        });
     }
     fn vjp(
         &self,
@@ -198,15 +192,12 @@ impl Fast for AddPositions {
         _scratch: &mut [f32],
     ) {
         let [dx, dweight] = dargs else { unreachable!("two arguments") };
-        simd::dispatch(
-            #[inline(always)]
-            || {
-                simd::add(dx, dy);
-                for dy in dy.chunks_exact(sample_len(args[0].shape)) {
-                    simd::add(dweight, dy);
-                }
-            },
-        );
+        simd::dispatch!(|| {
+            simd::add(dx, dy);
+            for dy in dy.chunks_exact(sample_len(args[0].shape)) {
+                simd::add(dweight, dy);
+            }
+        });
     }
 }
 

@@ -131,14 +131,11 @@ impl Fast for Linear {
             matmul(dweight, Accum::Add, dy_rows.transpose(), x, 1.0, Par::Seq);
         }
         if !dbias.is_empty() {
-            simd::dispatch(
-                #[inline(always)]
-                || {
-                    for dy in dy.chunks_exact(out) {
-                        simd::add(dbias, dy);
-                    }
-                },
-            );
+            simd::dispatch!(|| {
+                for dy in dy.chunks_exact(out) {
+                    simd::add(dbias, dy);
+                }
+            });
         }
     }
 }

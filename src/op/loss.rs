@@ -183,35 +183,32 @@ impl Fast for CrossEntropy {
         let smoothing = self.label_smoothing as f32;
         // One addition per row: f64 costs nothing here and keeps every digit of the rows.
         let mut total = 0.0f64;
-        simd::dispatch(
-            #[inline(always)]
-            || {
-                for (i, stats) in saved.chunks_exact_mut(2).enumerate() {
-                    let mut loss = 0.0;
-                    if let Some(y) = self.class(target.data[i], classes) {
-                        let x = logits.row(i);
-                        let max = max(x);
-                        let others = exponentials(scratch, x, max, y);
-                        let sum = others + exp(x[y] - max);
-                        // A likely target has a small loss, all of whose digits are in the others.
-                        let lse = if x[y] == max { libm::log1pf(others) } else { libm::logf(sum) };
-                        loss = lse - (x[y] - max);
-                        if smoothing != 0.0 {
-                            for (shifted, x) in scratch.iter_mut().zip(x) {
-                                *shifted = x - max;
-                            }
-                            let uniform = lse - simd::sum(scratch) / classes as f32;
-                            loss = (1.0 - smoothing) * loss + smoothing * uniform;
+        simd::dispatch!(|| {
+            for (i, stats) in saved.chunks_exact_mut(2).enumerate() {
+                let mut loss = 0.0;
+                if let Some(y) = self.class(target.data[i], classes) {
+                    let x = logits.row(i);
+                    let max = max(x);
+                    let others = exponentials(scratch, x, max, y);
+                    let sum = others + exp(x[y] - max);
+                    // A likely target has a small loss, all of whose digits are in the others.
+                    let lse = if x[y] == max { libm::log1pf(others) } else { libm::logf(sum) };
+                    loss = lse - (x[y] - max);
+                    if smoothing != 0.0 {
+                        for (shifted, x) in scratch.iter_mut().zip(x) {
+                            *shifted = x - max;
                         }
-                        stats.copy_from_slice(&[max, sum]);
+                        let uniform = lse - simd::sum(scratch) / classes as f32;
+                        loss = (1.0 - smoothing) * loss + smoothing * uniform;
                     }
-                    total += loss as f64;
-                    if self.reduction == Reduction::None {
-                        outs[0][i] = loss;
-                    }
+                    stats.copy_from_slice(&[max, sum]);
                 }
-            },
-        );
+                total += loss as f64;
+                if self.reduction == Reduction::None {
+                    outs[0][i] = loss;
+                }
+            }
+        });
         match self.reduction {
             Reduction::Mean => outs[0][0] = (total / self.kept(target.data).max(1) as f64) as f32,
             Reduction::Sum => outs[0][0] = total as f32,
@@ -235,27 +232,24 @@ impl Fast for CrossEntropy {
         }
         let smoothing = self.label_smoothing as f32;
         let per_kept = 1.0 / self.kept(target.data).max(1) as f32;
-        simd::dispatch(
-            #[inline(always)]
-            || {
-                for (i, dlogits) in dlogits.chunks_exact_mut(classes).enumerate() {
-                    let Some(y) = self.class(target.data[i], classes) else { continue };
-                    let dloss = match self.reduction {
-                        Reduction::Mean => dy[0] * per_kept,
-                        Reduction::Sum => dy[0],
-                        Reduction::None => dy[i],
-                    };
-                    let others = exponentials(scratch, logits.row(i), saved[2 * i], y);
-                    // p_y − 1 is minus the sum of the others, which cancels nothing as p_y → 1.
-                    scratch[y] = -others;
-                    let (per_sum, spread) = (1.0 / saved[2 * i + 1], smoothing / classes as f32);
-                    for (dlogits, e) in dlogits.iter_mut().zip(&*scratch) {
-                        *dlogits += dloss * (e * per_sum - spread);
-                    }
-                    dlogits[y] += dloss * smoothing;
+        simd::dispatch!(|| {
+            for (i, dlogits) in dlogits.chunks_exact_mut(classes).enumerate() {
+                let Some(y) = self.class(target.data[i], classes) else { continue };
+                let dloss = match self.reduction {
+                    Reduction::Mean => dy[0] * per_kept,
+                    Reduction::Sum => dy[0],
+                    Reduction::None => dy[i],
+                };
+                let others = exponentials(scratch, logits.row(i), saved[2 * i], y);
+                // p_y − 1 is minus the sum of the others, which cancels nothing as p_y → 1.
+                scratch[y] = -others;
+                let (per_sum, spread) = (1.0 / saved[2 * i + 1], smoothing / classes as f32);
+                for (dlogits, e) in dlogits.iter_mut().zip(&*scratch) {
+                    *dlogits += dloss * (e * per_sum - spread);
                 }
-            },
-        );
+                dlogits[y] += dloss * smoothing;
+            }
+        });
     }
 }
 
@@ -327,16 +321,13 @@ impl Fast for MeanSquaredError {
     ) {
         let [prediction, target] = [args[0].data, args[1].data];
         let n = prediction.len();
-        outs[0][0] = simd::dispatch(
-            #[inline(always)]
-            || {
-                let rows = scratch.iter_mut().zip(prediction).zip(target);
-                for ((difference, prediction), target) in rows {
-                    *difference = prediction - target;
-                }
-                simd::sum_of_squares_around(&scratch[..n], 0.0) / n as f32
-            },
-        );
+        outs[0][0] = simd::dispatch!(|| {
+            let rows = scratch.iter_mut().zip(prediction).zip(target);
+            for ((difference, prediction), target) in rows {
+                *difference = prediction - target;
+            }
+            simd::sum_of_squares_around(&scratch[..n], 0.0) / n as f32
+        });
     }
     fn vjp(
         &self,
@@ -349,13 +340,10 @@ impl Fast for MeanSquaredError {
         let [prediction, target] = [args[0].data, args[1].data];
         let factor = dy[0] * 2.0 / prediction.len() as f32;
         let [dprediction, dtarget] = dargs else { unreachable!("two arguments") };
-        simd::dispatch(
-            #[inline(always)]
-            || {
-                add_scaled_difference(dprediction, factor, prediction, target);
-                add_scaled_difference(dtarget, -factor, prediction, target);
-            },
-        );
+        simd::dispatch!(|| {
+            add_scaled_difference(dprediction, factor, prediction, target);
+            add_scaled_difference(dtarget, -factor, prediction, target);
+        });
     }
 }
 

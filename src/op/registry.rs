@@ -29,7 +29,7 @@ pub fn all() -> Vec<SharedOp> {
         shared(DropPath { p: 0.3, seed: 5, training: false }),
         shared(Residual { alpha: 1.7, beta: 0.6 }),
         shared(GainedResidual),
-        shared(Rotary::new(2, 6, 8)),
+        shared(Rotary::new(6, 8)),
         shared(Scale { factor: 0.3 }),
         shared(Linear),
         shared(Embedding),

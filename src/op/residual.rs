@@ -71,14 +71,11 @@ impl Fast for Residual {
     ) {
         let (alpha, beta) = (self.alpha as f32, self.beta as f32);
         let y = &mut *outs[0];
-        simd::dispatch(
-            #[inline(always)]
-            || {
-                for ((y, x), branch) in y.iter_mut().zip(args[0].data).zip(args[1].data) {
-                    *y = alpha * x + beta * branch;
-                }
-            },
-        );
+        simd::dispatch!(|| {
+            for ((y, x), branch) in y.iter_mut().zip(args[0].data).zip(args[1].data) {
+                *y = alpha * x + beta * branch;
+            }
+        });
     }
     fn vjp(
         &self,
@@ -88,13 +85,10 @@ impl Fast for Residual {
         dargs: &mut [&mut [f32]],
         _scratch: &mut [f32],
     ) {
-        simd::dispatch(
-            #[inline(always)]
-            || {
-                simd::add_scaled(dargs[0], self.alpha as f32, dy);
-                simd::add_scaled(dargs[1], self.beta as f32, dy);
-            },
-        );
+        simd::dispatch!(|| {
+            simd::add_scaled(dargs[0], self.alpha as f32, dy);
+            simd::add_scaled(dargs[1], self.beta as f32, dy);
+        });
     }
 }
 
@@ -163,21 +157,18 @@ impl Fast for GainedResidual {
         let [x, branch, gain] = [args[0], args[1], args[2]];
         let cols = x.shape.cols();
         let y = &mut *outs[0];
-        simd::dispatch(
-            #[inline(always)]
-            || {
-                if let [gain] = *gain.data {
-                    for ((y, x), branch) in y.iter_mut().zip(x.data).zip(branch.data) {
-                        *y = x + gain * branch;
-                    }
-                } else {
-                    for (i, y) in y.chunks_exact_mut(cols).enumerate() {
-                        y.copy_from_slice(x.row(i));
-                        simd::add_product(y, gain.data, branch.row(i));
-                    }
+        simd::dispatch!(|| {
+            if let [gain] = *gain.data {
+                for ((y, x), branch) in y.iter_mut().zip(x.data).zip(branch.data) {
+                    *y = x + gain * branch;
                 }
-            },
-        );
+            } else {
+                for (i, y) in y.chunks_exact_mut(cols).enumerate() {
+                    y.copy_from_slice(x.row(i));
+                    simd::add_product(y, gain.data, branch.row(i));
+                }
+            }
+        });
     }
     fn vjp(
         &self,
@@ -190,25 +181,22 @@ impl Fast for GainedResidual {
         let [branch, gain] = [args[1], args[2]];
         let cols = branch.shape.cols();
         let [dx, dbranch, dgain] = dargs else { unreachable!("three arguments") };
-        simd::dispatch(
-            #[inline(always)]
-            || {
-                simd::add(dx, dy);
-                for (i, dy) in dy.chunks_exact(cols).enumerate() {
-                    let range = i * cols..(i + 1) * cols;
-                    let dbranch = dbranch.get_mut(range).unwrap_or_default();
-                    if let [gain] = *gain.data {
-                        simd::add_scaled(dbranch, gain, dy);
-                        if let Some(dgain) = dgain.first_mut() {
-                            *dgain += simd::dot(dy, branch.row(i));
-                        }
-                    } else {
-                        simd::add_product(dbranch, gain.data, dy);
-                        simd::add_product(dgain, dy, branch.row(i));
+        simd::dispatch!(|| {
+            simd::add(dx, dy);
+            for (i, dy) in dy.chunks_exact(cols).enumerate() {
+                let range = i * cols..(i + 1) * cols;
+                let dbranch = dbranch.get_mut(range).unwrap_or_default();
+                if let [gain] = *gain.data {
+                    simd::add_scaled(dbranch, gain, dy);
+                    if let Some(dgain) = dgain.first_mut() {
+                        *dgain += simd::dot(dy, branch.row(i));
                     }
+                } else {
+                    simd::add_product(dbranch, gain.data, dy);
+                    simd::add_product(dgain, dy, branch.row(i));
                 }
-            },
-        );
+            }
+        });
     }
 }
 
@@ -264,14 +252,11 @@ impl Fast for Scale {
         _scratch: &mut [f32],
     ) {
         let factor = self.factor as f32;
-        simd::dispatch(
-            #[inline(always)]
-            || {
-                for (y, x) in outs[0].iter_mut().zip(args[0].data) {
-                    *y = factor * x;
-                }
-            },
-        );
+        simd::dispatch!(|| {
+            for (y, x) in outs[0].iter_mut().zip(args[0].data) {
+                *y = factor * x;
+            }
+        });
     }
     fn vjp(
         &self,
@@ -281,9 +266,6 @@ impl Fast for Scale {
         dargs: &mut [&mut [f32]],
         _scratch: &mut [f32],
     ) {
-        simd::dispatch(
-            #[inline(always)]
-            || simd::add_scaled(dargs[0], self.factor as f32, dy),
-        );
+        simd::dispatch!(|| simd::add_scaled(dargs[0], self.factor as f32, dy));
     }
 }

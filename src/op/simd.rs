@@ -12,14 +12,35 @@ const LANES: usize = 16;
 const STREAMS: usize = 4;
 const BLOCK: usize = LANES * STREAMS;
 
-/// Runs `body` compiled for the best instruction set that this machine has.
+/// Runs a closure, `dispatch!(|| …)`, compiled for the best instruction set of this machine.
 ///
-/// What is called must be inlined to be compiled for that set: `body` itself, which is therefore
-/// written `#[inline(always)] || ...` (a long one is not inlined otherwise, and runs at the
-/// baseline set, several times slower), and what `body` calls. The functions here are.
+/// What it calls must be inlined into it to profit; the functions here are. The macro marks the
+/// closure itself as such: called from one place per instruction set, a long one would otherwise
+/// be compiled once, for the least of them.
+macro_rules! dispatch {
+    (|| $body:expr) => {
+        $crate::op::simd::run(
+            #[inline(always)]
+            || $body,
+        )
+    };
+}
+pub(crate) use dispatch;
+
+/// What [`dispatch!`] expands to.
+///
+/// By `FnMut`: a closure that is called by `FnOnce` goes through a shim, which is not inlined.
 #[inline(always)]
-pub fn dispatch<R>(body: impl FnOnce() -> R) -> R {
-    pulp::Arch::new().dispatch(body)
+pub fn run<R>(body: impl FnMut() -> R) -> R {
+    struct Body<F>(F);
+    impl<R, F: FnMut() -> R> pulp::WithSimd for Body<F> {
+        type Output = R;
+        #[inline(always)]
+        fn with_simd<S: pulp::Simd>(mut self, _: S) -> R {
+            (self.0)()
+        }
+    }
+    pulp::Arch::new().dispatch(Body(body))
 }
 
 /// Folds pairs into [`BLOCK`] lanes, each from `start` by `step`, and the lanes by a tree of `join`.

@@ -91,26 +91,23 @@ impl Fast for Softmax {
     ) {
         let cols = args[0].shape.cols();
         let y = &mut *outs[0];
-        simd::dispatch(
-            #[inline(always)]
-            || {
-                let rows = args[0].data.chunks_exact(cols).zip(y.chunks_exact_mut(cols));
-                for ((x, y), saved) in rows.zip(saved.chunks_exact_mut(2)) {
-                    // A row of −∞ keeps its −∞ and sums to 0; −∞ − (−∞) would be NaN.
-                    let largest = max(x);
-                    let shift = if largest == f32::NEG_INFINITY { 0.0 } else { largest };
-                    for (y, x) in y.iter_mut().zip(x) {
-                        *y = exp(x - shift);
-                    }
-                    let total = sum(y);
-                    let scale = if total == 0.0 { 0.0 } else { 1.0 / total };
-                    for y in y {
-                        *y *= scale;
-                    }
-                    saved.copy_from_slice(&[shift, scale]);
+        simd::dispatch!(|| {
+            let rows = args[0].data.chunks_exact(cols).zip(y.chunks_exact_mut(cols));
+            for ((x, y), saved) in rows.zip(saved.chunks_exact_mut(2)) {
+                // A row of −∞ keeps its −∞ and sums to 0; −∞ − (−∞) would be NaN.
+                let largest = max(x);
+                let shift = if largest == f32::NEG_INFINITY { 0.0 } else { largest };
+                for (y, x) in y.iter_mut().zip(x) {
+                    *y = exp(x - shift);
                 }
-            },
-        );
+                let total = sum(y);
+                let scale = if total == 0.0 { 0.0 } else { 1.0 / total };
+                for y in y {
+                    *y *= scale;
+                }
+                saved.copy_from_slice(&[shift, scale]);
+            }
+        });
     }
 
     fn vjp(
@@ -123,25 +120,54 @@ impl Fast for Softmax {
     ) {
         let cols = args[0].shape.cols();
         let y = scratch;
-        simd::dispatch(
-            #[inline(always)]
-            || {
-                for (i, dx) in dargs[0].chunks_exact_mut(cols).enumerate() {
-                    let [shift, scale] = [saved[2 * i], saved[2 * i + 1]];
-                    for (y, x) in y.iter_mut().zip(args[0].row(i)) {
-                        *y = exp(x - shift) * scale;
-                    }
-                    let dy = &dy[i * cols..(i + 1) * cols];
-                    let projection = dot(y, dy);
-                    for ((dx, y), dy) in dx.iter_mut().zip(&*y).zip(dy) {
-                        *dx += y * (dy - projection);
-                    }
+        simd::dispatch!(|| {
+            for (i, dx) in dargs[0].chunks_exact_mut(cols).enumerate() {
+                let [shift, scale] = [saved[2 * i], saved[2 * i + 1]];
+                for (y, x) in y.iter_mut().zip(args[0].row(i)) {
+                    *y = exp(x - shift) * scale;
                 }
-            },
-        );
+                let dy = &dy[i * cols..(i + 1) * cols];
+                let projection = dot(y, dy);
+                for ((dx, y), dy) in dx.iter_mut().zip(&*y).zip(dy) {
+                    *dx += y * (dy - projection);
+                }
+            }
+        });
     }
 
     fn scratch(&self, args: &[Shape]) -> usize {
         args[0].cols()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::trial::Trial;
+    use super::*;
+
+    #[test]
+    fn golden_rows() {
+        const NONE: f64 = f64::NEG_INFINITY;
+        let mut trial = Trial::new(&Softmax, &Softmax.example(4, 3));
+        let ln_3 = f64::from(3f32.ln());
+        trial.args[0] = vec![0.0, ln_3, NONE, NONE, NONE, NONE, NONE, 7.0, NONE, -3e38, 3e38, 3e38];
+        let want = [0.25, 0.75, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.5, 0.5];
+        for results in [trial.reference(), trial.fast()] {
+            for (y, want) in results.y.iter().zip(want) {
+                assert!((y - want).abs() < 1e-7, "{y} is not {want}");
+            }
+            // Where y is 0 or 1 it does not move.
+            assert!(results.dargs[0][2..9].iter().all(|&dx| dx == 0.0), "{:?}", results.dargs);
+        }
+    }
+
+    #[test]
+    fn a_nan_spoils_its_row_and_no_other() {
+        let mut trial = Trial::new(&Softmax, &Softmax.example(2, 3));
+        trial.args[0] = vec![f64::NAN, f64::NEG_INFINITY, f64::NEG_INFINITY, 1.0, 2.0, 3.0];
+        for results in [trial.reference(), trial.fast()] {
+            assert!(results.y[..3].iter().all(|y| y.is_nan()), "{:?}", results.y);
+            assert!(results.y[3..].iter().all(|y| y.is_finite()));
+        }
     }
 }

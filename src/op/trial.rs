@@ -1,18 +1,36 @@
 //! A problem of one operator with random or given values, for the unit tests.
 
-use super::{Kind, Op, Shape, View};
+use super::{Arg, Dual, Fast, Kind, Num, Op, Reference, Shape, View, Wobble};
 use crate::rng::Rng;
 
 /// The unit roundoff of `f32`.
 const UNIT: f64 = 1.0 / (1 << 24) as f64;
 
-/// Output and gradients of one pass forward and back.
+/// Readings of a reference with random rounding, and how many times their spread is allowed.
+const READINGS: u64 = 12;
+const BUDGET: f64 = 6.0;
+
+/// Outputs and gradients of one pass forward and back.
 #[derive(Debug)]
-pub struct Results {
+pub struct Results<T = f64> {
     /// The first output.
-    pub y: Vec<f64>,
+    pub y: Vec<T>,
+    /// The other outputs.
+    pub others: Vec<Vec<T>>,
     /// The gradient of every argument, empty where there is none.
-    pub dargs: Vec<Vec<f64>>,
+    pub dargs: Vec<Vec<T>>,
+}
+
+impl<T: Copy> Results<T> {
+    fn new(outs: Vec<Vec<T>>, dargs: Vec<Vec<T>>) -> Self {
+        let mut outs = outs.into_iter();
+        Results { y: outs.next().expect("an output"), others: outs.collect(), dargs }
+    }
+
+    /// The same results, each number by itself, tensor after tensor.
+    fn tensors(&self) -> impl Iterator<Item = &Vec<T>> {
+        std::iter::once(&self.y).chain(&self.others).chain(&self.dargs)
+    }
 }
 
 /// An operator, its arguments and the gradient of its output, all representable in `f32`.
@@ -28,54 +46,136 @@ pub struct Trial<'a> {
 }
 
 impl<'a> Trial<'a> {
-    /// Normal values, random whole numbers and a random mask.
+    /// Normal values, random whole numbers and a random mask; at the first step.
     pub fn new(op: &'a dyn Op, shapes: &[Shape]) -> Self {
         let mut rng = Rng::new(1).named(op.id());
         let limit = op.index_limit(shapes);
-        let mut values = |kind, n| {
+        let mut values = |kind, positive, n| {
             let mut value = || match kind {
                 Kind::Index => rng.below(limit) as f64,
                 Kind::Mask => rng.below(2) as f64,
+                Kind::Clock => 0.0,
+                _ if positive => f64::from(rng.normal().abs() as f32 + 0.1),
                 _ => rng.normal() as f32 as f64,
             };
             (0..n).map(|_| value()).collect::<Vec<f64>>()
         };
+        let variance = |arg: &Arg| arg.kind == Kind::State && arg.name.ends_with("var");
         let args = op.args().iter().zip(shapes);
-        let args = args.map(|(arg, shape)| values(arg.kind, shape.len())).collect();
-        let dy = values(Kind::Real, op.outputs(shapes)[0].len());
+        let args = args.map(|(arg, shape)| values(arg.kind, variance(arg), shape.len())).collect();
+        let dy = values(Kind::Real, false, op.outputs(shapes)[0].len());
         Trial { op, shapes: shapes.to_vec(), args, dy }
     }
 
     /// The results of the reference at `f64`.
     pub fn reference(&self) -> Results {
-        let args = self.views(&self.args);
-        let mut y = vec![f64::NAN; self.dy.len()];
-        let mut dargs = self.gradients(0.0);
-        super::Reference::<f64>::forward(self.op, &args, &mut [&mut y]);
-        let mut slices: Vec<&mut [f64]> = dargs.iter_mut().map(|d| &mut d[..]).collect();
-        super::Reference::<f64>::vjp(self.op, &args, &self.dy, &mut slices);
-        Results { y, dargs }
+        self.reference_at(self.op, |_, _, value| value)
     }
 
-    /// The results of the fast path, from buffers that hold rubbish and gradients that hold ones.
+    /// The results of the reference at any number, made from argument, place and value.
+    fn reference_at<T: Num>(
+        &self,
+        op: &(impl Reference<T> + ?Sized),
+        number: impl Fn(usize, usize, f64) -> T,
+    ) -> Results<T> {
+        let read = |(a, values): (usize, &Vec<f64>)| -> Vec<T> {
+            values.iter().enumerate().map(|(i, &v)| number(a, i, v)).collect()
+        };
+        let args: Vec<Vec<T>> = self.args.iter().enumerate().map(read).collect();
+        let args = self.views(&args);
+        let dy: Vec<T> = self.dy.iter().map(|&v| T::num(v)).collect();
+        let mut outs = self.outputs(T::num(f64::NAN));
+        let mut dargs = self.gradients(T::zero());
+        op.forward(&args, &mut slices(&mut outs));
+        op.vjp(&args, &dy, &mut slices(&mut dargs));
+        Results::new(outs, dargs)
+    }
+
+    /// The results of the fast path, from buffers that hold rubbish; asserts that a gradient does
+    /// not depend on which others are wanted, and that a second pass adds to the first.
     pub fn fast(&self) -> Results {
         let narrow = |x: &Vec<f64>| x.iter().map(|&v| v as f32).collect::<Vec<f32>>();
         let args: Vec<Vec<f32>> = self.args.iter().map(narrow).collect();
-        let args = self.views(&args);
-        let mut y = vec![f32::NAN; self.dy.len()];
+        let (args, dy) = (self.views(&args), narrow(&self.dy));
+        let mut outs = self.outputs(f32::NAN);
         let mut saved = vec![f32::NAN; self.op.saved(&self.shapes)];
         let mut scratch = vec![f32::NAN; self.op.scratch(&self.shapes)];
-        super::Fast::forward(self.op, &args, &mut [&mut y], &mut saved, &mut scratch);
-        scratch.fill(f32::NAN);
-        let dy = narrow(&self.dy);
-        let mut dargs: Vec<Vec<f32>> = self.gradients(1.0);
-        let mut slices: Vec<&mut [f32]> = dargs.iter_mut().map(|d| &mut d[..]).collect();
-        super::Fast::vjp(self.op, &args, &dy, &saved, &mut slices, &mut scratch);
-        // Nobody wants a gradient: nothing may be touched.
-        let mut none: Vec<&mut [f32]> = args.iter().map(|_| Default::default()).collect();
-        super::Fast::vjp(self.op, &args, &dy, &saved, &mut none, &mut scratch);
-        let widen = |x: &[f32], start: f64| x.iter().map(|&v| v as f64 - start).collect();
-        Results { y: widen(&y, 0.0), dargs: dargs.iter().map(|d| widen(d, 1.0)).collect() }
+        Fast::forward(self.op, &args, &mut slices(&mut outs), &mut saved, &mut scratch);
+        let mut vjp = |dargs: &mut [Vec<f32>]| {
+            scratch.fill(f32::NAN);
+            Fast::vjp(self.op, &args, &dy, &saved, &mut slices(dargs), &mut scratch);
+        };
+        let mut dargs: Vec<Vec<f32>> = self.gradients(0.0);
+        vjp(&mut dargs);
+        for wanted in 0..dargs.len() {
+            let mut alone: Vec<Vec<f32>> = vec![Vec::new(); dargs.len()];
+            alone[wanted] = vec![0.0; dargs[wanted].len()];
+            vjp(&mut alone);
+            let bits = |x: &[f32]| x.iter().map(|v| v.to_bits()).collect::<Vec<u32>>();
+            assert_eq!(bits(&alone[wanted]), bits(&dargs[wanted]), "{:?}", self.op);
+        }
+        let mut twice = dargs.clone();
+        vjp(&mut twice);
+        for (once, twice) in dargs.iter().zip(&twice) {
+            // A sum that goes on from the first one rounds as the largest of its terms does.
+            let largest = once.iter().fold(1.0f32, |m, v| m.max(v.abs()));
+            for (once, twice) in once.iter().zip(twice) {
+                let close = (twice - 2.0 * once).abs() <= 1e-4 * largest;
+                assert!(close || once.is_nan(), "{:?}: {once}, then {twice}", self.op);
+            }
+        }
+        let widen = |x: Vec<Vec<f32>>| -> Vec<Vec<f64>> {
+            x.iter().map(|x| x.iter().map(|&v| f64::from(v)).collect()).collect()
+        };
+        Results::new(widen(outs), widen(dargs))
+    }
+
+    /// Asserts that the fast path is as near to the reference as honest `f32` arithmetic is: within
+    /// a multiple of the spread of readings of the reference that round at random, number by number.
+    pub fn within_budget(&self) {
+        let (exact, fast) = (self.reference(), self.fast());
+        let readings: Vec<Results<Wobble>> = (0..READINGS)
+            .map(|seed| {
+                Wobble::seed(seed);
+                self.reference_at(self.op, |_, _, value| Wobble(value))
+            })
+            .collect();
+        for (t, (exact, fast)) in exact.tensors().zip(fast.tensors()).enumerate() {
+            let readings: Vec<_> =
+                readings.iter().map(|r| r.tensors().nth(t).expect("a tensor")).collect();
+            for (i, (exact, fast)) in exact.iter().zip(fast).enumerate() {
+                let spread = readings.iter().map(|r| (r[i].0 - exact).abs()).fold(0.0, f64::max);
+                let unit = UNIT * exact.abs() + f64::from(f32::MIN_POSITIVE);
+                let bound = BUDGET * (spread + unit);
+                assert!(
+                    (exact - fast).abs() <= bound,
+                    "{:?} of {:?}: tensor {t}, element {i} is {fast:e}, not {exact:e} ± {bound:e}",
+                    self.op,
+                    self.shapes
+                );
+            }
+        }
+    }
+
+    /// Asserts that the gradients of the reference are its derivative, exact at dual numbers along
+    /// a random direction through all arguments.
+    pub fn derivative_agrees(&self) {
+        let mut rng = Rng::new(2);
+        let stated = self.reference().dargs;
+        let direction: Vec<Vec<f64>> =
+            stated.iter().map(|d| d.iter().map(|_| rng.normal()).collect()).collect();
+        let along = |a: usize, i: usize| direction[a].get(i).copied().unwrap_or(0.0);
+        let dual = self.reference_at(self.op, |a, i, v| Dual::new(v, along(a, i)));
+        let terms: Vec<f64> = dual.y.iter().zip(&self.dy).map(|(y, dy)| y.d * dy).collect();
+        let stated: f64 =
+            stated.iter().flatten().zip(direction.iter().flatten()).map(|(g, d)| g * d).sum();
+        let (slope, scale) = terms.iter().fold((0.0, 0.0), |(s, m), t| (s + t, m + t.abs()));
+        assert!(
+            (slope - stated).abs() <= 1e-12 * scale,
+            "{:?} of {:?}: slope {slope}, stated {stated}",
+            self.op,
+            self.shapes
+        );
     }
 
     /// Asserts that the fast path is within so many units of the reference, measured at the
@@ -125,6 +225,10 @@ impl<'a> Trial<'a> {
         }
     }
 
+    fn outputs<T: Clone>(&self, start: T) -> Vec<Vec<T>> {
+        self.op.outputs(&self.shapes).iter().map(|s| vec![start.clone(); s.len()]).collect()
+    }
+
     fn views<'b, T>(&self, args: &'b [Vec<T>]) -> Vec<View<'b, T>> {
         self.shapes.iter().zip(args).map(|(&shape, data)| View::new(shape, data)).collect()
     }
@@ -135,6 +239,10 @@ impl<'a> Trial<'a> {
         let args = self.op.args().iter().zip(&self.shapes);
         args.map(|(arg, shape)| vec![start; wanted(arg.kind, shape)]).collect()
     }
+}
+
+fn slices<T>(tensors: &mut [Vec<T>]) -> Vec<&mut [T]> {
+    tensors.iter_mut().map(|tensor| tensor.as_mut_slice()).collect()
 }
 
 /// Sizes at and around the widths of registers and blocks.

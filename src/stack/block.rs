@@ -119,16 +119,8 @@ impl<'a> Builder<'a> {
         let mut k = self.linear("attn.k", x, kv_heads * head_width, Role::Key);
         let v = self.linear("attn.v", x, kv_heads * head_width, Role::Value);
         if config.positions == Positions::Rotary {
-            q = self.program.apply(
-                "attn.q.rotated",
-                Rotary::new(heads, head_width, config.seq),
-                &[q],
-            );
-            k = self.program.apply(
-                "attn.k.rotated",
-                Rotary::new(kv_heads, head_width, config.seq),
-                &[k],
-            );
+            q = self.program.apply("attn.q.rotated", Rotary::new(head_width, config.seq), &[q]);
+            k = self.program.apply("attn.k.rotated", Rotary::new(head_width, config.seq), &[k]);
         }
         let attention = Attention { kv_heads, ..Attention::causal(heads) };
         let mixed = self.program.apply("attn.mixed", attention, &[q, k, v, Id::ABSENT, Id::ABSENT]);

@@ -81,25 +81,22 @@ impl<T: Num> Optimizer<T> {
             (p, m, v) = (p1, m1, v1);
         }
         work.into_par_iter().for_each(|(p, m, v, g, keep)| {
-            simd::dispatch(
-                #[inline(always)]
-                || match kind {
-                    config::Optimizer::Adamw => {
-                        for (((p, m), v), g) in p.iter_mut().zip(m).zip(v).zip(g) {
-                            let g = scale * *g;
-                            *m = b1 * *m + c1 * g;
-                            *v = b2 * *v + c2 * (g * g);
-                            *p = keep * *p - rate * *m / (v.sqrt() * root + eps);
-                        }
+            simd::dispatch!(|| match kind {
+                config::Optimizer::Adamw => {
+                    for (((p, m), v), g) in p.iter_mut().zip(&mut *m).zip(&mut *v).zip(g) {
+                        let g = scale * *g;
+                        *m = b1 * *m + c1 * g;
+                        *v = b2 * *v + c2 * (g * g);
+                        *p = keep * *p - rate * *m / (v.sqrt() * root + eps);
                     }
-                    config::Optimizer::Sgd => {
-                        for ((p, m), g) in p.iter_mut().zip(m).zip(g) {
-                            *m = b1 * *m + scale * *g;
-                            *p = keep * *p - lr_t * *m;
-                        }
+                }
+                config::Optimizer::Sgd => {
+                    for ((p, m), g) in p.iter_mut().zip(&mut *m).zip(g) {
+                        *m = b1 * *m + scale * *g;
+                        *p = keep * *p - lr_t * *m;
                     }
-                },
-            );
+                }
+            });
         });
     }
 }
@@ -125,14 +122,11 @@ pub fn reduce<T: Num>(vectors: &mut [&mut [T]]) {
     first.par_chunks_mut(CHUNK).enumerate().for_each(|(i, sum)| {
         for other in rest.iter() {
             let other = &other[i * CHUNK..i * CHUNK + sum.len()];
-            simd::dispatch(
-                #[inline(always)]
-                || {
-                    for (sum, &x) in sum.iter_mut().zip(other) {
-                        *sum += x;
-                    }
-                },
-            );
+            simd::dispatch!(|| {
+                for (sum, &x) in sum.iter_mut().zip(other) {
+                    *sum += x;
+                }
+            });
         }
     });
 }

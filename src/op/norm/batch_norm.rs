@@ -187,7 +187,7 @@ impl Fast for BatchNorm {
         let (mean, rstd) = saved.split_at_mut(cols);
         let (partial, var) = scratch[..2 * cols].split_at_mut(cols);
         let (eps, momentum) = (self.eps as f32, self.momentum as f32);
-        simd::dispatch(#[inline(always)] || {
+        simd::dispatch!(|| {
             mean.copy_from_slice(running_mean.data);
             var.copy_from_slice(running_var.data);
             new_mean.copy_from_slice(running_mean.data);
@@ -239,7 +239,7 @@ impl Fast for BatchNorm {
         let (partial, sums) = scratch.split_at_mut(cols);
         let (shift, slope) = sums.split_at_mut(cols);
         let dy = View::new(x.shape, dy);
-        simd::dispatch(#[inline(always)] || {
+        simd::dispatch!(|| {
             sum_rows(rows, shift, partial, |i, sum| simd::add(sum, dy.row(i)));
             sum_rows(rows, slope, partial, |i, sum| {
                 let centre = x.row(i).iter().zip(mean).zip(rstd);
@@ -259,11 +259,14 @@ impl Fast for BatchNorm {
             for (j, factor) in partial.iter_mut().enumerate() {
                 *factor = weight.data[j] * rstd[j];
             }
+            // Of one length, which the compiler sees: no index below can be out of bounds.
+            let (mean, rstd, factor) = (&mean[..cols], &rstd[..cols], &partial[..cols]);
+            let (shift, slope) = (&shift[..cols], &slope[..cols]);
             for (i, dx) in dx.chunks_exact_mut(cols).enumerate() {
-                let (x, dy) = (x.row(i), dy.row(i));
+                let (x, dy) = (&x.row(i)[..cols], &dy.row(i)[..cols]);
                 for j in 0..cols {
                     let xhat = (x[j] - mean[j]) * rstd[j];
-                    dx[j] += partial[j] * (dy[j] - shift[j] - xhat * slope[j]);
+                    dx[j] += factor[j] * (dy[j] - shift[j] - xhat * slope[j]);
                 }
             }
         });
@@ -271,5 +274,63 @@ impl Fast for BatchNorm {
 
     fn scratch(&self, args: &[Shape]) -> usize {
         3 * args[0].cols()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::trial::{Results, Trial};
+    use super::*;
+
+    fn both(training: bool, x: &[f64]) -> [Results; 2] {
+        let op = BatchNorm { eps: 0.0, ..BatchNorm::new(training) };
+        let mut trial = Trial::new(&op, &op.example(x.len(), 1));
+        trial.args = vec![x.to_vec(), vec![2.0], vec![1.0], vec![0.5], vec![4.0]];
+        trial.dy = x.iter().map(|_| 1.0).collect();
+        [trial.reference(), trial.fast()]
+    }
+
+    fn near(got: f64, want: f64) {
+        assert!((got - want).abs() <= 1e-6 * (1.0 + want.abs()), "{got} is not {want}");
+    }
+
+    #[test]
+    fn training_moves_the_running_statistics() {
+        for results in both(true, &[1.0, 2.0, 3.0, 4.0]) {
+            near(results.y[0], 1.0 - 2.0 * 1.5 / 1.25f64.sqrt());
+            near(results.others[0][0], 0.9 * 0.5 + 0.1 * 2.5);
+            near(results.others[1][0], 0.9 * 4.0 + 0.1 * 5.0 / 3.0);
+            // A uniform dy moves the mean only, which the statistics take out again.
+            results.dargs[0].iter().for_each(|&dx| near(dx, 0.0));
+            near(results.dargs[2][0], 4.0);
+        }
+    }
+
+    #[test]
+    fn evaluation_is_an_affine_map() {
+        for results in both(false, &[1.0, 1.0]) {
+            near(results.y[0], 2.0 * (1.0 - 0.5) / 2.0 + 1.0);
+            assert_eq!((results.others[0][0], results.others[1][0]), (0.5, 4.0));
+            near(results.dargs[0][0], 1.0);
+            near(results.dargs[1][0], 0.5);
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "one row")]
+    fn one_row_has_no_variance() {
+        let own = Shape::new(&[3]);
+        BatchNorm::new(true).outputs(&[Shape::new(&[1, 3]), own, own, own, own]);
+    }
+
+    /// More rows than a block of the sums, and not a whole number of blocks.
+    #[test]
+    fn many_rows_far_from_zero() {
+        let op = BatchNorm::new(true);
+        let mut trial = Trial::new(&op, &op.example(1000, 3));
+        for x in &mut trial.args[0] {
+            *x = f64::from((*x + 1e3) as f32);
+        }
+        trial.within_budget();
     }
 }

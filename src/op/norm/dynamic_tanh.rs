@@ -98,7 +98,7 @@ impl Fast for DynamicTanh {
         let [x, alpha, weight, bias] = [args[0], args[1], args[2], args[3]];
         let (cols, alpha) = (x.shape.cols(), alpha.data[0]);
         let y = &mut *outs[0];
-        simd::dispatch(#[inline(always)] || {
+        simd::dispatch!(|| {
             for (x, y) in x.data.chunks_exact(cols).zip(y.chunks_exact_mut(cols)) {
                 for (y, x) in y.iter_mut().zip(x) {
                     *y = tanh(alpha * x);
@@ -120,7 +120,7 @@ impl Fast for DynamicTanh {
         let (cols, alpha) = (x.shape.cols(), alpha.data[0]);
         let [dx, dalpha, dweight, dbias] = dargs else { unreachable!("four arguments") };
         let (t, w) = scratch.split_at_mut(cols);
-        simd::dispatch(#[inline(always)] || {
+        simd::dispatch!(|| {
             for (i, dy) in dy.chunks_exact(cols).enumerate() {
                 let x = x.row(i);
                 for (t, x) in t.iter_mut().zip(x) {
@@ -142,5 +142,26 @@ impl Fast for DynamicTanh {
 
     fn scratch(&self, args: &[Shape]) -> usize {
         2 * args[0].cols()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::trial::Trial;
+    use super::*;
+
+    /// tanh(½ ln 3) = ½, with slope ¾.
+    #[test]
+    fn golden_numbers() {
+        let mut trial = Trial::new(&DynamicTanh, &DynamicTanh.example(1, 1));
+        let x = f64::from(3f32.ln());
+        trial.args = vec![vec![x], vec![0.5], vec![4.0], vec![-1.0]];
+        trial.dy = vec![1.0];
+        for results in [trial.reference(), trial.fast()] {
+            let got = results.dargs.iter().flatten().chain(&results.y);
+            for (got, want) in got.zip([1.5, 3.0 * x, 0.5, 1.0, 1.0]) {
+                assert!((got - want).abs() < 1e-6, "{got} is not {want}");
+            }
+        }
     }
 }

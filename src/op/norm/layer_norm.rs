@@ -133,7 +133,7 @@ impl Fast for LayerNorm {
         let cols = x.shape.cols();
         let per_col = 1.0 / cols as f32;
         let y = &mut *outs[0];
-        simd::dispatch(#[inline(always)] || {
+        simd::dispatch!(|| {
             let rows = x.data.chunks_exact(cols).zip(y.chunks_exact_mut(cols));
             for ((x, y), stats) in rows.zip(saved.chunks_exact_mut(2)) {
                 let mean = sum(x) * per_col;
@@ -161,7 +161,7 @@ impl Fast for LayerNorm {
         let per_col = 1.0 / cols as f32;
         let [dx, dweight, dbias] = dargs else { unreachable!("three arguments") };
         let (xhat, w) = scratch.split_at_mut(cols);
-        simd::dispatch(#[inline(always)] || {
+        simd::dispatch!(|| {
             for (i, dy) in dy.chunks_exact(cols).enumerate() {
                 let (mean, rstd) = (saved[2 * i], saved[2 * i + 1]);
                 for (xhat, x) in xhat.iter_mut().zip(x.row(i)) {

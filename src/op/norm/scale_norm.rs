@@ -112,9 +112,9 @@ impl Fast for ScaleNorm {
         let cols = args[0].shape.cols();
         let eps = self.eps as f32;
         let y = &mut *outs[0];
-        simd::dispatch(#[inline(always)] || {
+        simd::dispatch!(|| {
             let rows = x.chunks_exact(cols).zip(y.chunks_exact_mut(cols));
-            for ((x, y), saved) in rows.zip(saved) {
+            for ((x, y), saved) in rows.zip(&mut *saved) {
                 let norm = dot(x, x).sqrt();
                 // A NaN is not below eps, and stays.
                 let inverse = 1.0 / if norm < eps { eps } else { norm };
@@ -138,7 +138,7 @@ impl Fast for ScaleNorm {
         let cols = x.shape.cols();
         let flat = 1.0 / self.eps as f32;
         let [dx, dweight] = dargs else { unreachable!("two arguments") };
-        simd::dispatch(#[inline(always)] || {
+        simd::dispatch!(|| {
             for ((i, dy), &inverse) in dy.chunks_exact(cols).enumerate().zip(saved) {
                 let x = x.row(i);
                 let projection = dot(x, dy) * inverse;
@@ -154,5 +154,30 @@ impl Fast for ScaleNorm {
                 }
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::trial::Trial;
+    use super::*;
+
+    #[test]
+    fn eps_is_a_floor_of_the_norm() {
+        let op = ScaleNorm { eps: 1.0 };
+        let mut trial = Trial::new(&op, &op.example(2, 2));
+        trial.args = vec![vec![3.0, 4.0, 0.25, 0.5], vec![2.0]];
+        trial.dy = vec![1.0, 0.0, 1.0, 0.0];
+        for results in [trial.reference(), trial.fast()] {
+            let near = |a: f64, b: f64| assert!((a - b).abs() < 1e-6, "{a} is not {b}");
+            for (y, want) in results.y.iter().zip([1.2, 1.6, 0.5, 1.0]) {
+                near(*y, want);
+            }
+            // Above the floor 2/5·(dy − u·⟨u, dy⟩) with u = (0.6, 0.8), below it 2·dy.
+            for (dx, want) in results.dargs[0].iter().zip([0.256, -0.192, 2.0, 0.0]) {
+                near(*dx, want);
+            }
+            near(results.dargs[1][0], 0.6 + 0.25);
+        }
     }
 }
