@@ -39,7 +39,7 @@ pub fn product<S: Simd>(
 ) {
     let depth = right.len() / cols;
     // What the unchecked reads of `block` rely on.
-    assert!(cols % LANES == 0);
+    assert!(cols.is_multiple_of(LANES));
     assert!(rows * depth == 0 || (rows - 1) * left.row + (depth - 1) * left.step < left.data.len());
     for c in (0..cols).step_by(S::F32_LANES) {
         let mut r = 0;

@@ -31,7 +31,10 @@ fn angle(position: usize, pair: usize, head_width: usize) -> f64 {
 impl Rotary {
     /// For heads of an even width, and sequences of at most `longest` positions.
     pub fn new(head_width: usize, longest: usize) -> Self {
-        assert!(head_width > 0 && head_width % 2 == 0, "a head of {head_width} has no halves");
+        assert!(
+            head_width > 0 && head_width.is_multiple_of(2),
+            "a head of {head_width} has no halves"
+        );
         let row = |t| {
             let angles = move |i| angle(t, i, head_width);
             let half = move || (0..head_width / 2).map(angles);
