@@ -4,6 +4,7 @@
 //!
 //! - [`num`]: the number types that a reference is read at; [`rng`]: random numbers by counter.
 //! - [`op`]: the operators, each with a reference and a fast path, forward and vjp.
+//! - [`check`]: cases, error budgets, gradients and laws for whatever calls itself an operator.
 //! - [`program`]: a stack as a straight list of steps over named values; [`backend`]: what runs it.
 //! - [`config`]: everything that a run depends on; [`stack`]: from a configuration to a program.
 //! - [`record`]: what a run leaves behind; [`store`]: where it is kept; [`probe`]: what a layer
@@ -13,6 +14,7 @@
 //! - [`cli`]: the command line; [`memory`]: what memory there is and was used.
 
 pub mod backend;
+pub mod check;
 pub mod cli;
 pub mod config;
 pub mod memory;

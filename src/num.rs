@@ -216,7 +216,9 @@ impl Div for Dual {
     type Output = Self;
     fn div(self, o: Self) -> Self {
         let v = self.v / o.v;
-        Dual::new(v, (self.d - v * o.d) / o.v)
+        // What is divided by infinity is 0 and flat: 0·∞ must not make a NaN of it.
+        let flat = o.v.is_infinite() && self.v.is_finite();
+        Dual::new(v, if flat { 0.0 } else { (self.d - v * o.d) / o.v })
     }
 }
 impl Neg for Dual {
@@ -285,7 +287,7 @@ impl Num for Dual {
 pub struct Wobble(pub f64);
 
 thread_local! {
-    static WOBBLE: Cell<u64> = const { Cell::new(0x9e37_79b9_7f4a_7c15) };
+    static WOBBLE: Cell<(u64, bool)> = const { Cell::new((0x9e37_79b9_7f4a_7c15, false)) };
 }
 
 impl Wobble {
@@ -294,7 +296,26 @@ impl Wobble {
 
     /// Starts this thread's rounding directions anew.
     pub fn seed(seed: u64) {
-        WOBBLE.with(|state| state.set(crate::rng::mix(seed ^ 0x9e37_79b9_7f4a_7c15)));
+        WOBBLE.set((crate::rng::mix(seed ^ 0x9e37_79b9_7f4a_7c15), false));
+    }
+
+    /// As [`Wobble::seed`], and what is representable moves as well: by a unit in the last place
+    /// up or down, each one time in four.
+    ///
+    /// Another order of the same operations, or a product with a rounded reciprocal in the place
+    /// of a quotient, rounds where the formula as written happens to be exact.
+    pub fn seed_restless(seed: u64) {
+        Wobble::seed(seed);
+        WOBBLE.set((WOBBLE.get().0, true));
+    }
+
+    /// A number that is given: rounded at random where it is not representable, and only there.
+    pub fn read(value: f64) -> Self {
+        let (_, restless) = WOBBLE.get();
+        WOBBLE.set((WOBBLE.get().0, false));
+        let read = Wobble::round(value);
+        WOBBLE.set((WOBBLE.get().0, restless));
+        read
     }
 
     fn round(value: f64) -> Self {
@@ -304,17 +325,20 @@ impl Wobble {
         let dropped = 52 - (Self::BITS - 1);
         let mask = (1u64 << dropped) - 1;
         let bits = value.to_bits();
-        if bits & mask == 0 {
+        let exact = bits & mask == 0;
+        let (state, restless) = WOBBLE.get();
+        if exact && !restless {
             return Wobble(value);
         }
-        let up = WOBBLE.with(|state| {
-            let next = crate::rng::mix(state.get());
-            state.set(next);
-            next >> 63 == 1
-        });
+        let next = crate::rng::mix(state);
+        WOBBLE.set((next, restless));
         // Adding one unit to the magnitude bits moves away from zero, carry into the exponent included.
         let down = bits & !mask;
-        Wobble(f64::from_bits(if up { down + mask + 1 } else { down }))
+        Wobble(f64::from_bits(match (exact, next >> 62) {
+            (false, 0 | 1) | (true, 0 | 3) => down,
+            (true, 1) => down - mask - 1,
+            _ => down + mask + 1,
+        }))
     }
 }
 
@@ -398,9 +422,25 @@ mod tests {
     }
 
     #[test]
+    fn a_quotient_by_infinity_is_flat() {
+        let silu = |x: Dual| x / (Dual::one() + (-x).exp());
+        let y = silu(Dual::new(-1e4, 1.0));
+        assert_eq!((y.v, y.d), (0.0, 0.0));
+    }
+
+    #[test]
     fn wobble_keeps_what_is_representable() {
         let x = Wobble(1.5) + Wobble(2.25);
         assert_eq!(x.0, 3.75);
+    }
+
+    #[test]
+    fn restless_wobble_moves_what_is_representable() {
+        Wobble::seed_restless(1);
+        let sums: Vec<f64> = (0..64).map(|_| (Wobble(1.5) + Wobble(2.25)).0 - 3.75).collect();
+        let unit = 2f64.powi(-22);
+        assert!([-unit, 0.0, unit].iter().all(|step| sums.contains(step)));
+        assert!(sums.iter().all(|step| [-unit, 0.0, unit].contains(step)));
     }
 
     #[test]

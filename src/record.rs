@@ -19,7 +19,8 @@ use std::fmt;
 pub enum Outcome {
     /// The loss went down and every observed value stayed finite.
     Ok,
-    /// The loss never left its starting level.
+    /// The loss ended within 0.05 nats of the unigram entropy or above it: nothing was learned from
+    /// context.
     Stuck,
     /// The loss jumped up and came back.
     Spike {
@@ -63,12 +64,12 @@ impl Outcome {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Ok => f.write_str("trained normally"),
-            Self::Stuck => f.write_str("stuck at its starting loss"),
+            Self::Ok => f.write_str("trained"),
+            Self::Stuck => f.write_str("stuck at the unigram entropy"),
             Self::Spike { step } => write!(f, "loss spike at step {step}"),
             Self::Diverged { step } => write!(f, "diverged at step {step}"),
             Self::NonFinite { step, value } => write!(f, "non-finite at step {step} in {value}"),
-            Self::Collapsed => f.write_str("token representations collapsed"),
+            Self::Collapsed => f.write_str("all tokens became alike"),
         }
     }
 }

@@ -54,10 +54,16 @@ impl Rng {
         (self.uniform() * n as f64) as usize
     }
 
-    /// A standard normal value (Box and Muller 1958; the cosine branch).
+    /// A standard normal value.
     pub fn normal(&mut self) -> f64 {
+        self.normal_pair().0
+    }
+
+    /// Two independent standard normal values (Box & Muller 1958).
+    pub fn normal_pair(&mut self) -> (f64, f64) {
         let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
-        radius * (std::f64::consts::TAU * self.uniform()).cos()
+        let (sin, cos) = (std::f64::consts::TAU * self.uniform()).sin_cos();
+        (radius * cos, radius * sin)
     }
 }
 

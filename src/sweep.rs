@@ -10,7 +10,7 @@
 //!
 //! [[arm]]
 //! wiring = "deepnorm"
-//! init = "deepnorm"
+//! init = "*"                         # every value that the field has
 //! ```
 
 use std::path::Path;
@@ -98,6 +98,15 @@ fn values(key: &str, value: &Value) -> Result<Vec<String>, Invalid> {
         other => Err(Invalid::new(key, other, "a value, or an array of values")),
     };
     match value {
+        Value::String(all) if all == "*" => {
+            let field = RunConfig::fields().into_iter().find(|field| field.name == key);
+            let choices = field.map_or(Vec::new(), |field| field.choices);
+            if choices.is_empty() {
+                let allowed = "a value; only fields with listed values take them all";
+                return Err(Invalid::new(key, "*", allowed));
+            }
+            Ok(choices.into_iter().map(str::to_string).collect())
+        }
         Value::Array(values) if values.is_empty() => {
             Err(Invalid::new(key, "[]", "at least one value"))
         }
@@ -156,6 +165,14 @@ mod tests {
             ]
         );
         assert!(sweep.runs.iter().all(|run| run.steps == 10));
+    }
+
+    #[test]
+    fn a_star_is_every_value_of_the_field() {
+        let sweep = Sweep::parse("s", "norm = '*'", &[]).unwrap();
+        assert_eq!(sweep.runs.len(), crate::op::norm::ALL.len());
+        let error = Sweep::parse("s", "depth = '*'", &[]).unwrap_err();
+        assert_eq!((error.field.as_str(), error.value.as_str()), ("depth", "*"));
     }
 
     #[test]

@@ -200,8 +200,12 @@ impl<T: Element> Host<T> {
         for action in &plan.actions[..plan.turn] {
             self.run_forward(action, weights, states, observer);
         }
-        let last = plan.actions[plan.turn - 1].outs[0];
-        self.slots[last][0]
+        self.output()[0]
+    }
+
+    /// The output of the last step, after a forward pass.
+    pub fn output(&self) -> &[T] {
+        &self.slots[self.plan.actions[self.plan.turn - 1].outs[0]]
     }
 
     /// Runs backward from a gradient of the loss; the gradients of the weights are added to.

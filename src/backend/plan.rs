@@ -101,7 +101,8 @@ impl Plan {
     /// Number of elements of all slots and the scratch: everything but parameters, their
     /// gradients and the states.
     pub fn elements(&self) -> usize {
-        self.slots.iter().sum::<usize>() + self.scratch
+        // A plan that no machine could hold must still say so, instead of wrapping around.
+        self.slots.iter().fold(self.scratch, |sum, &len| sum.saturating_add(len))
     }
 }
 

@@ -3,7 +3,7 @@
 use clap::ArgMatches;
 use serde_json::json;
 
-use super::{Outcome, one};
+use super::{Outcome, answer, one};
 use crate::config::Invalid;
 use crate::op::norm;
 use crate::stack::{Init, Wiring};
@@ -18,11 +18,8 @@ pub(super) fn run(matches: &ArgMatches) -> Outcome {
     };
     if matches.get_flag("json") {
         let rows = rows.iter().map(|(id, about)| json!({"id": id, "about": about}));
-        println!("{}", serde_json::Value::Array(rows.collect()));
-    } else {
-        for (id, about) in rows {
-            println!("{id:<16} {about}");
-        }
+        return answer(&format!("{}\n", serde_json::Value::Array(rows.collect())));
     }
-    Ok(())
+    let lines: Vec<String> = rows.iter().map(|(id, about)| format!("{id:<16} {about}\n")).collect();
+    answer(&lines.concat())
 }

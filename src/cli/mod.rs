@@ -5,6 +5,7 @@
 
 mod list;
 mod progress;
+mod refusal;
 mod report;
 mod show;
 mod survey;
@@ -13,6 +14,7 @@ mod train;
 
 use std::ffi::OsString;
 use std::fmt::Display;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -43,10 +45,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             let _ = error.print();
             return ExitCode::SUCCESS;
         }
-        Err(error) => {
-            let text = error.to_string();
-            return fail(text.lines().next().unwrap_or_default().trim_start_matches("error: "));
-        }
+        Err(error) => return fail(&refusal::message(&error)),
     };
     let outcome = match matches.subcommand() {
         None => survey::run(&matches),
@@ -65,8 +64,21 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn fail(message: &str) -> ExitCode {
-    eprintln!("error: {message}");
+    // Where nobody can be told, the exit code still says it.
+    let _ = writeln!(std::io::stderr(), "error: {message}");
     ExitCode::from(2)
+}
+
+/// Writes a result to standard output. A reader that has gone away, as `head` does, has what it
+/// wanted: that is no error.
+fn answer(text: &str) -> Outcome {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Failure(format!("standard output: cannot be written ({error})")))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn command() -> Command {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::{Arg, ArgMatches};
 
-use super::{Outcome, one, open_read, survey};
+use super::{Outcome, answer, one, open_read, survey};
 use crate::survey::Survey;
 
 pub(super) fn args() -> Vec<Arg> {
@@ -17,6 +17,5 @@ pub(super) fn run(matches: &ArgMatches) -> Outcome {
     let folder = Path::new(one(matches, "reports"));
     survey::writable(folder)?;
     survey.report(&store, folder, &survey::command(matches))?;
-    println!("{}", folder.join("stability.md").display());
-    Ok(())
+    answer(&format!("{}\n", folder.join("stability.md").display()))
 }

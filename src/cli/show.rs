@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 
 use super::sweep::table;
 use super::train::{summary_json, summary_text};
-use super::{Outcome, one, open_read};
+use super::{Outcome, answer, one, open_read};
 use crate::config::RunConfig;
 use crate::store::Filter;
 
@@ -15,11 +15,10 @@ pub(super) fn run(matches: &ArgMatches) -> Outcome {
     let Some(id) = matches.get_one::<String>("run") else {
         let records = store.runs(&Filter::default())?;
         if json {
-            println!("{}", Json::Array(records.iter().map(summary_json).collect()));
-        } else {
-            print!("{}", table(&records));
+            let objects = Json::Array(records.iter().map(summary_json).collect());
+            return answer(&format!("{objects}\n"));
         }
-        return Ok(());
+        return answer(&table(&records));
     };
     let record = store.run(id)?;
     let last = record.summary.as_ref().map_or(0, |summary| summary.steps);
@@ -27,12 +26,11 @@ pub(super) fn run(matches: &ArgMatches) -> Outcome {
         let mut object = summary_json(&record);
         object["rows"] = json!(store.steps(&record.id)?);
         object["probes"] = json!(store.probes_at(&record.id, last)?);
-        println!("{object}");
-        return Ok(());
+        return answer(&format!("{object}\n"));
     }
-    print!("{}", summary_text(&record));
+    let mut text = summary_text(&record);
     if let Ok(config) = RunConfig::from_json(&record.config) {
-        println!("{:<15} plummet train {}", "again", config.flags());
+        text += &format!("{:<15} plummet train {}\n", "again", config.flags());
     }
     let mut layers: Vec<(u32, [f64; 4])> = Vec::new();
     let columns = ["rms", "token_cosine", "angular_distance", "effective_rank"];
@@ -47,13 +45,13 @@ pub(super) fn run(matches: &ArgMatches) -> Outcome {
         }
     }
     if !layers.is_empty() {
-        println!(
-            "\n{:>6} {:>10} {:>13} {:>17} {:>15}",
+        text += &format!(
+            "\n{:>6} {:>10} {:>13} {:>17} {:>15}\n",
             "layer", "rms", "token cosine", "angular distance", "effective rank"
         );
         for (layer, [rms, cosine, angle, rank]) in layers {
-            println!("{layer:>6} {rms:>10.4} {cosine:>13.4} {angle:>17.4} {rank:>15.2}");
+            text += &format!("{layer:>6} {rms:>10.4} {cosine:>13.4} {angle:>17.4} {rank:>15.2}\n");
         }
     }
-    Ok(())
+    answer(&text)
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::{Arg, ArgMatches};
 
 use super::progress::Bars;
-use super::{Failure, Outcome, one, open, store_arg};
+use super::{Failure, Outcome, answer, one, open, store_arg};
 use crate::survey::Survey;
 
 pub(super) fn args() -> Vec<Arg> {
@@ -36,8 +36,7 @@ pub(super) fn run(matches: &ArgMatches) -> Outcome {
     bars.finish();
     failed?;
     survey.report(&store, folder, &command(matches))?;
-    println!("{}", folder.join("stability.md").display());
-    Ok(())
+    answer(&format!("{}\n", folder.join("stability.md").display()))
 }
 
 /// The fields that the command line sets for all runs.

@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 
 use super::progress::Bars;
 use super::train::summary_json;
-use super::{Failure, Outcome, given, one, open};
+use super::{Failure, Outcome, answer, given, one, open};
 use crate::record::{RunRecord, RunState};
 use crate::store::{Filter, Store};
 use crate::sweep::Sweep;
@@ -22,11 +22,9 @@ pub(super) fn run(matches: &ArgMatches) -> Outcome {
     bars.finish();
     let records = records?;
     if matches.get_flag("json") {
-        println!("{}", Json::Array(records.iter().map(summary_json).collect()));
-    } else {
-        print!("{}", table(&records));
+        return answer(&format!("{}\n", Json::Array(records.iter().map(summary_json).collect())));
     }
-    Ok(())
+    answer(&table(&records))
 }
 
 /// Runs what the store does not hold yet, in order.

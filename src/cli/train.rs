@@ -6,18 +6,23 @@ use clap::ArgMatches;
 use serde_json::{Value as Json, json};
 
 use super::progress::Bars;
-use super::{Outcome, configured, open};
-use crate::config::RunConfig;
+use super::{Outcome, answer, configured, open};
+use crate::backend::Element;
+use crate::config::{Precision, RunConfig};
 use crate::record::{Outcome as RunOutcome, RunRecord};
-use crate::stack;
-use crate::train::{Corpus, Trainer, run as train};
+use crate::train::{Corpus, Trainer, fits, run as train};
 
 pub(super) fn run(matches: &ArgMatches) -> Outcome {
     let config = configured(matches)?;
     let corpus = Corpus::load(&config)?;
     if matches.get_flag("plan") {
-        return plan(&config, corpus);
+        return match config.precision {
+            Precision::F32 => plan::<f32>(&config, corpus),
+            Precision::F64 => plan::<f64>(&config, corpus),
+        };
     }
+    // What cannot be trained creates no store.
+    fits(&config, &corpus)?;
     drop(corpus);
     let store = open(&config.store)?;
     let bars = Bars::new([&config]);
@@ -27,24 +32,25 @@ pub(super) fn run(matches: &ArgMatches) -> Outcome {
     bars.finish();
     let record = record?;
     if matches.get_flag("json") {
-        println!("{}", summary_json(&record));
-    } else {
-        print!("{}", summary_text(&record));
+        return answer(&format!("{}\n", summary_json(&record)));
     }
-    Ok(())
+    answer(&summary_text(&record))
 }
 
-fn plan(config: &RunConfig, corpus: Corpus) -> Outcome {
-    let vocabulary = corpus.vocabulary;
-    let program = stack::build(config, vocabulary, config.samples(), true);
-    let trainer = Trainer::<f32>::new(config, Arc::new(corpus))?;
-    print!("{program}");
-    let mib = |bytes: usize| bytes as f64 / (1 << 20) as f64;
-    println!("parameters   {}", program.parameters());
-    println!("shards       {} of {} sequences", config.shards(), config.samples());
-    println!("activations  {:.1} MiB", mib(trainer.activation_bytes()));
-    println!("in all       {:.1} MiB", mib(trainer.bytes()));
-    Ok(())
+fn plan<T: Element>(config: &RunConfig, corpus: Corpus) -> Outcome {
+    let trainer = Trainer::<T>::new(config, Arc::new(corpus))?;
+    let mib = |bytes: usize| format!("{:.1} MiB", bytes as f64 / (1 << 20) as f64);
+    let totals = [
+        ("parameters", trainer.parameters().len().to_string()),
+        ("shards", format!("{} of {} sequences", config.shards(), config.samples())),
+        ("activations", mib(trainer.activation_bytes())),
+        ("in all", mib(trainer.bytes())),
+    ];
+    let mut text = trainer.program().to_string();
+    for (name, total) in totals {
+        text += &format!("{name:<12} {total}\n");
+    }
+    answer(&text)
 }
 
 /// The object that `--json` ends with.

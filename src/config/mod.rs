@@ -535,6 +535,9 @@ impl RunConfig {
         if let Some(threads) = self.threads {
             whole("threads", threads, 1, 1024)?;
         }
+        if let Some(shards) = self.shards {
+            whole("shards", shards, 1, self.batch)?;
+        }
         if let Checkpoint::Blocks(blocks) = self.checkpoint {
             whole("checkpoint", blocks, 1, self.depth)?;
         }
@@ -592,7 +595,9 @@ impl RunConfig {
         ] {
             real(field, value, (0.0..1.0).contains(&value), share)?;
         }
-        real("snapshot-seconds", self.snapshot_seconds, self.snapshot_seconds >= 0.0, from)?;
+        // What is longer than a century overflows the clock.
+        let pause = self.snapshot_seconds;
+        real("snapshot-seconds", pause, (0.0..=3e9).contains(&pause), "0 to 3e9")?;
         real("decay-share", self.decay_share, (0.0..=1.0).contains(&self.decay_share), "0 to 1")?;
         Ok(())
     }

@@ -203,40 +203,29 @@ impl Fast for AddPositions {
 
 #[cfg(test)]
 mod tests {
-    use super::super::trial::{SIZES, Trial};
     use super::*;
+    use crate::check::{Case, Path, Rows};
 
-    #[test]
-    fn fast_is_within_8_units_of_the_reference() {
-        for n in SIZES {
-            for op in [&Embedding as &dyn Op, &AddPositions] {
-                Trial::new(op, &op.example(n, 3)).agrees(8.0);
-                Trial::new(op, &op.example(3, n)).agrees(8.0);
-            }
-        }
-    }
-
-    #[test]
-    fn gradients_are_slopes() {
-        Trial::new(&Embedding, &Embedding.example(4, 5)).slopes_agree();
-        Trial::new(&AddPositions, &AddPositions.example(4, 5)).slopes_agree();
+    fn three_tokens() -> Case {
+        let shapes = [Shape::new(&[1, 3]), Shape::new(&[3, 1])];
+        Case::of(&Embedding, &shapes, Rows::Normal, 1)
     }
 
     #[test]
     fn a_repeated_token_collects_every_place() {
-        let shapes = [Shape::new(&[1, 3]), Shape::new(&[3, 1])];
-        let mut trial = Trial::new(&Embedding, &shapes);
-        trial.args[0] = vec![2.0, 0.0, 2.0];
-        trial.dy = vec![1.0, 10.0, 100.0];
-        assert_eq!(trial.agrees(0.0).dargs[1], [10.0, 0.0, 101.0]);
+        let mut case = three_tokens();
+        case.values[0] = vec![2.0, 0.0, 2.0];
+        case.dy = vec![1.0, 10.0, 100.0];
+        for path in Path::ALL {
+            assert_eq!(path.run(&Embedding, &case).grads[1], [10.0, 0.0, 101.0]);
+        }
     }
 
     #[test]
     #[should_panic(expected = "token 3.0 at place 1 for a vocabulary of 3")]
     fn a_token_out_of_range_asserts() {
-        let shapes = [Shape::new(&[1, 3]), Shape::new(&[3, 1])];
-        let mut trial = Trial::new(&Embedding, &shapes);
-        trial.args[0][1] = 3.0;
-        trial.fast();
+        let mut case = three_tokens();
+        case.values[0][1] = 3.0;
+        Path::Fast.run(&Embedding, &case);
     }
 }

@@ -142,30 +142,22 @@ impl Fast for Linear {
 
 #[cfg(test)]
 mod tests {
-    use super::super::trial::{SIZES, Trial};
     use super::*;
-
-    #[test]
-    fn fast_is_within_32_units_of_the_reference() {
-        for n in SIZES {
-            for (rows, cols) in [(n, 16), (3, n), (n, n)] {
-                let mut shapes = Linear.example(rows, cols);
-                Trial::new(&Linear, &shapes).agrees(32.0);
-                shapes[2] = Shape::ABSENT;
-                Trial::new(&Linear, &shapes).agrees(32.0);
-            }
-        }
-    }
-
-    #[test]
-    fn gradients_are_slopes() {
-        Trial::new(&Linear, &Linear.example(4, 5)).slopes_agree();
-    }
+    use crate::check::{Case, Rows, fast_agrees};
 
     #[test]
     fn leading_axes_are_rows() {
         let shapes = [Shape::new(&[2, 3, 5]), Shape::new(&[4, 5]), Shape::new(&[4])];
         assert_eq!(Linear.outputs(&shapes), [Shape::new(&[2, 3, 4])]);
-        Trial::new(&Linear, &shapes).agrees(32.0);
+        fast_agrees(&Linear, &Case::of(&Linear, &shapes, Rows::Normal, 1)).unwrap();
+    }
+
+    #[test]
+    fn widths_at_the_edges_of_the_kernels_agree() {
+        for n in [1, 15, 16, 17, 63, 64, 65] {
+            for (rows, cols) in [(n, 16), (3, n), (n, n)] {
+                fast_agrees(&Linear, &Case::draw(&Linear, Rows::Normal, rows, cols, 1)).unwrap();
+            }
+        }
     }
 }

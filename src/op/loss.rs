@@ -357,45 +357,26 @@ fn add_scaled_difference(d: &mut [f32], factor: f32, a: &[f32], b: &[f32]) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::trial::{SIZES, Trial};
     use super::*;
+    use crate::check::{Case, Path, Rows, fast_agrees};
 
     const MEAN: CrossEntropy =
         CrossEntropy { ignore_index: -100, label_smoothing: 0.0, reduction: Reduction::Mean };
 
-    fn problem(op: &dyn Op, rows: usize, cols: usize) -> Trial<'_> {
-        Trial::new(op, &op.example(rows, cols))
-    }
-
-    #[test]
-    fn fast_is_within_32_units_of_the_reference() {
-        for reduction in [Reduction::Mean, Reduction::Sum, Reduction::None] {
-            for label_smoothing in [0.0, 0.1] {
-                let op = CrossEntropy { reduction, label_smoothing, ..MEAN };
-                for n in SIZES {
-                    problem(&op, n, 17).agrees(32.0);
-                    problem(&op, 5, n).agrees(32.0);
-                }
-                problem(&op, 5, 7).slopes_agree();
-            }
-        }
-        problem(&MeanSquaredError, 5, 7).slopes_agree();
-        for n in SIZES {
-            problem(&MeanSquaredError, n, 3).agrees(8.0);
-        }
+    fn problem(op: &CrossEntropy, rows: usize, cols: usize) -> Case {
+        Case::draw(op, Rows::Normal, rows, cols, 1)
     }
 
     #[test]
     fn an_ignored_row_adds_nothing_whatever_its_logits() {
         for reduction in [Reduction::Mean, Reduction::Sum, Reduction::None] {
             let op = CrossEntropy { reduction, label_smoothing: 0.1, ..MEAN };
-            let mut trial = problem(&op, 3, 5);
-            trial.args[1][1] = -100.0;
-            let before = trial.agrees(32.0);
-            trial.args[0][5..10].copy_from_slice(&[f64::NAN, f64::INFINITY, -1e30, 1e30, 0.0]);
-            let after = trial.agrees(32.0);
-            assert_eq!((&before.y, &before.dargs), (&after.y, &after.dargs));
-            assert_eq!(trial.fast().dargs[0][5..10], [0.0; 5]);
+            let mut case = problem(&op, 3, 5);
+            case.values[1][1] = -100.0;
+            let before = Path::ALL.map(|path| path.run(&op, &case));
+            case.values[0][5..10].copy_from_slice(&[f64::NAN, f64::INFINITY, -1e30, 1e30, 0.0]);
+            assert_eq!(before, Path::ALL.map(|path| path.run(&op, &case)));
+            assert!(before.iter().all(|results| results.grads[0][5..10] == [0.0; 5]));
         }
     }
 
@@ -403,38 +384,38 @@ mod tests {
     fn nothing_kept_costs_nothing() {
         for reduction in [Reduction::Mean, Reduction::Sum, Reduction::None] {
             let op = CrossEntropy { reduction, ..MEAN };
-            let mut trial = problem(&op, 3, 5);
-            trial.args[1].fill(-100.0);
-            for results in [trial.reference(), trial.fast()] {
-                assert!(results.y.iter().chain(&results.dargs[0]).all(|&v| v == 0.0));
+            let mut case = problem(&op, 3, 5);
+            case.values[1].fill(-100.0);
+            for results in Path::ALL.map(|path| path.run(&op, &case)) {
+                assert!(results.named().all(|(_, tensor)| tensor.iter().all(|&v| v == 0.0)));
             }
         }
     }
 
     #[test]
     fn large_logits_neither_overflow_nor_lose_digits() {
-        let mut trial = problem(&MEAN, 4, 9);
-        trial.args[0].iter_mut().for_each(|x| *x = (*x * 1e4).round());
-        trial.agrees(8.0);
-        trial.args[0].iter_mut().enumerate().for_each(|(i, x)| *x = 1e4 + (i % 9) as f64 / 8.0);
-        trial.agrees(32.0);
+        let mut case = problem(&MEAN, 4, 9);
+        case.values[0].iter_mut().for_each(|x| *x = (*x * 1e4).round());
+        fast_agrees(&MEAN, &case).unwrap();
+        let logits = case.values[0].iter_mut().enumerate();
+        logits.for_each(|(i, x)| *x = 1e4 + (i % 9) as f64 / 8.0);
+        fast_agrees(&MEAN, &case).unwrap();
     }
 
     #[test]
     fn a_small_loss_keeps_its_digits() {
-        let mut trial = problem(&MEAN, 1, 2);
-        trial.args = vec![vec![18.0, 0.0], vec![0.0]];
-        trial.dy = vec![1.0];
-        let exact = (-18f64).exp().ln_1p();
-        let fast = trial.fast();
-        assert!((fast.y[0] / exact - 1.0).abs() < 1e-6, "{} for {exact}", fast.y[0]);
+        let mut case = problem(&MEAN, 1, 2);
+        case.values = vec![vec![18.0, 0.0], vec![0.0]];
+        let (exact, fast) = ((-18f64).exp().ln_1p(), Path::Fast.run(&MEAN, &case).outs[0][0]);
+        // log1p, exp and their argument round once each: a few units of 2⁻²⁴.
+        assert!((fast / exact - 1.0).abs() < 1e-6, "{fast} for {exact}");
     }
 
     #[test]
     #[should_panic(expected = "target 5.0 for 5 classes")]
     fn a_target_out_of_range_asserts() {
-        let mut trial = problem(&MEAN, 2, 5);
-        trial.args[1][1] = 5.0;
-        trial.fast();
+        let mut case = problem(&MEAN, 2, 5);
+        case.values[1][1] = 5.0;
+        Path::Fast.run(&MEAN, &case);
     }
 }

@@ -30,8 +30,7 @@ pub mod residual;
 pub mod rotary;
 pub mod simd;
 pub mod softmax;
-#[cfg(test)]
-mod tests;
+
 #[cfg(test)]
 mod trial;
 

@@ -20,15 +20,15 @@ pub struct Rotary {
     table: Arc<[f32]>,
 }
 
-/// The first pair turns by one radian per position, the last by nearly the inverse of this.
-const BASE: f64 = 10_000.0;
-
 /// The angle of a pair of channels at a position.
 fn angle(position: usize, pair: usize, head_width: usize) -> f64 {
-    position as f64 * BASE.powf(-2.0 * pair as f64 / head_width as f64)
+    position as f64 * Rotary::BASE.powf(-2.0 * pair as f64 / head_width as f64)
 }
 
 impl Rotary {
+    /// The first pair turns by one radian per position, the last by nearly the inverse of this.
+    pub const BASE: f64 = 10_000.0;
+
     /// For heads of an even width, and sequences of at most `longest` positions.
     pub fn new(head_width: usize, longest: usize) -> Self {
         assert!(

@@ -1,6 +1,6 @@
 //! A problem of one operator with random or given values, for the unit tests.
 
-use super::{Arg, Dual, Fast, Kind, Num, Op, Reference, Shape, View, Wobble};
+use super::{Arg, Fast, Kind, Num, Op, Reference, Shape, View, Wobble};
 use crate::rng::Rng;
 
 /// The unit roundoff of `f32`.
@@ -155,27 +155,6 @@ impl<'a> Trial<'a> {
                 );
             }
         }
-    }
-
-    /// Asserts that the gradients of the reference are its derivative, exact at dual numbers along
-    /// a random direction through all arguments.
-    pub fn derivative_agrees(&self) {
-        let mut rng = Rng::new(2);
-        let stated = self.reference().dargs;
-        let direction: Vec<Vec<f64>> =
-            stated.iter().map(|d| d.iter().map(|_| rng.normal()).collect()).collect();
-        let along = |a: usize, i: usize| direction[a].get(i).copied().unwrap_or(0.0);
-        let dual = self.reference_at(self.op, |a, i, v| Dual::new(v, along(a, i)));
-        let terms: Vec<f64> = dual.y.iter().zip(&self.dy).map(|(y, dy)| y.d * dy).collect();
-        let stated: f64 =
-            stated.iter().flatten().zip(direction.iter().flatten()).map(|(g, d)| g * d).sum();
-        let (slope, scale) = terms.iter().fold((0.0, 0.0), |(s, m), t| (s + t, m + t.abs()));
-        assert!(
-            (slope - stated).abs() <= 1e-12 * scale,
-            "{:?} of {:?}: slope {slope}, stated {stated}",
-            self.op,
-            self.shapes
-        );
     }
 
     /// Asserts that the fast path is within so many units of the reference, measured at the

@@ -16,6 +16,7 @@ pub(super) struct Builder<'a> {
     pub config: &'a RunConfig,
     pub clock: Option<Id>,
     pub training: bool,
+    pub causal: bool,
     samples: usize,
     /// Number of random operators so far: each draws from a stream of its own.
     random: u64,
@@ -39,7 +40,8 @@ pub struct Sublayer<'b, 'a> {
 
 impl<'a> Builder<'a> {
     pub fn new(config: &'a RunConfig, samples: usize, training: bool) -> Self {
-        Builder { program: Program::new(), config, clock: None, training, samples, random: 0 }
+        let program = Program::new();
+        Builder { program, config, clock: None, training, causal: true, samples, random: 0 }
     }
 
     /// Both sublayers of block `layer`, counted from 1.
@@ -122,7 +124,7 @@ impl<'a> Builder<'a> {
             q = self.program.apply("attn.q.rotated", Rotary::new(head_width, config.seq), &[q]);
             k = self.program.apply("attn.k.rotated", Rotary::new(head_width, config.seq), &[k]);
         }
-        let attention = Attention { kv_heads, ..Attention::causal(heads) };
+        let attention = Attention { kv_heads, causal: self.causal, ..Attention::causal(heads) };
         let mixed = self.program.apply("attn.mixed", attention, &[q, k, v, Id::ABSENT, Id::ABSENT]);
         self.linear("attn.out", mixed, config.width, Role::Out)
     }

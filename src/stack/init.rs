@@ -14,6 +14,7 @@
 //! always normal: N(0, 1), but N(0, 0.02²) under gpt2 and normal_02.
 
 use faer::Mat;
+use rayon::prelude::*;
 
 use crate::choices;
 use crate::op::Shape;
@@ -123,18 +124,21 @@ impl Init {
         seed: u64,
     ) -> Vec<f64> {
         let rng = Rng::new(seed).named("weights");
-        let mut weights = Vec::with_capacity(program.parameters());
+        let mut weights = vec![0.0; program.parameters()];
+        let mut rest = &mut weights[..];
+        let mut parts = Vec::new();
         for (_, value) in program.weights() {
-            match start(value) {
-                Start::Value(constant) => {
-                    weights.extend(std::iter::repeat_n(constant, value.shape.len()));
-                }
-                Start::Law(role) => {
-                    let draw = self.draw(role, value.shape, depth, embed_std);
-                    draw.fill(value.shape, rng.named(&value.name), &mut weights);
-                }
-            }
+            let (part, others) = rest.split_at_mut(value.shape.len());
+            parts.push((value, part));
+            rest = others;
         }
+        parts.into_par_iter().for_each(|(value, part)| match start(value) {
+            Start::Value(constant) => part.fill(constant),
+            Start::Law(role) => {
+                let draw = self.draw(role, value.shape, depth, embed_std);
+                draw.fill(value.shape, rng.named(&value.name), part);
+            }
+        });
         weights
     }
 }
@@ -158,12 +162,19 @@ fn start(value: &Value) -> Start {
 }
 
 impl Draw {
-    /// Appends the elements of a matrix of `shape`.
-    pub fn fill(self, shape: Shape, mut rng: Rng, weights: &mut Vec<f64>) {
+    /// Fills a matrix of `shape`.
+    pub fn fill(self, shape: Shape, mut rng: Rng, weights: &mut [f64]) {
         match self {
-            Draw::Normal { std } => weights.extend((0..shape.len()).map(|_| std * rng.normal())),
+            Draw::Normal { std } => {
+                for pair in weights.chunks_mut(2) {
+                    let (a, b) = rng.normal_pair();
+                    for (weight, normal) in pair.iter_mut().zip([a, b]) {
+                        *weight = std * normal;
+                    }
+                }
+            }
             Draw::Uniform { bound } => {
-                weights.extend((0..shape.len()).map(|_| bound * (2.0 * rng.uniform() - 1.0)));
+                weights.fill_with(|| bound * (2.0 * rng.uniform() - 1.0));
             }
             Draw::Orthogonal => orthogonal(shape, rng, weights),
         }
@@ -172,17 +183,16 @@ impl Draw {
 
 /// The Q of a tall normal matrix, its columns' signs those of R's diagonal: uniform over the
 /// orthogonal group (Mezzadri 2007); transposed where the weight is wide.
-fn orthogonal(shape: Shape, mut rng: Rng, weights: &mut Vec<f64>) {
+fn orthogonal(shape: Shape, mut rng: Rng, weights: &mut [f64]) {
     let (rows, cols) = (shape.rows(), shape.cols());
     let (tall, wide) = (rows.max(cols), rows.min(cols));
     let normal = Mat::from_fn(tall, wide, |_, _| rng.normal());
     let qr = normal.qr();
     let (q, r) = (qr.compute_thin_Q(), qr.thin_R());
-    for i in 0..rows {
-        for j in 0..cols {
-            let (i, j) = if rows >= cols { (i, j) } else { (j, i) };
-            weights.push(q[(i, j)] * if r[(j, j)] < 0.0 { -1.0 } else { 1.0 });
-        }
+    for (place, weight) in weights.iter_mut().enumerate() {
+        let (i, j) = (place / cols, place % cols);
+        let (i, j) = if rows >= cols { (i, j) } else { (j, i) };
+        *weight = q[(i, j)] * if r[(j, j)] < 0.0 { -1.0 } else { 1.0 };
     }
 }
 
@@ -193,7 +203,7 @@ mod tests {
     #[test]
     fn orthogonal_rows_or_columns_are_orthonormal() {
         for (rows, cols) in [(6, 4), (4, 6), (5, 5), (1, 3)] {
-            let mut w = Vec::new();
+            let mut w = vec![0.0; rows * cols];
             orthogonal(Shape::new(&[rows, cols]), Rng::new(1), &mut w);
             let (n, len) = (rows.min(cols), rows.max(cols));
             let at =

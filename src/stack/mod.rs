@@ -68,6 +68,39 @@ pub fn build(config: &RunConfig, vocabulary: usize, samples: usize, training: bo
     b.program
 }
 
+/// The program of one block by itself, from an input `x` of `[samples, seq, width]` to its stream.
+///
+/// The block of the field's tutorials: Pre-LN, attention of 8 heads without a mask, ReLU
+/// feed-forward of four times the width, on 10 tokens of each of 32 samples, 512 features wide.
+///
+/// ```
+/// use std::sync::Arc;
+/// use plummet::backend::{Host, Unobserved};
+/// use plummet::config::RunConfig;
+/// use plummet::rng::Rng;
+/// use plummet::stack;
+///
+/// let (seq, batch, width) = (10, 32, 512);
+/// let config = RunConfig { width, heads: 8, seq, depth: 1, ..RunConfig::default() };
+/// let program = Arc::new(stack::block(&config, batch, false));
+/// let weights = config.init.weights(&program, config.depth, None, 1);
+/// let weights: Vec<f32> = weights.into_iter().map(|w| w as f32).collect();
+///
+/// let mut host = Host::<f32>::inference(program.clone());
+/// let mut rng = Rng::new(2);
+/// host.input(program.find("x").unwrap()).fill_with(|| rng.normal() as f32);
+/// host.forward(&weights, &[], &mut Unobserved);
+/// assert_eq!(host.output().len(), seq * batch * width);
+/// assert!(host.output().iter().all(|y| y.is_finite()));
+/// ```
+pub fn block(config: &RunConfig, samples: usize, causal: bool) -> Program {
+    let mut b = Builder::new(config, samples, false);
+    b.causal = causal;
+    let x = b.program.input("x", &[samples, config.seq, config.width]);
+    b.block(1, x);
+    b.program
+}
+
 /// Tokens to the first residual stream.
 fn embed(b: &mut Builder, tokens: Id, table: Id) -> Id {
     let config = b.config;

@@ -67,14 +67,14 @@ impl Data {
         let part = |sweep: &Sweep, whole: bool| load(sweep, store, &records, whole);
         Ok(Data {
             wirings: part(&survey.wirings, true)?,
-            map: part(&survey.map, false)?,
+            map: part(&survey.map, true)?,
             rates: part(&survey.rates, false)?,
             laws: part(&survey.laws, true)?,
             cost: part(&survey.cost, true)?,
         })
     }
 
-    /// The runs of part one that share everything but the seed, in the order of the sweep.
+    /// The runs of [`Data::wirings`] that share everything but the seed, in the order of the sweep.
     pub fn arms(&self) -> Vec<Arm<'_>> {
         let mut arms: Vec<Arm> = Vec::new();
         for run in &self.wirings {

@@ -37,13 +37,7 @@ impl Survey {
     /// # Errors
     /// Where a setting does not hold.
     pub fn new(over: &[(String, String)]) -> Result<Survey, Invalid> {
-        let norms: Vec<String> =
-            crate::op::norm::ALL.iter().map(|norm| format!("\"{}\"", norm.id)).collect();
-        let every_norm = format!("[{}]", norms.join(", "));
-        let part = |name: &str, text: &str| {
-            // A new norm joins the map by being in the list.
-            Sweep::parse(name, &text.replace("\"*\"", &every_norm), over)
-        };
+        let part = |name: &str, text: &str| Sweep::parse(name, text, over);
         Ok(Survey {
             wirings: part("wirings", include_str!("wirings.toml"))?,
             map: part("map", include_str!("map.toml"))?,

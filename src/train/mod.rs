@@ -16,14 +16,14 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-pub use optimizer::{Optimizer, norm, reduce};
+pub use optimizer::{Optimizer, clip_factor, norm, reduce};
 pub use run::{Error, Progress, Quiet, run};
 pub use schedule::learning_rate;
 pub use task::{Batch, Corpus};
 pub use verdict::Watch;
 
 use crate::backend::{Element, Host, Observer, Unobserved};
-use crate::config::{Invalid, RunConfig};
+use crate::config::{Invalid, Precision, RunConfig};
 use crate::op::View;
 use crate::probe::Probe;
 use crate::program::{Id, Program, Source, Step};
@@ -91,8 +91,10 @@ impl<T: Element> Trainer<T> {
             targets: program.find(TARGETS).expect("an input of every stack"),
             clock: program.find(CLOCK).expect("an input of every stack"),
         };
-        let init = config.init;
-        let parameters = init.weights(&program, config.depth, config.embed_std, config.seed);
+        // Converted before anything else is allocated: the f64 values of a deep stack are large.
+        let (depth, std, seed) = (config.depth, config.embed_std, config.seed);
+        let weights = config.init.weights(&program, depth, std, seed);
+        let parameters: Vec<T> = weights.into_iter().map(T::num).collect();
         let optimizer = Optimizer::new(config, &program);
         let host = Host::training(program.clone(), config.segment());
         let evaluator = Host::inference(evaluation);
@@ -105,7 +107,7 @@ impl<T: Element> Trainer<T> {
         Ok(Trainer {
             config: config.clone(),
             corpus,
-            parameters: parameters.into_iter().map(T::num).collect(),
+            parameters,
             states: stack::states(&program).into_iter().map(T::num).collect(),
             optimizer,
             shards: (siblings(host).into_iter())
@@ -155,9 +157,7 @@ impl<T: Element> Trainer<T> {
         if stepped.non_finite.is_some() {
             return stepped;
         }
-        let clip = self.config.clip;
-        let clips = clip > 0.0 && stepped.grad_norm > clip;
-        let scale = if clips { clip / (stepped.grad_norm + 1e-6) } else { 1.0 };
+        let scale = clip_factor(stepped.grad_norm, self.config.clip);
         let before = probe.as_ref().map(|_| self.parameters.clone());
         let gradient = self.shards[0].host.gradients();
         self.optimizer.step(&mut self.parameters, gradient, stepped.lr, self.step + 1, scale);
@@ -354,13 +354,25 @@ impl<T: Element> Observer<T> for FirstNonFinite {
     }
 }
 
+/// Whether a run fits into the memory that is free; allocates next to nothing.
+///
+/// # Errors
+/// Where it does not.
+pub fn fits(config: &RunConfig, corpus: &Corpus) -> Result<(), Invalid> {
+    let program = stack::build(config, corpus.vocabulary, config.samples(), true);
+    match config.precision {
+        Precision::F32 => check_memory::<f32>(config, &program),
+        Precision::F64 => check_memory::<f64>(config, &program),
+    }
+}
+
 /// Refuses what would not fit into the memory that is free, before anything is allocated.
-fn check_memory<T: Element>(config: &RunConfig, program: &Arc<Program>) -> Result<(), Invalid> {
+fn check_memory<T: Element>(config: &RunConfig, program: &Program) -> Result<(), Invalid> {
     let shards = config.shards();
     let moments = 2;
-    let vectors = program.parameters() * (1 + shards + moments);
-    let activations = Host::<T>::activations(program, config.segment()) * shards;
-    let needed = (vectors + activations) * size_of::<T>();
+    let vectors = program.parameters().saturating_mul(1 + shards + moments);
+    let activations = Host::<T>::activations(program, config.segment()).saturating_mul(shards);
+    let needed = vectors.saturating_add(activations).saturating_mul(size_of::<T>());
     match crate::memory::available() {
         Some(free) if needed as u64 > free => {
             let gib = |bytes: f64| bytes / (1u64 << 30) as f64;

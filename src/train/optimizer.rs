@@ -116,6 +116,12 @@ pub fn norm<T: Num>(gradient: &[T]) -> f64 {
     squares.iter().sum::<f64>().sqrt()
 }
 
+/// What a gradient of norm `norm` is multiplied with so that it is no longer than `longest`:
+/// min(1, longest/(norm + 10⁻⁶)), as PyTorch does; 1 where `longest` is 0.
+pub fn clip_factor(norm: f64, longest: f64) -> f64 {
+    if longest == 0.0 { 1.0 } else { (longest / (norm + 1e-6)).min(1.0) }
+}
+
 /// Adds the vectors to the first, element by element in their order.
 pub fn reduce<T: Num>(vectors: &mut [&mut [T]]) {
     let Some((first, rest)) = vectors.split_first_mut() else { return };

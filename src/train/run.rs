@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Corpus, Stepped, Trainer, Watch};
+use super::{Corpus, Stepped, Trainer, Watch, fits};
 use crate::backend::Element;
 use crate::config::{Invalid, Precision, RunConfig};
 use crate::memory;
@@ -74,6 +74,13 @@ pub fn run(
     progress: &dyn Progress,
 ) -> Result<RunRecord, Error> {
     config.check()?;
+    // What cannot be trained is refused before the store hears of it.
+    let corpus = Arc::new(Corpus::load(config)?);
+    fits(config, &corpus)?;
+    let threads = config.threads.unwrap_or(0);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(|error| {
+        Invalid::new("threads", threads, format!("what the system can start ({error})"))
+    })?;
     let id = config.id();
     let resume = store.begin(&id, &config.label(), group, &config.identity())?;
     let snapshot = match resume {
@@ -81,11 +88,6 @@ pub fn run(
         Resume::From { snapshot, .. } => Some(snapshot),
         Resume::Fresh => None,
     };
-    let corpus = Arc::new(Corpus::load(config)?);
-    let threads = config.threads.unwrap_or(0);
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(|error| {
-        Invalid::new("threads", threads, format!("what the system can start ({error})"))
-    })?;
     pool.install(|| match config.precision {
         Precision::F32 => Session::<f32>::new(config, store, corpus, snapshot)?.finish(progress),
         Precision::F64 => Session::<f64>::new(config, store, corpus, snapshot)?.finish(progress),
@@ -167,7 +169,8 @@ impl<'a, T: Element> Session<'a, T> {
                 val_loss,
             });
             progress.advanced(self.config, step + 1, stepped.loss);
-            if ended.is_none() {
+            // The last row stays here: it is still to be given its held-out loss.
+            if ended.is_none() && step + 1 < self.config.steps {
                 self.keep()?;
             }
         }
@@ -198,9 +201,11 @@ impl<'a, T: Element> Session<'a, T> {
     fn keep(&mut self) -> Result<(), Error> {
         let now = Instant::now();
         if now >= self.snapshot_at {
-            let step = self.trainer.step() as u64;
+            // The store drops the rows behind the step of a snapshot when a run goes on, so it is
+            // given the last step that the snapshot has seen, not the next one.
+            let last = self.trainer.step() as u64 - 1;
             let bytes = self.trainer.snapshot();
-            self.store.snapshot(&self.id, step, &bytes, &self.steps, &self.probes)?;
+            self.store.snapshot(&self.id, last, &bytes, &self.steps, &self.probes)?;
             let took = now.elapsed().as_secs_f64();
             let pause = self.config.snapshot_seconds.max(took / SNAPSHOT_SHARE);
             self.snapshot_at = now + Duration::from_secs_f64(pause);
@@ -228,7 +233,11 @@ impl<'a, T: Element> Session<'a, T> {
                 Some(0) => Probe::brief(step),
                 _ => Probe::full(step),
             };
-            self.trainer.differentiate(Some(&mut probe));
+            let seen = self.trainer.differentiate(Some(&mut probe));
+            if self.config.steps == 0 {
+                // A run without a step has the loss of its initial weights.
+                self.watch.push(seen.loss);
+            }
             self.probes.extend(probe.into_rows());
             let last = self.probes.iter().rev().find(|row| {
                 row.metric == "token_cosine" && row.layer as usize == self.config.depth

@@ -17,7 +17,10 @@ impl<T: Element> Trainer<T> {
     /// Everything that the next step depends on.
     pub fn snapshot(&self) -> Vec<u8> {
         let vectors = [&self.parameters, &self.optimizer.m, &self.optimizer.v, &self.states];
-        let mut bytes = MARK.to_vec();
+        let numbers: usize = vectors.iter().map(|vector| vector.len()).sum();
+        // The exact size at once: growing would hold a deep stack's state twice over.
+        let mut bytes = Vec::with_capacity(48 + numbers * size_of::<T>());
+        bytes.extend(MARK);
         bytes.extend((self.step as u64).to_le_bytes());
         for vector in vectors {
             bytes.extend((vector.len() as u64).to_le_bytes());

@@ -1,0 +1,87 @@
+//! How far an honest `f32` computation may be off, element by element.
+//!
+//! The reference is read some times at [`Wobble`], which rounds at random after every operation.
+//! The largest distance of a reading from the truth, the spread, is the size of rounding errors at
+//! that element: where a formula cancels it widens its own budget and no other.
+//!
+//! An argument that is not representable in `f32` is rounded at random as well, as whoever computes
+//! in `f32` has to round it.
+//!
+//! The budget is [`SPREADS`] spreads and a floor. Another order of summation gives another draw
+//! from about the same distribution; the largest of 16 readings is below half a standard
+//! deviation once in 10⁷ elements, so that six spreads are at least three standard deviations,
+//! and mostly more than ten. The floor is [`FLOOR`] units of the truth, for up to three operations
+//! good to one unit in the last place that a fast path has after the last rounding that the
+//! reference sees, and the smallest normal number times the largest argument, since what is
+//! subnormal may be flushed to zero before it is multiplied.
+
+use super::{Case, Path, Results, Subject, Verdict, forward, vjp};
+use crate::num::{Num, Wobble};
+use crate::op::Op;
+
+/// Readings at random rounding; half of them round what is exact as well.
+pub const READINGS: u64 = 16;
+/// Spreads that are allowed.
+pub const SPREADS: f64 = 6.0;
+/// Units of rounding (2⁻²⁴ of the truth) that are allowed in any case.
+pub const FLOOR: f64 = 6.0;
+
+/// The truth and how far off each of its elements may be at `f32`.
+#[derive(Debug, Clone)]
+pub struct Budget {
+    /// The results of the reference at `f64`.
+    pub truth: Results,
+    /// The allowed distance from the truth of every element, in the shape of [`Budget::truth`].
+    pub allowed: Results,
+}
+
+impl Budget {
+    /// Reads the reference often enough to know its rounding errors.
+    pub fn measure(op: &dyn Op, case: &Case) -> Budget {
+        let truth = Path::Reference.run(op, case);
+        let mut spread = truth.clone();
+        spread.outs.iter_mut().chain(&mut spread.grads).for_each(|v| v.fill(0.0));
+        for reading in 0..READINGS {
+            if reading % 2 == 0 {
+                Wobble::seed(reading)
+            } else {
+                Wobble::seed_restless(reading)
+            }
+            let outs = forward(op, case, |_, _, v| Wobble::read(v));
+            let grads = vjp(op, case, &case.values, Wobble::read);
+            widen(&mut spread.outs, &outs, &truth.outs);
+            widen(&mut spread.grads, &grads, &truth.grads);
+        }
+        let smallest = f64::from(f32::MIN_POSITIVE) * case.largest().powi(2);
+        let allow = |spread: &mut Vec<Vec<f64>>, truth: &[Vec<f64>]| {
+            for (spread, truth) in spread.iter_mut().flatten().zip(truth.iter().flatten()) {
+                *spread = SPREADS * *spread + FLOOR * 2f64.powi(-24) * truth.abs() + smallest;
+            }
+        };
+        allow(&mut spread.outs, &truth.outs);
+        allow(&mut spread.grads, &truth.grads);
+        Budget { truth, allowed: spread }
+    }
+}
+
+fn widen(spread: &mut [Vec<f64>], reading: &[Vec<Wobble>], truth: &[Vec<f64>]) {
+    let pairs = reading.iter().flatten().zip(truth.iter().flatten());
+    for (spread, (reading, truth)) in spread.iter_mut().flatten().zip(pairs) {
+        // Infinite where the truth is: no distance.
+        if reading.value() != *truth {
+            *spread = spread.max((reading.value() - truth).abs());
+        }
+    }
+}
+
+/// The fast path against the reference, forward and back.
+pub fn fast_agrees(op: &dyn Op, case: &Case) -> Verdict {
+    let budget = Budget::measure(op, case);
+    let got = Path::Fast.run(op, case);
+    let subject = Subject { op, case, check: "fast against reference", path: Path::Fast };
+    let bounds = budget.truth.named().zip(budget.allowed.named());
+    for ((name, got), ((_, truth), (_, allowed))) in got.named().zip(bounds) {
+        subject.compare(&name, truth.len(), |i| (got[i], truth[i], allowed[i]))?;
+    }
+    Ok(())
+}

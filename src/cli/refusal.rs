@@ -1,0 +1,72 @@
+//! What the parser refuses, said like every other refusal: field, value and what is allowed.
+
+use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
+
+use super::command;
+use crate::config::Invalid;
+
+/// One line for an error of the parser.
+pub(super) fn message(error: &Error) -> String {
+    let text = error.to_string();
+    let first = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+    let argument = word(error, ContextKind::InvalidArg);
+    match error.kind() {
+        ErrorKind::UnknownArgument => {
+            let argument = argument.unwrap_or_default();
+            if argument.starts_with('-') {
+                let allowed = nearest(error).unwrap_or_else(flags);
+                Invalid::new("flag", argument, allowed).to_string()
+            } else {
+                Invalid::new("argument", argument, "what --help shows").to_string()
+            }
+        }
+        ErrorKind::InvalidSubcommand => {
+            let given = word(error, ContextKind::InvalidSubcommand).unwrap_or_default();
+            Invalid::new("command", given, commands()).to_string()
+        }
+        ErrorKind::MissingRequiredArgument => {
+            let missing = argument.unwrap_or_default();
+            let missing = missing.trim_matches(['<', '>']);
+            Invalid::new(missing, "(nothing)", "what --help shows").to_string()
+        }
+        ErrorKind::InvalidValue | ErrorKind::NoEquals if text.contains("a value is required") => {
+            let flag = argument.unwrap_or_default();
+            let flag = flag.split_whitespace().next().unwrap_or_default().trim_matches('-');
+            Invalid::new(flag, "(nothing)", "one value, as in --help").to_string()
+        }
+        _ => first.to_string(),
+    }
+}
+
+/// What the error says of one kind, as one word or a list.
+fn word(error: &Error, kind: ContextKind) -> Option<String> {
+    match error.get(kind)? {
+        ContextValue::String(text) => Some(text.clone()),
+        ContextValue::Strings(texts) => Some(texts.join(", ")),
+        _ => None,
+    }
+}
+
+/// The flag that was probably meant.
+fn nearest(error: &Error) -> Option<String> {
+    word(error, ContextKind::SuggestedArg)
+}
+
+/// Every flag of every command.
+fn flags() -> String {
+    let command = command();
+    let mut flags: Vec<String> = (command.get_subcommands().chain([&command]))
+        .flat_map(|command| command.get_arguments())
+        .filter_map(|argument| Some(format!("--{}", argument.get_long()?)))
+        .collect();
+    flags.sort();
+    flags.dedup();
+    format!("one of {}", flags.join(", "))
+}
+
+/// Every command.
+fn commands() -> String {
+    let command = command();
+    let names: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
+    names.join(", ")
+}

@@ -1,0 +1,173 @@
+//! What the commands print.
+
+use super::support::*;
+use plummet::op::norm;
+use plummet::stack::{Init, Wiring};
+use serde_json::Value as Json;
+use std::process::Stdio;
+
+#[test]
+fn list_names_everything_there_is() {
+    let norms: Vec<&str> = norm::ALL.iter().map(|entry| entry.id).collect();
+    let wirings: Vec<&str> = Wiring::ALL.iter().map(|wiring| wiring.id()).collect();
+    let inits: Vec<&str> = Init::ALL.iter().map(|init| init.id()).collect();
+    for (what, ids) in [("norms", norms), ("wirings", wirings), ("inits", inits)] {
+        let listed = answered(&plummet(&["list", what]));
+        let first: Vec<&str> = listed.lines().map(|l| l.split(' ').next().unwrap()).collect();
+        assert_eq!(first, ids);
+        let objects = json(&plummet(&["list", what, "--json"]));
+        let objects = objects.as_array().unwrap();
+        assert_eq!(objects.iter().map(|o| o["id"].as_str().unwrap()).collect::<Vec<_>>(), ids);
+        assert!(objects.iter().all(|o| !o["about"].as_str().unwrap().is_empty()));
+    }
+}
+
+#[test]
+fn help_and_version_are_answers() {
+    for args in [&["--help"][..], &["--version"], &["train", "--help"], &["sweep", "--help"]] {
+        assert!(!answered(&plummet(args)).is_empty());
+    }
+}
+
+#[test]
+fn train_ends_with_one_json_object() {
+    let place = Place::empty();
+    let object = json(&place.train(&["--json"]));
+    let fields = [
+        "outcome",
+        "loss",
+        "val_loss",
+        "unigram_entropy",
+        "bigram_entropy",
+        "token_cosine",
+        "steps",
+        "seconds",
+        "peak_bytes",
+        "run",
+        "config",
+    ];
+    for field in fields {
+        assert!(!object[field].is_null(), "{field} is missing in {object}");
+    }
+    assert_eq!(object["steps"], 4);
+    assert_eq!(object["config"]["width"], 8);
+    assert!(["ok", "stuck"].contains(&object["outcome"].as_str().unwrap()), "{object}");
+    for loss in ["loss", "val_loss"] {
+        // A model of 256 symbols that knows nothing yet is near ln 256 nats.
+        let value = object[loss].as_f64().unwrap();
+        assert!((value - 256f64.ln()).abs() < 3.0, "{loss} {value}");
+    }
+    assert!(object["peak_bytes"].as_u64().unwrap() > 1000, "the allocator counts");
+}
+
+#[test]
+fn a_second_call_reuses_the_store() {
+    let place = Place::with_a_run();
+    let first = json(&place.train(&["--json"]));
+    let second = json(&place.train(&["--json", "--threads", "1"]));
+    // The time of the training itself shows that nothing was trained again.
+    assert_eq!(first, second);
+    let other = json(&place.train(&["--json", "--seed", "2"]));
+    assert_ne!(first["run"], other["run"]);
+    assert_eq!(
+        json(&plummet(&["show", "--json", "--store", text(&place.store)]))
+            .as_array()
+            .unwrap()
+            .len(),
+        2
+    );
+}
+
+#[test]
+fn plan_prints_the_steps_and_trains_nothing() {
+    let place = Place::empty();
+    let plan = answered(&place.train(&["--plan"]));
+    for name in ["blocks.1.stream", "embed.weight", "loss", "parameters", "in all"] {
+        assert!(plan.contains(name), "{name} is not in the plan");
+    }
+    assert!(!place.store.exists());
+    let bytes = |precision: &str| {
+        let plan = answered(&place.train(&["--plan", "--precision", precision, "--width", "64"]));
+        let line = plan.lines().find(|line| line.starts_with("in all")).unwrap();
+        line.split_whitespace().nth(2).unwrap().parse::<f64>().unwrap()
+    };
+    assert!(bytes("f64") > 1.4 * bytes("f32"), "the plan is that of the arithmetic asked for");
+}
+
+#[test]
+fn show_gives_back_what_train_printed() {
+    let place = Place::empty();
+    let trained = json(&place.train(&["--json"]));
+    let id = trained["run"].as_str().unwrap();
+    let mut shown = json(&plummet(&["show", id, "--json", "--store", text(&place.store)]));
+    assert_eq!(shown["rows"].as_array().unwrap().len(), 4);
+    assert!(!shown["probes"].as_array().unwrap().is_empty());
+    let object = shown.as_object_mut().unwrap();
+    object.retain(|name, _| name != "rows" && name != "probes");
+    assert_eq!(shown, trained);
+    let text_form = answered(&plummet(&["show", id, "--store", text(&place.store)]));
+    assert!(text_form.contains(id) && text_form.contains("token cosine"));
+    // The line that repeats the run names a configuration with the same identity.
+    let again = text_form.lines().find_map(|line| line.strip_prefix("again")).unwrap();
+    let flags: Vec<&str> = again.split_whitespace().skip(1).chain(["--json"]).collect();
+    let repeated = plummet(&[&flags[..], &["--store", text(&place.store)]].concat());
+    assert_eq!(json(&repeated)["run"], trained["run"]);
+}
+
+#[test]
+fn sweep_trains_the_product_and_reuses_it() {
+    let place = Place::empty();
+    let file = place.file(
+        "two.toml",
+        b"width = 8\ndepth = 1\nheads = 2\nseq = 8\nbatch = 4\nsteps = 3\nseed = [1, 2]\n",
+    );
+    let call = |more: &[&str]| {
+        let args = ["sweep", text(&file), "--store", text(&place.store)];
+        plummet(&[&args[..], more].concat())
+    };
+    let table = answered(&call(&[]));
+    assert_eq!(table.lines().count(), 3, "{table}");
+    let objects = json(&call(&["--json"]));
+    let seeds: Vec<&Json> =
+        objects.as_array().unwrap().iter().map(|run| &run["config"]["seed"]).collect();
+    assert_eq!(seeds, [1, 2]);
+    assert_eq!(json(&call(&["--json"])), objects);
+    // What the command line sets goes over the file.
+    let three = json(&call(&["--json", "--seed", "3"]));
+    assert_eq!(three.as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let place = Place::with_a_run();
+    let store = text(&place.store);
+    let calls: [&[&str]; 7] = [
+        &["list", "norms"],
+        &["list", "inits", "--json"],
+        &["show", "--store", store],
+        &["show", "--json", "--store", store],
+        &["train", "--plan"],
+        &["--help"],
+        &["train", "--help"],
+    ];
+    for call in calls {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = std::process::Command::new(PLUMMET);
+        let output = command.args(call).stdout(writer).stderr(Stdio::piped()).output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && errors.is_empty(), "{call:?}: {errors}");
+    }
+}
+
+#[test]
+fn a_result_that_cannot_be_written_is_an_error() {
+    // Writing to this device always fails for want of space.
+    let Ok(full) = std::fs::OpenOptions::new().write(true).open("/dev/full") else {
+        println!("skipped: there is no /dev/full");
+        return;
+    };
+    let mut command = std::process::Command::new(PLUMMET);
+    let output = command.args(["list", "norms"]).stdout(full).stderr(Stdio::piped()).output();
+    refused(&output.unwrap(), &["standard output"]);
+}

@@ -1,0 +1,106 @@
+//! A sweep that is killed at any moment and started again ends where an undisturbed one ends.
+
+use super::support::*;
+use plummet::store::Store;
+use serde_json::Value as Json;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+const SWEEP: &[u8] = b"
+width = 16
+depth = 2
+heads = 2
+seq = 16
+batch = 8
+steps = 40
+probe-every = 10
+eval-every = 7
+snapshot-seconds = 0
+wiring = ['pre_ln', 'post_ln', 'deepnorm']
+seed = [1, 2]
+";
+
+/// Wall time and memory are the only things that two undisturbed sweeps differ in.
+const MEASURED: &[&str] = &["step_ms", "block_ms"];
+
+/// Every run of a store as `plummet show --json` prints it, and every probe of every step.
+fn content(store: &Path) -> Vec<Json> {
+    let list = json(&plummet(&["show", "--json", "--store", text(store)]));
+    let read = Store::open_read(store).unwrap();
+    let mut runs = Vec::new();
+    for run in list.as_array().unwrap() {
+        let id = run["run"].as_str().unwrap();
+        let mut shown = json(&plummet(&["show", id, "--json", "--store", text(store)]));
+        let object = shown.as_object_mut().unwrap();
+        object.retain(|name, _| !["seconds", "peak_bytes", "probes"].contains(&name.as_str()));
+        let mut probes = Vec::new();
+        for metric in read.metrics(id).unwrap() {
+            if !MEASURED.contains(&metric.as_str()) {
+                probes.extend(read.probes(id, &metric).unwrap());
+            }
+        }
+        assert!(probes.len() > 100, "there is something to compare");
+        // JSON has the shortest decimals that read back as the same bits.
+        object.insert("probes".to_string(), serde_json::to_value(probes).unwrap());
+        runs.push(shown);
+    }
+    runs.sort_by_key(|run| run["run"].to_string());
+    runs
+}
+
+#[test]
+fn ten_kills_change_no_bit() {
+    let place = Place::empty();
+    let file = place.file("sweep.toml", SWEEP);
+    let command = |store: &Path| {
+        let mut command = Command::new(PLUMMET);
+        command.args(["sweep", text(&file), "--store", text(store)]);
+        command.stdout(Stdio::null());
+        command
+    };
+    let calm = place.dir.path().join("calm.sqlite");
+    let started = Instant::now();
+    assert!(command(&calm).status().unwrap().success());
+    let whole = started.elapsed().as_micros() as u64;
+    let calm = content(&calm);
+    assert_eq!(calm.len(), 6);
+
+    // The moments differ from one execution to the next on purpose.
+    let seed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
+    println!("seed {seed}");
+    let mut dice = plummet::rng::Rng::new(seed);
+    let (mut kills, mut sweeps) = (0, 0);
+    let mut fresh = || {
+        sweeps += 1;
+        place.dir.path().join(format!("killed{sweeps}.sqlite"))
+    };
+    let mut store = fresh();
+    while kills < 10 {
+        let mut child = command(&store).spawn().unwrap();
+        // Ten kills on the way through one sweep, on average.
+        std::thread::sleep(Duration::from_micros(2_000 + dice.below(whole as usize / 5) as u64));
+        child.kill().unwrap();
+        if child.wait().unwrap().success() {
+            // This one had reached its end: it is compared, and another begins.
+            same(&store, &calm);
+            store = fresh();
+        } else {
+            kills += 1;
+        }
+    }
+    assert!(command(&store).status().unwrap().success());
+    same(&store, &calm);
+}
+
+/// Compares a store with what an undisturbed sweep left.
+fn same(store: &Path, calm: &[Json]) {
+    let killed = content(store);
+    assert_eq!(killed.len(), calm.len());
+    for (killed, calm) in killed.iter().zip(calm) {
+        let fields = calm.as_object().unwrap().iter();
+        let other: Vec<&String> =
+            fields.filter(|(name, value)| killed[*name] != **value).map(|(name, _)| name).collect();
+        assert!(other.is_empty(), "{other:?} of {} differ from the undisturbed run", calm["run"]);
+    }
+}

@@ -1,0 +1,161 @@
+//! The lists are complete: what exists is on them, what is on them exists.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use plummet::config::RunConfig;
+use plummet::op::{all, norm};
+use plummet::stack::{Init, Wiring};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn text(path: impl AsRef<Path>) -> String {
+    let path = path.as_ref();
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The files with an extension directly in a folder, by stem.
+fn files(folder: &str, extension: &str) -> BTreeMap<String, PathBuf> {
+    let entries = fs::read_dir(root().join(folder)).expect("a folder of the repository");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    let paths = paths.filter(|path| path.extension().is_some_and(|e| e == extension));
+    paths.map(|path| (path.file_stem().unwrap().to_string_lossy().into_owned(), path)).collect()
+}
+
+/// The types that implement [`plummet::op::Op`] in a source text: `impl Op for Name {`, or
+/// `dropping!(Name, …)`, the one macro that writes such a line.
+fn operators(source: &str) -> BTreeSet<String> {
+    let word = |rest: &str| -> String {
+        rest.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+    };
+    let marks = ["impl Op for ", "dropping!("];
+    let found = marks.iter().flat_map(|mark| source.split(mark).skip(1).map(word));
+    found.filter(|name| !name.is_empty()).collect()
+}
+
+#[test]
+fn every_operator_of_the_sources_is_in_the_registry() {
+    let registered: BTreeSet<String> = all()
+        .iter()
+        .map(|op| format!("{op:?}").chars().take_while(|c| c.is_alphanumeric()).collect())
+        .collect();
+    let mut written = BTreeSet::new();
+    for folder in ["src/op", "src/op/norm"] {
+        for path in files(folder, "rs").values() {
+            written.extend(operators(&text(path)));
+        }
+    }
+    assert!(written.len() > 15, "the scan finds too little: {written:?}");
+    assert_eq!(written, registered);
+}
+
+#[test]
+fn the_scan_sees_operators_however_they_are_written() {
+    let source = "impl Op for A {}\ndropping!(\n    B,\n    \"b\",\n);\nimpl Op for $op {}";
+    assert_eq!(operators(source), ["A", "B"].map(String::from).into());
+}
+
+#[test]
+fn every_norm_is_a_file_of_its_name() {
+    let mut files: BTreeSet<String> = files("src/op/norm", "rs").into_keys().collect();
+    files.remove("mod");
+    let ids: BTreeSet<String> = norm::ALL.iter().map(|entry| entry.id.to_string()).collect();
+    assert_eq!(files, ids);
+    assert_eq!(ids.len(), norm::ALL.len(), "a norm is listed twice");
+    for entry in norm::ALL {
+        assert_eq!((entry.make)(true).id(), entry.id);
+        assert!(norm::named(entry.id).is_some());
+    }
+}
+
+fn assert_ids<'a>(kind: &str, ids: impl Iterator<Item = &'a str>) {
+    let mut seen = BTreeSet::new();
+    for id in ids {
+        let snake = id.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+        let snake = snake && id.starts_with(|c: char| c.is_ascii_lowercase()) && !id.contains("__");
+        assert!(snake && !id.ends_with('_'), "{kind} {id} is not snake_case");
+        assert!(seen.insert(id), "{kind} {id} is listed twice");
+    }
+}
+
+#[test]
+fn ids_are_snake_case_and_name_one_thing_each() {
+    assert_ids("norm", norm::ALL.iter().map(|entry| entry.id));
+    assert_ids("wiring", Wiring::ALL.iter().map(|wiring| wiring.id()));
+    assert_ids("init", Init::ALL.iter().map(|init| init.id()));
+    // Variants of one operator share its id; two types never do.
+    let types: BTreeSet<(String, &str)> = all()
+        .iter()
+        .map(|op| (format!("{op:?}").split([' ', '{']).next().unwrap().to_string(), op.id()))
+        .collect();
+    assert_ids("operator", types.iter().map(|(_, id)| *id));
+}
+
+#[test]
+fn variants_in_the_registry_differ() {
+    let variants: Vec<String> = all().iter().map(|op| format!("{op:?}")).collect();
+    let distinct: BTreeSet<&String> = variants.iter().collect();
+    assert_eq!(distinct.len(), variants.len());
+}
+
+#[test]
+fn the_command_line_offers_every_norm_wiring_and_init() {
+    let choices = |name: &str| {
+        let field = RunConfig::fields().into_iter().find(|field| field.name == name);
+        field.unwrap_or_else(|| panic!("no field {name}")).choices
+    };
+    assert_eq!(choices("norm"), norm::ALL.iter().map(|e| e.id).collect::<Vec<_>>());
+    assert_eq!(choices("wiring"), Wiring::ALL.iter().map(|w| w.id()).collect::<Vec<_>>());
+    assert_eq!(choices("init"), Init::ALL.iter().map(|i| i.id()).collect::<Vec<_>>());
+}
+
+/// Test files are not found by themselves here (autotests = false): one that nobody names is one
+/// that nobody runs.
+#[test]
+fn every_file_of_the_suite_is_named_in_the_manifest() {
+    let manifest: toml::Table = text(root().join("Cargo.toml")).parse().expect("a manifest");
+    let tests = manifest["test"].as_array().expect("tests");
+    let named: BTreeSet<&str> = tests.iter().map(|test| test["path"].as_str().unwrap()).collect();
+    let there: BTreeSet<String> =
+        files("verify", "rs").into_keys().map(|stem| format!("verify/{stem}.rs")).collect();
+    assert_eq!(there.iter().map(String::as_str).collect::<BTreeSet<_>>(), named);
+}
+
+/// The names that operators have in the golden values, where they are others.
+fn golden_name(id: &str) -> &str {
+    match id {
+        "mean_squared_error" => "mse",
+        // The gated middle of a feed-forward, and the second half of an embedding.
+        "gated" => "feed_forward",
+        "add_positions" => "embedding",
+        other => other,
+    }
+}
+
+/// Operators that no other implementation was asked about, and why.
+const WITHOUT_GOLDEN: [(&str, &str); 4] = [
+    ("dropout", "its numbers are its own generator's; statistics and limits are checked instead"),
+    ("drop_path", "its numbers are its own generator's; statistics and limits are checked instead"),
+    ("scale", "one product with a constant: there is nothing to get from elsewhere"),
+    ("gained_residual", "one product and one sum, checked against dual numbers at every size"),
+];
+
+#[test]
+fn every_operator_has_golden_values_or_a_reason() {
+    let mut golden = BTreeSet::new();
+    for (stem, path) in files("verify/golden", "json") {
+        let file: serde_json::Value = serde_json::from_str(&text(path)).expect("JSON");
+        let cases = file["cases"].as_array().unwrap_or_else(|| panic!("cases of {stem}"));
+        golden.extend(cases.iter().filter_map(|case| case["op"].as_str().map(String::from)));
+    }
+    let exceptions: BTreeMap<&str, &str> = WITHOUT_GOLDEN.into();
+    let ids: BTreeSet<&str> = all().iter().map(|op| op.id()).collect();
+    for id in &ids {
+        let covered = golden.contains(golden_name(id));
+        assert!(covered != exceptions.contains_key(id), "{id}: golden values {covered}");
+    }
+    assert!(exceptions.keys().all(|id| ids.contains(id)), "an exception without an operator");
+}

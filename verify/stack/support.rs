@@ -1,0 +1,94 @@
+//! Small stacks with weights off their starts, ready to run in any arithmetic.
+
+use plummet::backend::{Element, Host, Unobserved};
+use plummet::config::RunConfig;
+use plummet::num::Num;
+use plummet::program::{Program, Source, Start};
+use plummet::rng::Rng;
+use plummet::stack::{self, CLOCK, TARGETS, TOKENS};
+use std::sync::Arc;
+
+pub const VOCABULARY: usize = 11;
+
+/// A stack of two blocks, width 8, two heads, with some fields set.
+pub fn config(fields: &[(&str, &str)]) -> RunConfig {
+    let small = [
+        ("width", "8"),
+        ("depth", "2"),
+        ("heads", "2"),
+        ("seq", "5"),
+        ("batch", "3"),
+        ("shards", "1"),
+        ("ffn-ratio", "2"),
+        ("activation", "gelu"),
+    ];
+    RunConfig::from_settings(small.into_iter().chain(fields.iter().copied())).unwrap()
+}
+
+/// The program of a training pass.
+pub fn program(config: &RunConfig) -> Arc<Program> {
+    Arc::new(stack::build(config, VOCABULARY, config.samples(), true))
+}
+
+/// Weights as the initialisation draws them, and what starts at a constant moved off it: a gain of
+/// 0 or a weight of 1 would hide most errors. Every number is one of `f32`.
+pub fn weights(config: &RunConfig, program: &Program) -> Vec<f64> {
+    let mut weights = config.init.weights(program, config.depth, None, config.seed);
+    let mut at = 0;
+    for (_, value) in program.weights() {
+        let range = at..at + value.shape.len();
+        at = range.end;
+        if let Source::Weight(Start::Value(_)) = value.source {
+            let mut rng = Rng::new(5).named(&value.name);
+            weights[range].iter_mut().for_each(|w| *w += 0.2 * rng.normal());
+        }
+    }
+    weights.iter().map(|&w| f64::from(w as f32)).collect()
+}
+
+/// Sets tokens, targets and the clock, the same for every program of a configuration.
+pub fn feed<T: Element>(host: &mut Host<T>) {
+    let program = host.program().clone();
+    for name in [TOKENS, TARGETS] {
+        let mut rng = Rng::new(3).named(name);
+        for slot in host.input(program.find(name).unwrap()) {
+            *slot = T::num(rng.below(VOCABULARY) as f64);
+        }
+    }
+    host.input(program.find(CLOCK).unwrap()).copy_from_slice(&[T::num(7.0), T::num(0.0)]);
+}
+
+pub fn numbers<T: Num>(values: &[f64]) -> Vec<T> {
+    values.iter().map(|&v| T::num(v)).collect()
+}
+
+/// The loss of one pass.
+pub fn loss<T: Element>(program: &Arc<Program>, weights: &[T]) -> T {
+    let mut host = Host::<T>::inference(program.clone());
+    feed(&mut host);
+    let states = numbers(&stack::states(program));
+    host.forward(weights, &states, &mut Unobserved)
+}
+
+/// The loss of one pass and the gradients of all weights.
+pub fn gradient<T: Element>(
+    program: &Arc<Program>,
+    weights: &[f64],
+    segment: usize,
+) -> (f64, Vec<f64>) {
+    let mut host = Host::<T>::training(program.clone(), segment);
+    feed(&mut host);
+    let states: Vec<T> = numbers(&stack::states(program));
+    let weights: Vec<T> = numbers(weights);
+    let loss = host.forward(&weights, &states, &mut Unobserved);
+    host.backward(&weights, &states, T::one(), &mut Unobserved);
+    (loss.value(), host.gradients().iter().map(|g| g.value()).collect())
+}
+
+pub fn length(vector: &[f64]) -> f64 {
+    vector.iter().map(|v| v * v).sum::<f64>().sqrt()
+}
+
+pub fn distance(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt()
+}

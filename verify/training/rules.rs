@@ -1,0 +1,75 @@
+//! Optimisers, clipping and schedules against the golden values of another implementation.
+
+use super::golden::{assert_near, cases};
+use plummet::config::{RunConfig, Setting};
+use plummet::program::{Program, Start};
+use plummet::train::{Optimizer, clip_factor, learning_rate, norm};
+
+#[test]
+fn optimisers_take_the_golden_steps() {
+    for (op, momentum) in [("adamw", "beta1"), ("sgd", "momentum")] {
+        let mut running: Option<(Optimizer<f64>, Vec<f64>)> = None;
+        let mut step = 0;
+        for case in cases("optimizer", op) {
+            let p = case.arg("p");
+            // A case without moments is the first of its sequence.
+            if case.arg("m").iter().all(|&m| m == 0.0) {
+                let mut config = RunConfig::default();
+                config.set("optimizer", op).unwrap();
+                config.beta1 = case.number(momentum);
+                config.weight_decay = case.number("weight_decay");
+                if op == "adamw" {
+                    config.beta2 = case.number("beta2");
+                    config.adam_eps = case.number("eps");
+                }
+                let mut program = Program::new();
+                // A matrix, for vectors do not decay.
+                program.weight("w", &[p.len(), 1], Start::Value(0.0));
+                running = Some((Optimizer::new(&config, &program), p.to_vec()));
+                step = 0;
+            }
+            step += 1;
+            let (optimizer, parameters) = running.as_mut().unwrap();
+            // A dozen roundings a step, five steps, no cancellation worth naming.
+            assert_near(parameters, p, 1e-14, 0.0, &case.name);
+            optimizer.step(parameters, case.arg("g"), case.number("lr"), step, 1.0);
+            assert_near(parameters, case.output("p"), 1e-14, 0.0, &case.name);
+        }
+    }
+}
+
+#[test]
+fn clipping_is_the_golden_clipping() {
+    for case in cases("optimizer", "clip_grad_norm") {
+        // A run has no loss scale: what it would divide by is divided out first.
+        let scale = case.number("loss_scale");
+        let all = |tensors: &super::golden::Tensors| -> Vec<f64> {
+            let parts = tensors.iter().filter(|(name, _)| name.starts_with('g'));
+            parts.flat_map(|(_, (_, data))| data.clone()).collect()
+        };
+        let gradient: Vec<f64> = all(&case.args).iter().map(|g| g / scale).collect();
+        let length = norm(&gradient);
+        assert_near(&[length], case.output("norm"), 1e-15, 0.0, &case.name);
+        let factor = clip_factor(length, case.number("max_norm"));
+        let clipped: Vec<f64> = gradient.iter().map(|g| g * factor).collect();
+        assert_near(&clipped, &all(&case.outputs), 1e-15, 0.0, &case.name);
+    }
+    assert_eq!(clip_factor(1e9, 0.0), 1.0, "0 clips nothing");
+}
+
+#[test]
+fn schedules_are_the_golden_schedules() {
+    for case in cases("schedule", "lr_schedule") {
+        let config = RunConfig {
+            schedule: Setting::read(case.word("kind")).unwrap(),
+            lr: case.number("lr"),
+            warmup: case.number("warmup") as usize,
+            steps: case.number("total") as usize,
+            ..RunConfig::default()
+        };
+        let steps = case.arg("step");
+        let rates: Vec<f64> = steps.iter().map(|&s| learning_rate(&config, s as usize)).collect();
+        // Some roundings relative to the peak; cos π is −1 to within its own rounding.
+        assert_near(&rates, case.output("lr"), 1e-15, 1e-16 * config.lr, &case.name);
+    }
+}
