@@ -130,8 +130,8 @@ fn every_weight_of_a_stack_follows_its_law() {
 fn uniform_and_normal_laws_have_their_shapes() {
     let mut rows = Vec::new();
     for init in [Init::XavierUniform, Init::XavierNormal] {
-        let mut w = Vec::new();
         let shape = Shape::new(&[300, 200]);
+        let mut w = vec![0.0; shape.len()];
         init.draw(Role::Up, shape, 4, None).fill(shape, Rng::new(2), &mut w);
         let n = w.len() as f64;
         let second = w.iter().map(|w| w.powi(2)).sum::<f64>() / n;
@@ -293,7 +293,7 @@ fn golden_deviations_are_those_of_the_draws() {
                 near(bound / 3f64.sqrt(), want);
             }
             Draw::Orthogonal => {
-                let mut w = Vec::new();
+                let mut w = vec![0.0; shape.len()];
                 Draw::Orthogonal.fill(shape, Rng::new(8), &mut w);
                 let square = w.iter().map(|w| w * w).sum::<f64>() / w.len() as f64;
                 assert!((square.sqrt() / want - 1.0).abs() < 1e-12, "{case}: {square}");

@@ -62,7 +62,7 @@ impl Mask {
             key: Rng::new(seed).at(step as u64).bits(),
             threshold: (p * 2f64.powi(32)).round() as u64,
             scale: 1.0 / (1.0 - p),
-            group: args[0].data.len() / decisions,
+            group: args[0].shape.len() / decisions,
             first: (sample * per_sample) as u64,
         }
     }
