@@ -70,17 +70,21 @@ impl Panels {
         let columns = columns(charts.len());
         let width = (body.width() - GUTTER * (columns - 1) as f64) / columns as f64;
         let shared = self.shared_span(charts);
-        let panels: Vec<Panel<'_>> = charts
-            .iter()
-            .map(|lines| Panel {
+        // A chart with a legend of its own has looks of its own: it need not avoid its neighbours'.
+        let own = |lines: &Lines| Looks::new(lines.series.iter().map(Series::key));
+        let looks: Vec<Looks> = (charts.iter())
+            .map(|lines| if self.shared_legend { looks.clone() } else { own(lines) })
+            .collect();
+        let panels: Vec<Panel<'_>> = (charts.iter().zip(&looks))
+            .map(|(lines, looks)| Panel {
                 lines,
-                looks: &looks,
+                looks,
                 x: lines.x_span(),
                 y: lines.y_span().map(|own| shared.unwrap_or(own)),
                 legend: Some(if self.shared_legend {
                     Key::new(Vec::new(), width, 0)
                 } else {
-                    Key::new(legend(lines.series.iter(), &looks), width, 5)
+                    Key::new(legend(lines.series.iter(), looks), width, 5)
                 }),
             })
             .collect();

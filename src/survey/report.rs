@@ -101,8 +101,11 @@ fn write(out: &mut String, data: &Data, pictures: &[Picture], command: &str) -> 
         let example = runs.first().map_or(String::new(), |run| run.config.flags());
         writeln!(
             out,
-            "| [{0}]({0}) | {1} | [{2}.toml](../src/survey/{2}.toml) | `plummet train {3}` |",
-            picture.file, picture.caption, picture.part, example
+            "| [{0}]({0}) | {1} | [{2}.toml](../src/survey/{2}.toml) | `{3}` |",
+            picture.file,
+            picture.caption,
+            picture.part,
+            format!("plummet train {example}").trim_end()
         )?;
     }
     writeln!(
@@ -149,7 +152,7 @@ fn seen(data: &Data, arms: &[Arm]) -> Vec<String> {
     };
     let kept = points(Checkpoint::None, "activation_bytes");
     if let (Some(time), Some(memory), Some(power)) = (
-        line(&points(Checkpoint::None, "step_ms")),
+        line(&points(Checkpoint::None, "fastest_step_ms")),
         line(&kept),
         exponent(&points(Checkpoint::Auto, "activation_bytes")),
     ) {
