@@ -153,8 +153,14 @@ fn every_operator_has_golden_values_or_a_reason() {
     }
     let exceptions: BTreeMap<&str, &str> = WITHOUT_GOLDEN.into();
     let ids: BTreeSet<&str> = all().iter().map(|op| op.id()).collect();
-    for id in &ids {
+    for op in all() {
+        let id = op.id();
         let covered = golden.contains(golden_name(id));
+        // A norm of one's own has no published values: stated laws are the outside view of it.
+        if !covered && norm::named(id).is_some() {
+            assert!(op.laws().len() >= 3, "{id} has neither golden values nor three laws");
+            continue;
+        }
         assert!(covered != exceptions.contains_key(id), "{id}: golden values {covered}");
     }
     assert!(exceptions.keys().all(|id| ids.contains(id)), "an exception without an operator");
