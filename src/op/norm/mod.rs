@@ -41,6 +41,7 @@ macro_rules! norms {
 }
 
 norms! {
+    bare_rms_norm::BareRmsNorm,
     batch_norm::BatchNorm,
     dynamic_tanh::DynamicTanh,
     layer_norm::LayerNorm,

@@ -1,0 +1,137 @@
+//! Root mean square normalisation without a weight (as OLMo's and nGPT's parameter-free norms).
+//!
+//! s = 1/√(mean(x²) + eps), y = x·s over the last axis; dx = s·(dy − y·mean(dy ⊙ y)).
+//! The linear map behind the norm can take over what a weight would do.
+
+use super::super::simd::{self, dot};
+use super::super::{Arg, Fast, Law, Op, Reference, Shape, View};
+use super::Norm;
+use crate::num::Num;
+
+/// Root mean square normalisation over the last axis, with nothing to learn.
+#[derive(Debug, Clone, Copy)]
+pub struct BareRmsNorm {
+    /// Added to the mean square, in the units of x squared.
+    pub eps: f64,
+}
+
+impl Norm for BareRmsNorm {
+    const ID: &'static str = "bare_rms_norm";
+    const ABOUT: &'static str = "x/√(mean(x²) + eps): rms_norm with nothing to learn";
+    fn new(_training: bool) -> Self {
+        BareRmsNorm { eps: 1e-6 }
+    }
+}
+
+impl Op for BareRmsNorm {
+    fn id(&self) -> &'static str {
+        Self::ID
+    }
+    fn args(&self) -> &'static [Arg] {
+        const ARGS: &[Arg] = &[Arg::real("x")];
+        ARGS
+    }
+    fn outputs(&self, args: &[Shape]) -> Vec<Shape> {
+        vec![args[0]]
+    }
+    fn example(&self, rows: usize, cols: usize) -> Vec<Shape> {
+        super::example(&[], rows, cols)
+    }
+    fn laws(&self) -> &'static [Law] {
+        use Law::*;
+        &[ScaleInvariant, Odd, PermutationEquivariant, RowIndependent]
+    }
+}
+
+impl<T: Num> Reference<T> for BareRmsNorm {
+    fn forward(&self, args: &[View<T>], outs: &mut [&mut [T]]) {
+        let x = args[0];
+        let cols = x.shape.cols();
+        for i in 0..x.shape.rows() {
+            let scale = scale(x.row(i), self.eps);
+            for j in 0..cols {
+                outs[0][i * cols + j] = x.row(i)[j] * scale;
+            }
+        }
+    }
+
+    fn vjp(&self, args: &[View<T>], dy: &[T], dargs: &mut [&mut [T]]) {
+        let x = args[0];
+        let cols = x.shape.cols();
+        for i in 0..x.shape.rows() {
+            let scale = scale(x.row(i), self.eps);
+            let mut projection = T::zero();
+            for j in 0..cols {
+                projection += dy[i * cols + j] * (x.row(i)[j] * scale);
+            }
+            let mean = projection / T::count(cols);
+            for j in 0..cols {
+                if let Some(dx) = dargs[0].get_mut(i * cols + j) {
+                    *dx += scale * (dy[i * cols + j] - x.row(i)[j] * scale * mean);
+                }
+            }
+        }
+    }
+}
+
+/// 1/√(mean(x²) + eps) of one row.
+fn scale<T: Num>(x: &[T], eps: f64) -> T {
+    let mut sum = T::zero();
+    for &v in x {
+        sum += v * v;
+    }
+    T::one() / (sum / T::count(x.len()) + T::num(eps)).sqrt()
+}
+
+impl Fast for BareRmsNorm {
+    /// The scale of every row.
+    fn saved(&self, args: &[Shape]) -> usize {
+        args[0].rows()
+    }
+
+    fn forward(
+        &self,
+        args: &[View<f32>],
+        outs: &mut [&mut [f32]],
+        saved: &mut [f32],
+        _scratch: &mut [f32],
+    ) {
+        let x = args[0];
+        let cols = x.shape.cols();
+        let per_col = 1.0 / cols as f32;
+        let y = &mut *outs[0];
+        simd::dispatch!(|| {
+            let rows = x.data.chunks_exact(cols).zip(y.chunks_exact_mut(cols));
+            for ((x, y), saved) in rows.zip(&mut *saved) {
+                *saved = 1.0 / (dot(x, x) * per_col + self.eps as f32).sqrt();
+                for (y, x) in y.iter_mut().zip(x) {
+                    *y = x * *saved;
+                }
+            }
+        });
+    }
+
+    fn vjp(
+        &self,
+        args: &[View<f32>],
+        dy: &[f32],
+        saved: &[f32],
+        dargs: &mut [&mut [f32]],
+        _scratch: &mut [f32],
+    ) {
+        let x = args[0];
+        let cols = x.shape.cols();
+        let per_col = 1.0 / cols as f32;
+        let dx = &mut *dargs[0];
+        simd::dispatch!(|| {
+            let rows = dx.chunks_exact_mut(cols).zip(dy.chunks_exact(cols)).zip(saved);
+            for (i, ((dx, dy), &scale)) in rows.enumerate() {
+                let x = x.row(i);
+                let slope = dot(dy, x) * per_col * scale * scale;
+                for ((dx, dy), x) in dx.iter_mut().zip(dy).zip(x) {
+                    *dx += scale * (dy - x * slope);
+                }
+            }
+        });
+    }
+}
