@@ -65,7 +65,7 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ok => f.write_str("trained"),
-            Self::Stuck => f.write_str("stuck at the unigram entropy"),
+            Self::Stuck => f.write_str("no better than the unigram entropy"),
             Self::Spike { step } => write!(f, "loss spike at step {step}"),
             Self::Diverged { step } => write!(f, "diverged at step {step}"),
             Self::NonFinite { step, value } => write!(f, "non-finite at step {step} in {value}"),

@@ -1,7 +1,7 @@
 //! The vocabulary of the fast paths: run-time dispatch and the loops that they share.
 //!
 //! The loops are plain Rust that the compiler vectorises for the instruction set chosen by
-//! [`dispatch`]. Sums go through a fixed number of lanes and a fixed tree, and nothing is fused
+//! `dispatch!`. Sums go through a fixed number of lanes and a fixed tree, and nothing is fused
 //! behind the source's back, so that every instruction set and every number of threads gives the
 //! same bits.
 
@@ -27,7 +27,7 @@ macro_rules! dispatch {
 }
 pub(crate) use dispatch;
 
-/// What [`dispatch!`] expands to.
+/// What `dispatch!` expands to.
 ///
 /// By `FnMut`: a closure that is called by `FnOnce` goes through a shim, which is not inlined.
 #[inline(always)]
