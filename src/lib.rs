@@ -14,6 +14,7 @@
 //! - [`cli`]: the command line; [`memory`]: what memory there is and was used.
 
 pub mod backend;
+pub mod bench;
 pub mod check;
 pub mod cli;
 pub mod config;
