@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::plan::{Action, Pass, Place, Plan, Sizes};
+use super::plan::{Action, First, Pass, Place, Plan, Sizes};
 use crate::num::{Dual, Num, Wobble};
-use crate::op::{Fast, MAX_ARGS, Op, Reference, Shape, View};
+use crate::op::{Fast, Grad, MAX_ARGS, Op, Reference, Shape, View};
 use crate::program::{Carry, Id, Program, Step};
 
 /// A number that a host can run programs with.
@@ -31,7 +31,7 @@ pub trait Element: Num {
         args: &[View<Self>],
         dy: &[Self],
         saved: &[Self],
-        dargs: &mut [&mut [Self]],
+        dargs: &mut [Grad<Self>],
         scratch: &mut [Self],
     );
 }
@@ -57,7 +57,7 @@ impl Element for f32 {
         args: &[View<f32>],
         dy: &[f32],
         saved: &[f32],
-        dargs: &mut [&mut [f32]],
+        dargs: &mut [Grad],
         scratch: &mut [f32],
     ) {
         Fast::vjp(op, args, dy, saved, dargs, scratch);
@@ -81,10 +81,15 @@ macro_rules! reference_element {
                 args: &[View<Self>],
                 dy: &[Self],
                 _saved: &[Self],
-                dargs: &mut [&mut [Self]],
+                dargs: &mut [Grad<Self>],
                 _scratch: &mut [Self],
             ) {
-                Reference::<Self>::vjp(op, args, dy, dargs);
+                let count = dargs.len();
+                let mut sums: [&mut [Self]; MAX_ARGS] = Default::default();
+                for (sum, grad) in sums.iter_mut().zip(dargs.iter_mut()) {
+                    *sum = grad.to_add();
+                }
+                Reference::<Self>::vjp(op, args, dy, &mut sums[..count]);
             }
         }
     )+};
@@ -122,6 +127,8 @@ pub struct Host<T> {
     slots: Vec<Vec<T>>,
     scratch: Vec<T>,
     gradients: Vec<T>,
+    /// Whether the gradients of the weights count as zero, whatever their vector holds.
+    cleared: bool,
 }
 
 impl<T: Element> Host<T> {
@@ -153,6 +160,7 @@ impl<T: Element> Host<T> {
             slots: plan.slots.iter().map(|&len| vec![T::zero(); len]).collect(),
             scratch: vec![T::zero(); plan.scratch],
             gradients: vec![T::zero(); if trains { plan.weights } else { 0 }],
+            cleared: true,
             program,
             plan,
         }
@@ -188,9 +196,9 @@ impl<T: Element> Host<T> {
         &mut self.gradients
     }
 
-    /// Sets all gradients to zero.
+    /// Sets all gradients to zero, as far as the next backward pass can tell.
     pub fn clear(&mut self) {
-        self.gradients.fill(T::zero());
+        self.cleared = true;
     }
 
     /// Runs forward and returns the loss.
@@ -234,6 +242,7 @@ impl<T: Element> Host<T> {
                 _ => self.run_forward(action, weights, states, &mut Unobserved),
             }
         }
+        self.cleared = false;
     }
 
     /// Adds `share` times what the states take over to `next`, for one shard of several.
@@ -303,9 +312,6 @@ impl<T: Element> Host<T> {
         observer: &mut impl Observer<T>,
     ) {
         let step = &self.program.steps()[action.step];
-        for &slot in &action.fresh {
-            self.slots[slot].fill(T::zero());
-        }
         observer.gradient(&self.program, step.outs[0], &self.slots[action.outs[0]]);
         let mut taken: [Vec<T>; MAX_ARGS] = Default::default();
         for (taken, place) in taken.iter_mut().zip(&action.dargs) {
@@ -314,8 +320,14 @@ impl<T: Element> Host<T> {
             }
         }
         {
-            let mut dargs = taken.each_mut().map(Vec::as_mut_slice);
-            lend_weights(&mut dargs, &action.dargs, &mut self.gradients);
+            let mut slices = taken.each_mut().map(Vec::as_mut_slice);
+            lend_weights(&mut slices, &action.dargs, &mut self.gradients);
+            let mut first = action.first.iter();
+            let mut dargs = slices.map(|slice| match first.next() {
+                Some(First::OfPass) => Grad::fresh(slice),
+                Some(First::OfStep) if self.cleared => Grad::fresh(slice),
+                _ => Grad::onto(slice),
+            });
             let args = views(action, &self.slots, weights, states);
             let saved = action.saved.map_or(&[][..], |slot| &self.slots[slot]);
             T::vjp(

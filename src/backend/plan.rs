@@ -35,6 +35,17 @@ pub(super) enum Pass {
     Backward,
 }
 
+/// Whether an action is the first one to write a gradient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum First {
+    /// Another one was before.
+    No,
+    /// Of a value: the first in every pass.
+    OfPass,
+    /// Of a weight, which collects over the passes of a step: the first in the first pass.
+    OfStep,
+}
+
 /// One step run one way, with every place resolved.
 #[derive(Debug)]
 pub(super) struct Action {
@@ -49,8 +60,8 @@ pub(super) struct Action {
     pub scratch: usize,
     /// Backward: where the gradients go.
     pub dargs: Vec<Place>,
-    /// Backward: gradients that this action is the first to add to.
-    pub fresh: Vec<usize>,
+    /// Backward: for which of them this action is the first.
+    pub first: Vec<First>,
 }
 
 /// A program made ready to run.
@@ -200,7 +211,7 @@ struct Layout {
     outs: Vec<Vec<usize>>,
     saved: Vec<Option<usize>>,
     dargs: Vec<Vec<Option<usize>>>,
-    fresh: Vec<Vec<usize>>,
+    first: Vec<Vec<bool>>,
     inputs: HashMap<usize, usize>,
 }
 
@@ -212,7 +223,7 @@ impl Layout {
             outs: Vec::new(),
             saved: Vec::new(),
             dargs: Vec::new(),
-            fresh: Vec::new(),
+            first: Vec::new(),
             inputs: HashMap::new(),
         };
         let values = program.values();
@@ -239,7 +250,7 @@ impl Layout {
                 args.push(lifetime.inspect(|&l| layout.touch(l, t)));
             }
             layout.args.push(args);
-            let (mut outs, mut dargs, mut fresh) = (Vec::new(), Vec::new(), Vec::new());
+            let (mut outs, mut dargs, mut first) = (Vec::new(), Vec::new(), Vec::new());
             if backward {
                 let y = step.outs[0].index();
                 let dy = *gradient[y].get_or_insert_with(|| {
@@ -253,13 +264,11 @@ impl Layout {
                         && step.op.args()[index].kind.differentiable()
                         && has_gradient[id.index()]
                         && matches!(values[id.index()].source, Source::Step(_));
+                    first.push(wanted && gradient[id.index()].is_none());
                     dargs.push(wanted.then(|| {
                         let i = id.index();
-                        let lifetime = *gradient[i].get_or_insert_with(|| {
-                            let lifetime = layout.open(values[i].shape.len(), t);
-                            fresh.push(lifetime);
-                            lifetime
-                        });
+                        let lifetime = *gradient[i]
+                            .get_or_insert_with(|| layout.open(values[i].shape.len(), t));
                         layout.touch(lifetime, t);
                         lifetime
                     }));
@@ -276,7 +285,7 @@ impl Layout {
             layout.saved.push(kept[s]);
             layout.outs.push(outs);
             layout.dargs.push(dargs);
-            layout.fresh.push(fresh);
+            layout.first.push(first);
         }
         // The loss and what the states take over are read when the pass is over.
         let carried = program.carries().iter().map(|carry| carry.from);
@@ -349,6 +358,11 @@ impl Layout {
             }
         }
         let turn = order.iter().position(|&(_, pass)| pass != Pass::Forward);
+        let mut met = vec![false; program.values().len()];
+        let mut first_of = |id: Id| {
+            let weight = matches!(vectors[id.index()], Place::Weight(_));
+            weight && !std::mem::replace(&mut met[id.index()], true)
+        };
         let actions: Vec<Action> = (order.iter().enumerate())
             .map(|(t, &(s, pass))| {
                 let step = &program.steps()[s];
@@ -375,7 +389,13 @@ impl Layout {
                     dargs: (ids().zip(&self.dargs[t]).enumerate())
                         .map(|(index, (id, &l))| gradient(index, id, l))
                         .collect(),
-                    fresh: self.fresh[t].iter().map(|&l| slot(l)).collect(),
+                    first: (ids().zip(&self.first[t]))
+                        .map(|(id, &first)| match first {
+                            true => First::OfPass,
+                            false if id != Id::ABSENT && first_of(id) => First::OfStep,
+                            false => First::No,
+                        })
+                        .collect(),
                 }
             })
             .collect();

@@ -104,9 +104,7 @@ impl Rates {
     /// Measures every product of a list, in turn.
     pub fn measure(products: &BTreeMap<Product, usize>) -> Self {
         let mut buffers: Vec<_> = (products.keys())
-            .map(|p| {
-                (*p, vec![0.5f32; p.m * p.k], vec![0.25f32; p.k * p.n], vec![0f32; p.m * p.n])
-            })
+            .map(|p| (*p, vec![0.5f32; p.m * p.k], vec![0.25f32; p.k * p.n], vec![0f32; p.m * p.n]))
             .collect();
         let mut work: Vec<Box<dyn FnMut()>> = (buffers.iter_mut())
             .map(|(p, a, b, c)| Box::new(move || multiply(*p, a, b, c)) as Box<dyn FnMut()>)

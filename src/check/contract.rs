@@ -9,6 +9,7 @@ const START: f64 = 0.75;
 /// Every rule below, for both bodies.
 pub fn holds(op: &dyn Op, case: &Case) -> Verdict {
     gradients_add(op, case)?;
+    fresh_gradients_are_set(op, case)?;
     for path in Path::ALL {
         overwrites(op, case, path)?;
         unwanted_gradients_change_nothing(op, case, path)?;
@@ -35,6 +36,17 @@ pub fn gradients_add(op: &dyn Op, case: &Case) -> Verdict {
             let element = |i: usize| (after[i], before.grads[index][i] + START, allowed(i));
             subject.compare(&format!("gradient {index}"), after.len(), element)?;
         }
+    }
+    Ok(())
+}
+
+/// A fresh gradient is what adding to zeros gives, whatever its buffer held.
+pub fn fresh_gradients_are_set(op: &dyn Op, case: &Case) -> Verdict {
+    let want = Path::Fast.run(op, &case.clone().starting_at(0.0));
+    let got = super::fast(op, case, &case.values, true);
+    let subject = Subject { op, case, check: "fresh gradients are set", path: Path::Fast };
+    for (index, (got, want)) in got.grads.iter().zip(&want.grads).enumerate() {
+        subject.compare(&format!("gradient {index}"), got.len(), |i| (got[i], want[i], 0.0))?;
     }
     Ok(())
 }

@@ -21,7 +21,7 @@ pub use budget::{Budget, fast_agrees};
 pub use case::{Case, Rows, SIZES};
 
 use crate::num::Num;
-use crate::op::{Fast, Op, Reference, View};
+use crate::op::{Fast, Grad, Op, Reference, View};
 
 /// Which body of an operator is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +77,7 @@ impl Path {
                 outs: forward(op, case, |_, _, v| v),
                 grads: vjp(op, case, backward, |v| v),
             },
-            Path::Fast => fast(op, case, backward),
+            Path::Fast => fast(op, case, backward, false),
         }
     }
 }
@@ -125,7 +125,8 @@ pub fn vjp<T: Num>(
     grads
 }
 
-fn fast(op: &dyn Op, case: &Case, backward: &[Vec<f64>]) -> Results {
+/// The fast path; `fresh` gradients are set over NaN instead of being added to [`Case::start`].
+fn fast(op: &dyn Op, case: &Case, backward: &[Vec<f64>], fresh: bool) -> Results {
     let narrow = |v: &Vec<f64>| v.iter().map(|&v| v as f32).collect::<Vec<f32>>();
     let widen = |v: &Vec<f32>| v.iter().map(|&v| f64::from(v)).collect::<Vec<f64>>();
     let values: Vec<Vec<f32>> = case.values.iter().map(narrow).collect();
@@ -137,11 +138,13 @@ fn fast(op: &dyn Op, case: &Case, backward: &[Vec<f64>]) -> Results {
     Fast::forward(op, &args, &mut slices(&mut outs), &mut saved, &mut scratch);
 
     let values: Vec<Vec<f32>> = backward.iter().map(narrow).collect();
-    let mut grads = gradients(case, case.start as f32);
     // Nothing but `saved` lives from forward to vjp.
     scratch.fill(f32::NAN);
     let (args, dy) = (views(case, &values), narrow(&case.dy));
-    Fast::vjp(op, &args, &dy, &saved, &mut slices(&mut grads), &mut scratch);
+    let mut grads = gradients(case, if fresh { f32::NAN } else { case.start as f32 });
+    let grad = if fresh { Grad::fresh } else { Grad::onto };
+    let mut dargs: Vec<Grad> = grads.iter_mut().map(|g| grad(g)).collect();
+    Fast::vjp(op, &args, &dy, &saved, &mut dargs, &mut scratch);
     Results { outs: outs.iter().map(widen).collect(), grads: grads.iter().map(widen).collect() }
 }
 

@@ -15,7 +15,7 @@ use std::hint::select_unpredictable as select;
 
 use super::elementary::{erfc, exp};
 use super::simd;
-use super::{Arg, Fast, Law, Op, Reference, Shape, View};
+use super::{Arg, Fast, Grad, Law, Op, Reference, Shape, View};
 use crate::num::Num;
 
 /// The nonlinearities.
@@ -304,12 +304,12 @@ impl Fast for Activation {
         args: &[View<f32>],
         dy: &[f32],
         _saved: &[f32],
-        dargs: &mut [&mut [f32]],
+        dargs: &mut [Grad],
         _scratch: &mut [f32],
     ) {
         let x = args[0].data;
-        with_curve!(self.function, C => for ((dx, x), dy) in dargs[0].iter_mut().zip(x).zip(dy) {
-            *dx += C::slope(*x) * dy;
+        with_curve!(self.function, C => {
+            dargs[0].put(0..x.len(), x.iter().zip(dy).map(|(x, dy)| C::slope(*x) * dy))
         });
     }
 }
@@ -332,11 +332,12 @@ impl Fast for Gated {
         args: &[View<f32>],
         dy: &[f32],
         _saved: &[f32],
-        dargs: &mut [&mut [f32]],
+        dargs: &mut [Grad],
         _scratch: &mut [f32],
     ) {
         let [gate, up] = [args[0].data, args[1].data];
         let [dgate, dup] = dargs else { unreachable!("two arguments") };
+        let (dgate, dup) = (dgate.to_add(), dup.to_add());
         with_curve!(self.function, C => {
             for (((dgate, gate), up), dy) in dgate.iter_mut().zip(gate).zip(up).zip(dy) {
                 *dgate += C::slope(*gate) * up * dy;

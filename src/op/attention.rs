@@ -12,7 +12,7 @@ use pulp::Simd;
 
 use super::elementary::exp;
 use super::panel::{LANES, Left, pack, product, transpose, unpack_add};
-use super::{Arg, Fast, Kind, Law, Op, Reference, Shape, View};
+use super::{Arg, Fast, Grad, Kind, Law, Op, Reference, Shape, View};
 use crate::num::Num;
 
 /// Where the channels of a head lie.
@@ -314,7 +314,7 @@ impl Fast for Attention {
         args: &[View<f32>],
         dy: &[f32],
         saved: &[f32],
-        dargs: &mut [&mut [f32]],
+        dargs: &mut [Grad],
         scratch: &mut [f32],
     ) {
         let sizes = self.sizes(args[0].shape, args[1].shape);
@@ -514,7 +514,7 @@ struct Backward<'a, 'b, 'c> {
     args: &'a [View<'b, f32>],
     dy: &'a [f32],
     saved: &'a [f32],
-    dargs: &'a mut [&'c mut [f32]],
+    dargs: &'a mut [Grad<'c>],
     scratch: &'a mut [f32],
 }
 
@@ -524,6 +524,7 @@ impl pulp::WithSimd for Backward<'_, '_, '_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Backward { op, sizes, args, dy, saved, dargs, mut scratch } = self;
         let [dq, dk, dv, _, dbias] = dargs else { unreachable!("five arguments") };
+        let (dq, dk, dv, dbias) = (dq.to_add(), dk.to_add(), dv.to_add(), dbias.to_add());
         let (width, padded) = (sizes.width, sizes.padded());
         let scale = op.scale(width) as f32;
         let k = take(&mut scratch, sizes.keys * padded);

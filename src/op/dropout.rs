@@ -11,7 +11,7 @@
 use std::hint::select_unpredictable as select;
 
 use super::simd;
-use super::{Arg, Fast, Kind, Law, Op, Reference, Shape, View};
+use super::{Arg, Fast, Grad, Kind, Law, Op, Reference, Shape, View};
 use crate::num::Num;
 use crate::rng::{Rng, mix};
 
@@ -166,11 +166,12 @@ macro_rules! dropping {
                 args: &[View<f32>],
                 dy: &[f32],
                 _saved: &[f32],
-                dargs: &mut [&mut [f32]],
+                dargs: &mut [Grad],
                 _scratch: &mut [f32],
             ) {
                 let mask = self.mask(args);
-                simd::dispatch!(|| mask.each(dargs[0], dy, |dx, dy| *dx += dy));
+                let dx = dargs[0].to_add();
+                simd::dispatch!(|| mask.each(dx, dy, |dx, dy| *dx += dy));
             }
         }
     };
@@ -216,7 +217,8 @@ mod tests {
         let mut dx = vec![0.0; dy.len()];
         let (x, clock) = (vec![0.0; dy.len()], [step, 0.0]);
         let args = [View::new(shape, &x), View::new(Shape::new(&[2]), &clock)];
-        Fast::vjp(&**op, &args, dy, &[], &mut [&mut dx, &mut []], &mut []);
+        let mut grads = [Grad::onto(&mut dx), Grad::unwanted()];
+        Fast::vjp(&**op, &args, dy, &[], &mut grads, &mut []);
         dx
     }
 

@@ -6,7 +6,7 @@
 //! Neither scales: the stack decides on factors.
 
 use super::simd;
-use super::{Arg, Fast, Kind, Law, Op, Reference, Shape, View};
+use super::{Arg, Fast, Grad, Kind, Law, Op, Reference, Shape, View};
 use crate::num::Num;
 
 /// The row of a table for every token.
@@ -94,12 +94,12 @@ impl Fast for Embedding {
         args: &[View<f32>],
         dy: &[f32],
         _saved: &[f32],
-        dargs: &mut [&mut [f32]],
+        dargs: &mut [Grad],
         _scratch: &mut [f32],
     ) {
         let tokens = args[0].data;
         let cols = dy.len() / tokens.len();
-        let dweight = &mut *dargs[1];
+        let dweight = dargs[1].to_add();
         if dweight.is_empty() {
             return;
         }
@@ -188,10 +188,11 @@ impl Fast for AddPositions {
         args: &[View<f32>],
         dy: &[f32],
         _saved: &[f32],
-        dargs: &mut [&mut [f32]],
+        dargs: &mut [Grad],
         _scratch: &mut [f32],
     ) {
         let [dx, dweight] = dargs else { unreachable!("two arguments") };
+        let (dx, dweight) = (dx.to_add(), dweight.to_add());
         simd::dispatch!(|| {
             simd::add(dx, dy);
             for dy in dy.chunks_exact(sample_len(args[0].shape)) {

@@ -9,7 +9,7 @@ use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 
 use super::simd;
-use super::{Arg, Fast, Law, Op, Reference, Shape, View};
+use super::{Arg, Fast, Grad, Law, Op, Reference, Shape, View};
 use crate::num::Num;
 
 /// y = x·weightᵀ + bias over the last axis; the bias is optional.
@@ -113,12 +113,13 @@ impl Fast for Linear {
         args: &[View<f32>],
         dy: &[f32],
         _saved: &[f32],
-        dargs: &mut [&mut [f32]],
+        dargs: &mut [Grad],
         _scratch: &mut [f32],
     ) {
         let [x, weight] = [args[0], args[1]];
         let (rows, cols, out) = (x.shape.rows(), x.shape.cols(), weight.shape.rows());
         let [dx, dweight, dbias] = dargs else { unreachable!("three arguments") };
+        let (dx, dweight, dbias) = (dx.to_add(), dweight.to_add(), dbias.to_add());
         let dy_rows = MatRef::from_row_major_slice(dy, rows, out);
         if !dx.is_empty() {
             let dx = MatMut::from_row_major_slice_mut(dx, rows, cols);

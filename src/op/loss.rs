@@ -7,7 +7,7 @@
 
 use super::elementary::exp;
 use super::simd::{self, max};
-use super::{Arg, Fast, Kind, Law, Op, Reference, Shape, View};
+use super::{Arg, Fast, Grad, Kind, Law, Op, Reference, Shape, View};
 use crate::num::Num;
 
 /// How the losses of the rows become the output.
@@ -221,12 +221,12 @@ impl Fast for CrossEntropy {
         args: &[View<f32>],
         dy: &[f32],
         saved: &[f32],
-        dargs: &mut [&mut [f32]],
+        dargs: &mut [Grad],
         scratch: &mut [f32],
     ) {
         let [logits, target] = [args[0], args[1]];
         let classes = logits.shape.cols();
-        let dlogits = &mut *dargs[0];
+        let dlogits = dargs[0].to_add();
         if dlogits.is_empty() {
             return;
         }
@@ -334,12 +334,13 @@ impl Fast for MeanSquaredError {
         args: &[View<f32>],
         dy: &[f32],
         _saved: &[f32],
-        dargs: &mut [&mut [f32]],
+        dargs: &mut [Grad],
         _scratch: &mut [f32],
     ) {
         let [prediction, target] = [args[0].data, args[1].data];
         let factor = dy[0] * 2.0 / prediction.len() as f32;
         let [dprediction, dtarget] = dargs else { unreachable!("two arguments") };
+        let (dprediction, dtarget) = (dprediction.to_add(), dtarget.to_add());
         simd::dispatch!(|| {
             add_scaled_difference(dprediction, factor, prediction, target);
             add_scaled_difference(dtarget, -factor, prediction, target);

@@ -6,12 +6,14 @@
 //! shards of a batch, so no sum depends on the number of threads.
 //!
 //! Rules of every body: `forward` overwrites its outputs, `vjp` *adds* to the gradients (so that
-//! a value that is used twice collects both), an empty gradient slice means that nobody wants it,
-//! an empty argument means that an optional argument is absent. Wrong shapes are programmer
+//! a value that is used twice collects both; a fast one may be told that it is the first, see
+//! [`Grad`]), an empty gradient means that nobody wants it, an empty argument that an optional
+//! argument is absent. Wrong shapes are programmer
 //! errors and assert.
 
 use std::any::Any;
 use std::fmt::Debug;
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::num::{Dual, Num, Wobble};
@@ -245,15 +247,75 @@ pub trait Fast {
         saved: &mut [f32],
         scratch: &mut [f32],
     );
-    /// As [`Reference::vjp`].
+    /// As [`Reference::vjp`], each gradient set or added to as its [`Grad`] says.
     fn vjp(
         &self,
         args: &[View<f32>],
         dy: &[f32],
         saved: &[f32],
-        dargs: &mut [&mut [f32]],
+        dargs: &mut [Grad],
         scratch: &mut [f32],
     );
+}
+
+/// Where a fast vjp puts the gradient of one argument.
+///
+/// A value used in several places collects a gradient from each. The first is *set*, over whatever
+/// the buffer held, and only the others are added: clearing every buffer first would touch all
+/// memory once more.
+#[derive(Debug)]
+pub struct Grad<'a, T = f32> {
+    data: &'a mut [T],
+    adds: bool,
+}
+
+impl<'a, T: Num> Grad<'a, T> {
+    /// A gradient that is added to what `data` holds.
+    pub fn onto(data: &'a mut [T]) -> Self {
+        Grad { data, adds: true }
+    }
+    /// A gradient that is the first of its value: what `data` holds is overwritten.
+    pub fn fresh(data: &'a mut [T]) -> Self {
+        Grad { data, adds: false }
+    }
+    /// A gradient that nobody wants.
+    pub fn unwanted() -> Self {
+        Grad { data: &mut [], adds: true }
+    }
+    /// True where nobody wants it.
+    pub fn is_empty(&self) -> bool {
+        self.data.is_empty()
+    }
+    /// Whether it is added to what is there.
+    pub fn adds(&self) -> bool {
+        self.adds
+    }
+    /// The elements as they are; who sets them all need not clear them.
+    pub fn raw(&mut self) -> &mut [T] {
+        self.data
+    }
+    /// The elements to be added to, cleared where the gradient is the first.
+    pub fn to_add(&mut self) -> &mut [T] {
+        if !self.adds {
+            self.data.fill(T::zero());
+            self.adds = true;
+        }
+        self.data
+    }
+    /// Sets, or adds to, the elements of a range, each of which is met once in a vjp. Computes
+    /// nothing where nobody wants it.
+    #[inline(always)]
+    pub fn put(&mut self, range: Range<usize>, values: impl Iterator<Item = T>) {
+        if self.is_empty() {
+            return;
+        }
+        let data = self.data[range].iter_mut().zip(values);
+        if self.adds {
+            data.for_each(|(d, value)| *d += value);
+        } else {
+            data.for_each(|(d, value)| *d = value);
+        }
+    }
 }
 
 /// An operator: what the stack is built from and what the checks iterate over.

@@ -6,7 +6,7 @@
 //! [`Scale`]: y = factor·x (LayerNorm scaling's 1/√l, Sun et al. 2025).
 
 use super::simd;
-use super::{Arg, Fast, Law, Op, Reference, Shape, View};
+use super::{Arg, Fast, Grad, Law, Op, Reference, Shape, View};
 use crate::num::Num;
 
 /// y = alpha·x + beta·branch.
@@ -82,13 +82,12 @@ impl Fast for Residual {
         _args: &[View<f32>],
         dy: &[f32],
         _saved: &[f32],
-        dargs: &mut [&mut [f32]],
+        dargs: &mut [Grad],
         _scratch: &mut [f32],
     ) {
-        simd::dispatch!(|| {
-            simd::add_scaled(dargs[0], self.alpha as f32, dy);
-            simd::add_scaled(dargs[1], self.beta as f32, dy);
-        });
+        for (darg, factor) in dargs.iter_mut().zip([self.alpha as f32, self.beta as f32]) {
+            simd::dispatch!(|| darg.put(0..dy.len(), dy.iter().map(|dy| factor * dy)));
+        }
     }
 }
 
@@ -175,12 +174,13 @@ impl Fast for GainedResidual {
         args: &[View<f32>],
         dy: &[f32],
         _saved: &[f32],
-        dargs: &mut [&mut [f32]],
+        dargs: &mut [Grad],
         _scratch: &mut [f32],
     ) {
         let [branch, gain] = [args[1], args[2]];
         let cols = branch.shape.cols();
         let [dx, dbranch, dgain] = dargs else { unreachable!("three arguments") };
+        let (dx, dbranch, dgain) = (dx.to_add(), dbranch.to_add(), dgain.to_add());
         simd::dispatch!(|| {
             simd::add(dx, dy);
             for (i, dy) in dy.chunks_exact(cols).enumerate() {
@@ -263,9 +263,10 @@ impl Fast for Scale {
         _args: &[View<f32>],
         dy: &[f32],
         _saved: &[f32],
-        dargs: &mut [&mut [f32]],
+        dargs: &mut [Grad],
         _scratch: &mut [f32],
     ) {
-        simd::dispatch!(|| simd::add_scaled(dargs[0], self.factor as f32, dy));
+        let factor = self.factor as f32;
+        simd::dispatch!(|| dargs[0].put(0..dy.len(), dy.iter().map(|dy| factor * dy)));
     }
 }

@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use super::simd;
-use super::{Arg, Fast, Law, Op, Reference, Shape, View};
+use super::{Arg, Fast, Grad, Law, Op, Reference, Shape, View};
 use crate::num::Num;
 
 /// Rotary positions on x of `[batch, seq, heads·head_width]`, from position 0.
@@ -160,10 +160,10 @@ impl Fast for Rotary {
         args: &[View<f32>],
         dy: &[f32],
         _saved: &[f32],
-        dargs: &mut [&mut [f32]],
+        dargs: &mut [Grad],
         _scratch: &mut [f32],
     ) {
-        let dx = &mut *dargs[0];
+        let dx = dargs[0].to_add();
         simd::dispatch!(|| self.heads(
             args[0].shape,
             dx,

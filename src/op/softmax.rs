@@ -8,7 +8,7 @@
 
 use super::elementary::exp;
 use super::simd::{self, dot, max, sum};
-use super::{Arg, Fast, Law, Op, Reference, Shape, View};
+use super::{Arg, Fast, Grad, Law, Op, Reference, Shape, View};
 use crate::num::Num;
 
 /// y = exp(x)/Σ exp(x) over the last axis.
@@ -115,13 +115,13 @@ impl Fast for Softmax {
         args: &[View<f32>],
         dy: &[f32],
         saved: &[f32],
-        dargs: &mut [&mut [f32]],
+        dargs: &mut [Grad],
         scratch: &mut [f32],
     ) {
         let cols = args[0].shape.cols();
-        let y = scratch;
+        let (y, dx) = (scratch, dargs[0].to_add());
         simd::dispatch!(|| {
-            for (i, dx) in dargs[0].chunks_exact_mut(cols).enumerate() {
+            for (i, dx) in dx.chunks_exact_mut(cols).enumerate() {
                 let [shift, scale] = [saved[2 * i], saved[2 * i + 1]];
                 for (y, x) in y.iter_mut().zip(args[0].row(i)) {
                     *y = exp(x - shift) * scale;

@@ -1,6 +1,6 @@
 //! A problem of one operator with random or given values, for the unit tests.
 
-use super::{Arg, Fast, Kind, Num, Op, Reference, Shape, View, Wobble};
+use super::{Arg, Fast, Grad, Kind, Num, Op, Reference, Shape, View, Wobble};
 use crate::rng::Rng;
 
 /// The unit roundoff of `f32`.
@@ -103,7 +103,8 @@ impl<'a> Trial<'a> {
         Fast::forward(self.op, &args, &mut slices(&mut outs), &mut saved, &mut scratch);
         let mut vjp = |dargs: &mut [Vec<f32>]| {
             scratch.fill(f32::NAN);
-            Fast::vjp(self.op, &args, &dy, &saved, &mut slices(dargs), &mut scratch);
+            let mut dargs: Vec<Grad> = dargs.iter_mut().map(|d| Grad::onto(d)).collect();
+            Fast::vjp(self.op, &args, &dy, &saved, &mut dargs, &mut scratch);
         };
         let mut dargs: Vec<Vec<f32>> = self.gradients(0.0);
         vjp(&mut dargs);

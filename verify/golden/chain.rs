@@ -1,7 +1,7 @@
 //! Operators one after another as one operator, for values of whole sublayers.
 
 use plummet::num::{Dual, Wobble};
-use plummet::op::{Arg, Fast, Op, Reference, Shape, SharedOp, View};
+use plummet::op::{Arg, Fast, Grad, Op, Reference, Shape, SharedOp, View};
 
 /// Marks an optional argument that a step leaves out.
 pub const ABSENT: usize = usize::MAX;
@@ -143,16 +143,18 @@ impl Fast for Chain {
         args: &[View<f32>],
         dy: &[f32],
         _saved: &[f32],
-        dargs: &mut [&mut [f32]],
+        dargs: &mut [Grad],
         _scratch: &mut [f32],
     ) {
         let values = self.values(args, |op, args, outs| drop(fast(op, args, outs)));
-        self.pull(&values, dy, dargs, |op, args, dy, dargs| {
+        let mut sums: Vec<&mut [f32]> = dargs.iter_mut().map(|d| d.to_add()).collect();
+        self.pull(&values, dy, &mut sums, |op, args, dy, dargs| {
             let shapes: Vec<Shape> = args.iter().map(|arg| arg.shape).collect();
             let mut y = vec![f32::NAN; op.outputs(&shapes)[0].len()];
             let saved = fast(op, args, &mut [&mut y]);
             let mut scratch = vec![f32::NAN; op.scratch(&shapes)];
-            Fast::vjp(op, args, dy, &saved, dargs, &mut scratch);
+            let mut dargs: Vec<Grad> = dargs.iter_mut().map(|d| Grad::onto(d)).collect();
+            Fast::vjp(op, args, dy, &saved, &mut dargs, &mut scratch);
         });
     }
 }

@@ -2,7 +2,7 @@
 
 use plummet::num::{Dual, Wobble};
 use plummet::op::rotary::Rotary;
-use plummet::op::{Arg, Fast, Op, Reference, Shape, View};
+use plummet::op::{Arg, Fast, Grad, Op, Reference, Shape, View};
 
 /// Our rotary turns `[batch, seq, heads·K]` from place 0 on: the tensor is laid out so, behind
 /// `offset` tokens of zeros, and laid back.
@@ -95,13 +95,15 @@ impl Fast for HeadMajor {
         args: &[View<f32>],
         dy: &[f32],
         _saved: &[f32],
-        dargs: &mut [&mut [f32]],
+        dargs: &mut [Grad],
         _scratch: &mut [f32],
     ) {
         // The values of x are not read, only its shape.
         let run = |shape, dy: &[f32], dx: &mut [f32]| {
-            Fast::vjp(&self.rotary, &[View::new(shape, dy)], dy, &[], &mut [dx], &mut [])
+            let (args, mut dargs) = ([View::new(shape, dy)], [Grad::onto(dx)]);
+            Fast::vjp(&self.rotary, &args, dy, &[], &mut dargs, &mut [])
         };
-        self.through(args[0].shape, dy, run, |i, value| dargs[0][i] += value);
+        let dx = dargs[0].to_add();
+        self.through(args[0].shape, dy, run, |i, value| dx[i] += value);
     }
 }

@@ -17,7 +17,7 @@ use plummet::op::loss::CrossEntropy;
 use plummet::op::norm::{BatchNorm, LayerNorm, Norm, RmsNorm};
 use plummet::op::residual::Residual;
 use plummet::op::softmax::Softmax;
-use plummet::op::{Arg, Fast, Law, Op, Reference, Shape, SharedOp, View};
+use plummet::op::{Arg, Fast, Grad, Law, Op, Reference, Shape, SharedOp, View};
 
 use super::formulas::Mistake::{self, *};
 use super::formulas::{forward, vjp};
@@ -128,12 +128,15 @@ impl Fast for Mutant {
         args: &[View<f32>],
         dy: &[f32],
         saved: &[f32],
-        dargs: &mut [&mut [f32]],
+        dargs: &mut [Grad],
         scratch: &mut [f32],
     ) {
         match &self.fast {
             Body::Other(op) => Fast::vjp(&**op, args, dy, saved, dargs, scratch),
-            Body::Formula(mistake) => vjp(*mistake, args, dy, dargs),
+            Body::Formula(mistake) => {
+                let mut sums: Vec<&mut [f32]> = dargs.iter_mut().map(|d| d.to_add()).collect();
+                vjp(*mistake, args, dy, &mut sums)
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ use plummet::op::attention::Attention;
 use plummet::op::loss::CrossEntropy;
 use plummet::op::norm::{LayerNorm, RmsNorm};
 use plummet::op::residual::Residual;
-use plummet::op::{Arg, Fast, Kind, Op, Reference, Shape, View};
+use plummet::op::{Arg, Fast, Grad, Kind, Op, Reference, Shape, View};
 use plummet::program::{Program, Step};
 use plummet::stack::{self, CLOCK, TARGETS, TOKENS};
 use std::collections::BTreeMap;
@@ -67,10 +67,10 @@ impl Fast for Against {
         _args: &[View<f32>],
         dloss: &[f32],
         _saved: &[f32],
-        dargs: &mut [&mut [f32]],
+        dargs: &mut [Grad],
         _scratch: &mut [f32],
     ) {
-        for (d, &dy) in dargs[0].iter_mut().zip(&self.0) {
+        for (d, &dy) in dargs[0].to_add().iter_mut().zip(&self.0) {
             *d += dloss[0] * dy as f32;
         }
     }

@@ -4,7 +4,7 @@
 //! The linear map behind the norm can take over what a weight would do.
 
 use super::super::simd::{self, dot};
-use super::super::{Arg, Fast, Law, Op, Reference, Shape, View};
+use super::super::{Arg, Fast, Grad, Law, Op, Reference, Shape, View};
 use super::Norm;
 use crate::num::Num;
 
@@ -116,13 +116,13 @@ impl Fast for BareRmsNorm {
         args: &[View<f32>],
         dy: &[f32],
         saved: &[f32],
-        dargs: &mut [&mut [f32]],
+        dargs: &mut [Grad],
         _scratch: &mut [f32],
     ) {
         let x = args[0];
         let cols = x.shape.cols();
         let per_col = 1.0 / cols as f32;
-        let dx = &mut *dargs[0];
+        let dx = dargs[0].to_add();
         simd::dispatch!(|| {
             let rows = dx.chunks_exact_mut(cols).zip(dy.chunks_exact(cols)).zip(saved);
             for (i, ((dx, dy), &scale)) in rows.enumerate() {

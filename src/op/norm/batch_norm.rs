@@ -9,7 +9,7 @@
 //! variance of the batch taken over R − 1. So one row has none and is refused.
 
 use super::super::simd;
-use super::super::{Arg, Fast, Kind, Law, Op, Reference, Shape, View};
+use super::super::{Arg, Fast, Grad, Kind, Law, Op, Reference, Shape, View};
 use super::Norm;
 use crate::num::Num;
 
@@ -229,12 +229,13 @@ impl Fast for BatchNorm {
         args: &[View<f32>],
         dy: &[f32],
         saved: &[f32],
-        dargs: &mut [&mut [f32]],
+        dargs: &mut [Grad],
         scratch: &mut [f32],
     ) {
         let [x, weight] = [args[0], args[1]];
         let (rows, cols) = (x.shape.rows(), x.shape.cols());
         let [dx, dweight, dbias, ..] = dargs else { unreachable!("five arguments") };
+        let (dx, dweight, dbias) = (dx.to_add(), dweight.to_add(), dbias.to_add());
         let (mean, rstd) = saved.split_at(cols);
         let (partial, sums) = scratch.split_at_mut(cols);
         let (shift, slope) = sums.split_at_mut(cols);

@@ -8,7 +8,7 @@
 
 use super::super::elementary::tanh;
 use super::super::simd::{self, dot};
-use super::super::{Arg, Fast, Law, Op, Reference, Shape, View};
+use super::super::{Arg, Fast, Grad, Law, Op, Reference, Shape, View};
 use super::Norm;
 use crate::num::Num;
 
@@ -113,12 +113,14 @@ impl Fast for DynamicTanh {
         args: &[View<f32>],
         dy: &[f32],
         _saved: &[f32],
-        dargs: &mut [&mut [f32]],
+        dargs: &mut [Grad],
         scratch: &mut [f32],
     ) {
         let [x, alpha, weight] = [args[0], args[1], args[2]];
         let (cols, alpha) = (x.shape.cols(), alpha.data[0]);
         let [dx, dalpha, dweight, dbias] = dargs else { unreachable!("four arguments") };
+        let (dx, dalpha) = (dx.to_add(), dalpha.to_add());
+        let (dweight, dbias) = (dweight.to_add(), dbias.to_add());
         let (t, w) = scratch.split_at_mut(cols);
         simd::dispatch!(|| {
             for (i, dy) in dy.chunks_exact(cols).enumerate() {

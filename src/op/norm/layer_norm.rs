@@ -8,7 +8,7 @@
 //! (mean/std)²·u relative accuracy and can go below zero.
 
 use super::super::simd::{self, dot, sum, sum_of_squares_around};
-use super::super::{Arg, Fast, Law, Op, Reference, Shape, View};
+use super::super::{Arg, Fast, Grad, Law, Op, Reference, Shape, View};
 use super::Norm;
 use crate::num::Num;
 
@@ -153,13 +153,14 @@ impl Fast for LayerNorm {
         args: &[View<f32>],
         dy: &[f32],
         saved: &[f32],
-        dargs: &mut [&mut [f32]],
+        dargs: &mut [Grad],
         scratch: &mut [f32],
     ) {
         let [x, weight] = [args[0], args[1]];
         let cols = x.shape.cols();
         let per_col = 1.0 / cols as f32;
         let [dx, dweight, dbias] = dargs else { unreachable!("three arguments") };
+        let (dx, dweight, dbias) = (dx.to_add(), dweight.to_add(), dbias.to_add());
         let (xhat, w) = scratch.split_at_mut(cols);
         simd::dispatch!(|| {
             for (i, dy) in dy.chunks_exact(cols).enumerate() {

@@ -9,7 +9,7 @@
 //! made of the unrounded x̂, dweight of the x̂ that was multiplied.
 
 use super::super::simd::{self, dot};
-use super::super::{Arg, Fast, Law, Op, Reference, Shape, View};
+use super::super::{Arg, Fast, Grad, Law, Op, Reference, Shape, View};
 use super::Norm;
 use crate::num::{Format, Num};
 
@@ -165,13 +165,14 @@ impl Fast for RmsNorm {
         args: &[View<f32>],
         dy: &[f32],
         saved: &[f32],
-        dargs: &mut [&mut [f32]],
+        dargs: &mut [Grad],
         scratch: &mut [f32],
     ) {
         let [x, weight] = [args[0], args[1]];
         let cols = x.shape.cols();
         let (per_col, offset) = (1.0 / cols as f32, self.offset as f32);
         let [dx, dweight] = dargs else { unreachable!("two arguments") };
+        let (dx, dweight) = (dx.to_add(), dweight.to_add());
         let (xhat, w) = scratch.split_at_mut(cols);
         simd::dispatch!(|| {
             for ((i, dy), &rstd) in dy.chunks_exact(cols).enumerate().zip(saved) {

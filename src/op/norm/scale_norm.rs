@@ -7,7 +7,7 @@
 //! At ‖x‖ = eps the two branches of dx differ; the flat one is taken, as for a norm held constant.
 
 use super::super::simd::{self, dot};
-use super::super::{Arg, Fast, Initial, Kind, Law, Op, Reference, Shape, View};
+use super::super::{Arg, Fast, Grad, Initial, Kind, Law, Op, Reference, Shape, View};
 use super::Norm;
 use crate::num::Num;
 
@@ -131,13 +131,14 @@ impl Fast for ScaleNorm {
         args: &[View<f32>],
         dy: &[f32],
         saved: &[f32],
-        dargs: &mut [&mut [f32]],
+        dargs: &mut [Grad],
         _scratch: &mut [f32],
     ) {
         let (x, weight) = (args[0], args[1].data[0]);
         let cols = x.shape.cols();
         let flat = 1.0 / self.eps as f32;
         let [dx, dweight] = dargs else { unreachable!("two arguments") };
+        let (dx, dweight) = (dx.to_add(), dweight.to_add());
         simd::dispatch!(|| {
             for ((i, dy), &inverse) in dy.chunks_exact(cols).enumerate().zip(saved) {
                 let x = x.row(i);
