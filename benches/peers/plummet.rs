@@ -10,13 +10,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use plummet::bench::{Product, Rates, Size, products};
 use plummet::config::RunConfig;
 use plummet::program::Program;
 use plummet::stack;
 use plummet::train::{Batch, Corpus, Trainer};
-use protocol::{Answer, Worker, serve};
+use protocol::{Answer, Worker, process_time, serve};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
@@ -90,8 +91,13 @@ impl Worker for Plummet {
         Ok(())
     }
 
+    /// The rates are measured by wall time; the share of it that the processor was ours makes it
+    /// processor time, should others be at work.
     fn floor(&mut self) -> Answer<(f64, f64)> {
-        let seconds = Rates::measure(&self.products).seconds(&self.products);
+        let (wall, cpu) = (Instant::now(), process_time());
+        let rates = Rates::measure(&self.products);
+        let share = (process_time() - cpu).as_secs_f64() / wall.elapsed().as_secs_f64();
+        let seconds = rates.seconds(&self.products) * share.min(1.0);
         let flops = self.products.iter().map(|(p, &count)| p.flops() * count as f64).sum();
         Ok((seconds, flops))
     }

@@ -28,8 +28,8 @@ pub trait Worker {
         Err("no operator is prepared".into())
     }
 
-    /// Seconds that the matrix products of a step take by themselves on one thread, and their
-    /// floating-point operations.
+    /// Processor seconds that the matrix products of a step take by themselves on one thread, and
+    /// their floating-point operations.
     fn floor(&mut self) -> Answer<(f64, f64)> {
         Err("the floor is measured elsewhere".into())
     }
@@ -92,7 +92,7 @@ fn timed(n: usize, work: impl FnOnce() -> Answer<()>) -> Answer<String> {
 }
 
 /// Processor time of all threads of this process.
-fn process_time() -> Duration {
+pub fn process_time() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }

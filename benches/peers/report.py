@@ -52,6 +52,12 @@ def number(value, form):
     return "–" if value is None else format(value, form)
 
 
+def times(value):
+    """A ratio; where the peer is the faster one it stands out."""
+    text = number(value, ".2f")
+    return f"**{text}**" if value and value < 1 else text
+
+
 def ms(value):
     return number(value and value * 1e3, ".1f" if value and value < 0.1 else ".0f")
 
@@ -82,11 +88,11 @@ def step_table(results, entries):
     rows = []
     for entry in entries:
         ours, bare = seconds(entry, OURS), floor(entry)
-        times = [seconds(entry, name) for name in peers if seconds(entry, name)]
-        row = [f"**{entry['size']}** {shape(results, entry['size'])}", ms(ours), ms(bare)]
+        best = min((seconds(entry, name) for name in peers if name in entry["workers"]), default=None)
+        row = [f"{entry['size']} {shape(results, entry['size'])}", ms(ours), ms(bare)]
         row.append(number(ours / bare, ".2f"))
-        row += [number(step_ratio(entry, name), ".2f") for name in peers]
-        row.append(number(min(times) / bare if times else None, ".2f"))
+        row += [times(step_ratio(entry, name)) for name in peers]
+        row.append(number(best and best / bare, ".2f"))
         rows.append(row)
     head = ["width/depth/seq/batch", "Plummet ms", "floor ms", "Plummet / floor"]
     return table([*head, *peers, "best peer / floor"], rows)
@@ -157,7 +163,7 @@ def operators(results):
             samples = both.get(which, {})
             ours = samples.get(OURS)
             row.append(number(ours and median(s[1] for s in ours) * 1e6, ".0f"))
-            row += [number(ratio(samples, peer, 1), ".2f") for peer in peers]
+            row += [times(ratio(samples, peer, 1)) for peer in peers]
         rows.append(row)
     yield "## Operators, one thread, processor time\n"
     yield (
@@ -184,7 +190,7 @@ def surroundings(results):
 
 
 def missing(results):
-    reasons = {name: why for name, why in results["missing"].items()}
+    reasons = dict(results["missing"])
     for entry in results["steps"]:
         for name, why in entry["missing"].items():
             reasons.setdefault(f"{name} at {entry['size']}, threads {entry['threads']}", why)
@@ -204,7 +210,7 @@ def text(results):
     )
     parts.append(
         "A peer's column is its time over ours: the median of the ratios of one round, over rounds "
-        "in which all run in turn; above 1 Plummet is faster. The *floor* is what the matrix "
+        "in which all run in turn; above 1 Plummet is faster, below 1 (bold) the peer is. The *floor* is what the matrix "
         "products of the step take by themselves, each at the rate that faer reaches on one "
         "thread, measured in the same rounds (on several threads divided by their number). *Best "
         "peer / floor* is the most that any implementation on these products could win over the "

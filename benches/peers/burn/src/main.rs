@@ -43,7 +43,9 @@ impl Worker for Burn {
 
     fn steps(&mut self, n: usize) -> Answer<()> {
         let training = self.training.as_mut().ok_or("nothing is loaded")?;
-        (0..n).for_each(|_| drop(training.step()));
+        for _ in 0..n {
+            training.step();
+        }
         Ok(())
     }
 }
@@ -137,11 +139,8 @@ impl Training {
             norm: given.norm("norm"),
             head: given.linear(&["head.weight"]),
         };
-        let optimizer = AdamWConfig::new()
-            .with_beta_2(0.95)
-            .with_epsilon(1e-8)
-            .with_weight_decay(0.0)
-            .init();
+        let optimizer =
+            AdamWConfig::new().with_beta_2(0.95).with_epsilon(1e-8).with_weight_decay(0.0).init();
         let (tokens, targets) = (given.tokens("tokens"), given.tokens("targets"));
         Training { model: Some(model), optimizer, tokens, targets: targets.flatten(0, 1) }
     }

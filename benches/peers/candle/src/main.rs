@@ -80,7 +80,8 @@ impl Training {
         let tensors = candle_core::safetensors::load(path, &Device::Cpu)?;
         let mut given = Given { tensors, vars: Vec::new() };
         let depth = given.tensors.keys().filter(|name| name.ends_with("norm1.weight")).count();
-        let blocks = (0..depth).map(|i| given.block(&format!("blocks.{i}"))).collect::<Result<_>>()?;
+        let blocks =
+            (0..depth).map(|i| given.block(&format!("blocks.{i}"))).collect::<Result<_>>()?;
         let tokens = given.tensors["tokens"].to_dtype(DType::U32)?;
         let seq = tokens.dim(1)?;
         let (embed, positions) = (given.var("embed.weight")?, given.var("positions.weight")?);
@@ -185,7 +186,8 @@ impl Given {
     }
 
     fn block(&mut self, name: &str) -> Result<Block> {
-        let parts = ["q", "k", "v"].map(|p| self.tensors[&format!("{name}.attn.{p}.weight")].clone());
+        let parts =
+            ["q", "k", "v"].map(|p| self.tensors[&format!("{name}.attn.{p}.weight")].clone());
         Ok(Block {
             norm1: self.norm(&format!("{name}.norm1"))?,
             qkv: self.learn(&Tensor::cat(&parts, 0)?)?,
