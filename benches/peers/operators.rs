@@ -3,7 +3,7 @@
 use plummet::op::activation::{Activation, Function};
 use plummet::op::attention::Attention;
 use plummet::op::softmax::Softmax;
-use plummet::op::{Arg, Fast, Initial, Kind, Shape, SharedOp, View, norm};
+use plummet::op::{Arg, Fast, Grad, Initial, Kind, Shape, SharedOp, View, norm};
 use plummet::rng::Rng;
 
 /// The sequence length and the heads of the attention that is measured.
@@ -76,7 +76,7 @@ impl Trial {
     }
 }
 
-/// The gradients of one call. Since a vjp adds, they start at zero, as nobody else adds to them.
+/// The gradients of one call; each is the first of its value, and set.
 fn vjp(
     op: &dyn Fast,
     args: &[View<f32>],
@@ -85,8 +85,7 @@ fn vjp(
     gradients: &mut [Vec<f32>],
     scratch: &mut [f32],
 ) {
-    gradients.iter_mut().for_each(|gradient| gradient.fill(0.0));
-    let mut gradients: Vec<&mut [f32]> = gradients.iter_mut().map(Vec::as_mut_slice).collect();
+    let mut gradients: Vec<Grad> = gradients.iter_mut().map(|data| Grad::fresh(data)).collect();
     op.vjp(args, dy, saved, &mut gradients, scratch);
 }
 

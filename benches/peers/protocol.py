@@ -52,6 +52,8 @@ def serve(make):
             break
         try:
             text = answer(worker, words)
+        except Refused as error:
+            text = f"no {error}"
         except Exception as error:  # a worker that cannot is reported, not fatal
             text = "no " + " ".join(f"{type(error).__name__}: {error}".split())[:300]
         print(text, file=out, flush=True)

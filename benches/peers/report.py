@@ -185,6 +185,12 @@ def surroundings(results):
             f" The matrix products of a step run at {min(rates):.0f} to {max(rates):.0f} GFLOP/s "
             "on one thread, by size."
         )
+    others = max((entry.get("others", 0) for entry in results["steps"]), default=0)
+    if others > 0.1:
+        text += (
+            f" **Others kept up to {others:.1f} cores busy** before a measurement: times on several "
+            "threads mean little."
+        )
     listed = ", ".join(f"{name} {version}" for name, version in versions.items())
     return f"Machine: {text}\n\nVersions: {listed}.\n"
 

@@ -10,7 +10,8 @@ import time
 from pathlib import Path
 
 import report
-from workers import HERE, OURS, PEERS, ROOT, TARGET, Builder, Missing, Worker, free_memory, run, say
+from workers import HERE, OURS, PEERS, ROOT, TARGET, Builder, Missing, Worker
+from workers import busy_cores, free_memory, run, say
 
 # Width, depth, sequence, batch: as `src/bench/size.rs` has them.
 SIZES = {
@@ -104,6 +105,7 @@ def measure_steps(recipes, size, threads, options):
     say(f"size {size}, {threads} thread(s)")
     directory = TARGET / "weights"
     run(*recipes[OURS].command, "export", str(directory), size)
+    others = busy_cores()
     workers, found, missing, largest = [], {}, {}, 1 << 30
     try:
         for name, recipe in recipes.items():
@@ -140,6 +142,7 @@ def measure_steps(recipes, size, threads, options):
     return {
         "size": size,
         "threads": threads,
+        "others": others,
         "floor": [seconds for seconds, _ in floors],
         "flops": floors[0][1],
         "workers": {name: found[name] for name in samples},

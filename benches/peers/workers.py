@@ -208,3 +208,17 @@ def free_memory():
     """Bytes that can still be had."""
     with open("/proc/meminfo") as info:
         return next(int(l.split()[1]) for l in info if l.startswith("MemAvailable")) * 1024
+
+
+def busy_cores():
+    """How many cores are at work over a second in which nothing of ours runs."""
+
+    def ticks():
+        with open("/proc/stat") as stat:
+            numbers = [int(word) for word in stat.readline().split()[1:9]]
+        return sum(numbers), sum(numbers) - numbers[3] - numbers[4]  # all; all but idle and waiting
+
+    before = ticks()
+    time.sleep(1)
+    total, busy = (after - earlier for after, earlier in zip(ticks(), before))
+    return busy / max(total, 1) * (os.cpu_count() or 1)
