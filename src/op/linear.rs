@@ -119,19 +119,19 @@ impl Fast for Linear {
         let [x, weight] = [args[0], args[1]];
         let (rows, cols, out) = (x.shape.rows(), x.shape.cols(), weight.shape.rows());
         let [dx, dweight, dbias] = dargs else { unreachable!("three arguments") };
-        let (dx, dweight, dbias) = (dx.to_add(), dweight.to_add(), dbias.to_add());
         let dy_rows = MatRef::from_row_major_slice(dy, rows, out);
         if !dx.is_empty() {
-            let dx = MatMut::from_row_major_slice_mut(dx, rows, cols);
             let weight = MatRef::from_row_major_slice(weight.data, out, cols);
-            matmul(dx, Accum::Add, dy_rows, weight, 1.0, Par::Seq);
+            let (dx, accum) = matrix(dx, rows, cols);
+            matmul(dx, accum, dy_rows, weight, 1.0, Par::Seq);
         }
         if !dweight.is_empty() {
-            let dweight = MatMut::from_row_major_slice_mut(dweight, out, cols);
             let x = MatRef::from_row_major_slice(x.data, rows, cols);
-            matmul(dweight, Accum::Add, dy_rows.transpose(), x, 1.0, Par::Seq);
+            let (dweight, accum) = matrix(dweight, out, cols);
+            matmul(dweight, accum, dy_rows.transpose(), x, 1.0, Par::Seq);
         }
         if !dbias.is_empty() {
+            let dbias = dbias.to_add();
             simd::dispatch!(|| {
                 for dy in dy.chunks_exact(out) {
                     simd::add(dbias, dy);
@@ -139,6 +139,13 @@ impl Fast for Linear {
             });
         }
     }
+}
+
+/// A gradient as a matrix, and whether the product is added to it.
+fn matrix<'a>(grad: &'a mut Grad, rows: usize, cols: usize) -> (MatMut<'a, f32>, Accum) {
+    let (data, adds) = grad.raw();
+    let accum = if adds { Accum::Add } else { Accum::Replace };
+    (MatMut::from_row_major_slice_mut(data, rows, cols), accum)
 }
 
 #[cfg(test)]

@@ -286,13 +286,9 @@ impl<'a, T: Num> Grad<'a, T> {
     pub fn is_empty(&self) -> bool {
         self.data.is_empty()
     }
-    /// Whether it is added to what is there.
-    pub fn adds(&self) -> bool {
-        self.adds
-    }
-    /// The elements as they are; who sets them all need not clear them.
-    pub fn raw(&mut self) -> &mut [T] {
-        self.data
+    /// The elements, and whether they are to be added to; rubbish where not.
+    pub fn raw(&mut self) -> (&mut [T], bool) {
+        (self.data, self.adds)
     }
     /// The elements to be added to, cleared where the gradient is the first.
     pub fn to_add(&mut self) -> &mut [T] {
