@@ -47,6 +47,11 @@ pub fn peak() -> u64 {
     PEAK.load(Relaxed)
 }
 
+/// The bytes that are allocated; 0 where nobody counts.
+pub fn live() -> u64 {
+    LIVE.load(Relaxed)
+}
+
 /// Bytes of memory that are free, where the system says so.
 pub fn available() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;

@@ -241,6 +241,19 @@ impl Program {
     pub fn parameters(&self) -> usize {
         self.weights().map(|(_, value)| value.shape.len()).sum()
     }
+    /// Bytes of the list itself: names, steps, operators.
+    pub fn bytes(&self) -> usize {
+        let values = self.values.iter().map(|v| v.name.capacity() + v.site.capacity());
+        let steps = self.steps.iter().map(|step| {
+            let ids = step.args.capacity() + step.outs.capacity();
+            // An operator behind its two counts.
+            ids * size_of::<Id>() + size_of_val(&*step.op) + 2 * size_of::<usize>()
+        });
+        values.sum::<usize>()
+            + steps.sum::<usize>()
+            + self.values.capacity() * size_of::<Value>()
+            + self.steps.capacity() * size_of::<Step>()
+    }
     /// The output of the last step.
     ///
     /// # Panics

@@ -4,6 +4,8 @@
 mod answers;
 #[path = "cli/kill.rs"]
 mod kill;
+#[path = "cli/memory.rs"]
+mod memory;
 #[path = "cli/places.rs"]
 mod places;
 #[path = "cli/refusals.rs"]

@@ -7,4 +7,4 @@ mod host;
 mod plan;
 
 pub use host::{Element, Host, Observer, Unobserved};
-pub use plan::Plan;
+pub use plan::{Need, Plan, Planner};

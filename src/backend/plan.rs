@@ -10,7 +10,8 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use crate::op::Shape;
+use super::host::Element;
+use crate::op::{MAX_ARGS, Shape};
 use crate::program::{Id, Program, Source};
 
 /// Where an argument is found.
@@ -94,19 +95,92 @@ struct Lifetime {
     slot: usize,
 }
 
+/// What all plans of one program have in common, so that many can be compared at little cost.
+#[derive(Debug)]
+pub struct Planner<'a> {
+    program: &'a Program,
+    shapes: Vec<Vec<Shape>>,
+    /// Elements that each step keeps from forward to backward.
+    saved: Vec<usize>,
+    /// Elements of working space that each step asks for.
+    scratch: Vec<usize>,
+    /// The steps that hand a gradient on.
+    runs: Vec<bool>,
+    has_gradient: Vec<bool>,
+}
+
+/// What a plan takes, gradients of weights left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Need {
+    /// Elements of all slots.
+    pub slots: usize,
+    /// Elements of the longest scratch.
+    pub scratch: usize,
+    /// Bytes of the plan itself.
+    pub structure: usize,
+}
+
+impl<'a> Planner<'a> {
+    /// A planner for `program` run with elements of type `T`.
+    pub fn new<T: Element>(program: &'a Program) -> Self {
+        Self::with_sizes::<T>(program)
+    }
+
+    fn with_sizes<S: Sizes>(program: &'a Program) -> Self {
+        let shapes: Vec<Vec<Shape>> = (program.steps().iter())
+            .map(|step| step.args.iter().map(|&id| program.shape(id)).collect())
+            .collect();
+        let each = |size: fn(&dyn crate::op::Op, &[Shape]) -> usize| -> Vec<usize> {
+            let steps = program.steps().iter().zip(&shapes);
+            steps.map(|(step, shapes)| size(&*step.op, shapes)).collect()
+        };
+        let (saved, scratch) = (each(S::saved), each(S::scratch));
+        let (runs, has_gradient) = (backward_steps(program), program.differentiable());
+        Planner { program, shapes, saved, scratch, runs, has_gradient }
+    }
+
+    /// What a training pass takes with `segment` layers per checkpointing segment, 0 for none.
+    /// Agrees with the plan to the element, but resolves no action.
+    pub fn training(&self, segment: usize) -> Need {
+        self.need(true, segment)
+    }
+
+    /// What a forward pass takes.
+    pub fn inference(&self) -> Need {
+        self.need(false, 0)
+    }
+
+    fn need(&self, backward: bool, segment: usize) -> Need {
+        let order = self.order(backward, segment);
+        let mut layout = Layout::new(self, &order, &mut |_| {});
+        let slots = layout.assign(order.len());
+        let actions = order.iter().map(|&(s, pass)| {
+            let step = &self.program.steps()[s];
+            let backward = pass == Pass::Backward;
+            let each = size_of::<Place>() + size_of::<Shape>();
+            let gradient = if backward { size_of::<Place>() + size_of::<First>() } else { 0 };
+            let outs = if backward { 1 } else { step.outs.len() };
+            size_of::<Action>() + step.args.len() * (each + gradient) + outs * size_of::<usize>()
+        });
+        Need {
+            // A plan that no machine could hold must still say so, instead of wrapping around.
+            slots: slots.iter().fold(0, |sum: usize, &len| sum.saturating_add(len)),
+            scratch: self.scratch.iter().copied().max().unwrap_or(0),
+            structure: actions.sum::<usize>() + size_of_val(&slots[..]),
+        }
+    }
+}
+
 impl Plan {
     /// Plans one forward and, if `backward`, one backward pass.
     ///
     /// `segment` is the number of layers per checkpointing segment; 0 keeps every value.
     pub(super) fn new<S: Sizes>(program: &Program, backward: bool, segment: usize) -> Plan {
-        let shapes: Vec<Vec<Shape>> = (program.steps().iter())
-            .map(|step| step.args.iter().map(|&id| program.shape(id)).collect())
-            .collect();
-        let saved: Vec<usize> = (program.steps().iter().zip(&shapes))
-            .map(|(step, shapes)| S::saved(&*step.op, shapes))
-            .collect();
-        let order = order(program, backward, segment, &saved);
-        Layout::new(program, &order, &saved).finish::<S>(program, order, shapes)
+        let planner = Planner::with_sizes::<S>(program);
+        let order = planner.order(backward, segment);
+        let mut uses = Vec::with_capacity(order.len());
+        let layout = Layout::new(&planner, &order, &mut |used| uses.push(used));
+        layout.finish(&planner, order, &uses)
     }
 
     /// Number of elements of all slots and the scratch: everything but parameters, their
@@ -145,43 +219,45 @@ fn backward_steps(program: &Program) -> Vec<bool> {
     runs
 }
 
-/// The order of actions.
-fn order(program: &Program, backward: bool, segment: usize, saved: &[usize]) -> Vec<(usize, Pass)> {
-    let steps = program.steps();
-    let mut order: Vec<(usize, Pass)> = (0..steps.len()).map(|s| (s, Pass::Forward)).collect();
-    if !backward {
-        return order;
-    }
-    let runs = backward_steps(program);
-    let turn = order.len();
-    let segments = segments(program, segment);
-    for (i, range) in segments.iter().enumerate().rev() {
-        if i + 1 < segments.len() {
-            order.extend(range.clone().map(|s| (s, Pass::Again)));
+impl Planner<'_> {
+    /// The order of actions.
+    fn order(&self, backward: bool, segment: usize) -> Vec<(usize, Pass)> {
+        let (program, saved, runs) = (self.program, &self.saved, &self.runs);
+        let steps = program.steps();
+        let mut order: Vec<(usize, Pass)> = (0..steps.len()).map(|s| (s, Pass::Forward)).collect();
+        if !backward {
+            return order;
         }
-        order.extend(range.clone().rev().filter(|&s| runs[s]).map(|s| (s, Pass::Backward)));
-    }
-
-    // What is run again only to be dropped is not run again.
-    let mut wanted = vec![false; program.values().len()];
-    let mut wanted_saved = vec![false; steps.len()];
-    let mut keep = vec![true; order.len()];
-    for (t, &(s, pass)) in order.iter().enumerate().skip(turn).rev() {
-        if pass == Pass::Backward {
-            wanted_saved[s] = saved[s] > 0;
-        } else {
-            keep[t] = wanted_saved[s] || steps[s].outs.iter().any(|id| wanted[id.index()]);
-            if !keep[t] {
-                continue;
+        let turn = order.len();
+        let segments = segments(program, segment);
+        for (i, range) in segments.iter().enumerate().rev() {
+            if i + 1 < segments.len() {
+                order.extend(range.clone().map(|s| (s, Pass::Again)));
             }
-            wanted_saved[s] = false;
-            steps[s].outs.iter().for_each(|id| wanted[id.index()] = false);
+            order.extend(range.clone().rev().filter(|&s| runs[s]).map(|s| (s, Pass::Backward)));
         }
-        reads(program, s, pass).for_each(|id| wanted[id.index()] = true);
+
+        // What is run again only to be dropped is not run again.
+        let mut wanted = vec![false; program.values().len()];
+        let mut wanted_saved = vec![false; steps.len()];
+        let mut keep = vec![true; order.len()];
+        for (t, &(s, pass)) in order.iter().enumerate().skip(turn).rev() {
+            if pass == Pass::Backward {
+                wanted_saved[s] = saved[s] > 0;
+            } else {
+                keep[t] = wanted_saved[s] || steps[s].outs.iter().any(|id| wanted[id.index()]);
+                if !keep[t] {
+                    continue;
+                }
+                wanted_saved[s] = false;
+                steps[s].outs.iter().for_each(|id| wanted[id.index()] = false);
+            }
+            reads(program, s, pass).for_each(|id| wanted[id.index()] = true);
+        }
+        let mut keep = keep.iter();
+        order.retain(|_| *keep.next().expect("one flag per action"));
+        order
     }
-    let mut keep = keep.iter();
-    order.retain(|_| *keep.next().expect("one flag per action"));
-    order
 }
 
 /// Cuts the steps into segments of `size` layers; what belongs to no layer joins its neighbour.
@@ -202,32 +278,32 @@ fn segments(program: &Program, size: usize) -> Vec<Range<usize>> {
     cuts.windows(2).map(|cut| cut[0]..cut[1]).collect()
 }
 
-/// The lifetimes of all buffers, and which of them each action uses.
+/// The lifetimes of all buffers.
 struct Layout {
     lifetimes: Vec<Lifetime>,
-    /// Per action: lifetime of each argument's value (none for weights and states), of each
-    /// output, of the saved statistics, of dy, and of each argument's gradient.
-    args: Vec<Vec<Option<usize>>>,
-    outs: Vec<Vec<usize>>,
-    saved: Vec<Option<usize>>,
-    dargs: Vec<Vec<Option<usize>>>,
-    first: Vec<Vec<bool>>,
+    /// Of the inputs, by value index.
     inputs: HashMap<usize, usize>,
 }
 
+/// Which lifetimes an action uses.
+struct Uses {
+    /// Of each argument's value; none for weights and states.
+    args: [Option<usize>; MAX_ARGS],
+    /// Forward: of the outputs. Backward: of dy.
+    outs: [Option<usize>; MAX_ARGS],
+    /// Of what forward leaves for backward.
+    saved: Option<usize>,
+    /// Of each argument's gradient, and whether the action is the first to write it.
+    dargs: [Option<usize>; MAX_ARGS],
+    first: [bool; MAX_ARGS],
+}
+
 impl Layout {
-    fn new(program: &Program, order: &[(usize, Pass)], saved: &[usize]) -> Layout {
-        let mut layout = Layout {
-            lifetimes: Vec::new(),
-            args: Vec::new(),
-            outs: Vec::new(),
-            saved: Vec::new(),
-            dargs: Vec::new(),
-            first: Vec::new(),
-            inputs: HashMap::new(),
-        };
+    /// Lays out an order of actions and hands on what each of them uses.
+    fn new(planner: &Planner, order: &[(usize, Pass)], used: &mut impl FnMut(Uses)) -> Layout {
+        let Planner { program, saved, has_gradient, .. } = planner;
+        let mut layout = Layout { lifetimes: Vec::new(), inputs: HashMap::new() };
         let values = program.values();
-        let has_gradient = program.differentiable();
         let mut value: Vec<Option<usize>> = vec![None; values.len()];
         let mut gradient: Vec<Option<usize>> = vec![None; values.len()];
         let mut kept: Vec<Option<usize>> = vec![None; saved.len()];
@@ -243,14 +319,18 @@ impl Layout {
         for (t, &(s, pass)) in order.iter().enumerate() {
             let step = &program.steps()[s];
             let backward = pass == Pass::Backward;
-            let mut args = Vec::new();
+            let mut uses = Uses {
+                args: [None; MAX_ARGS],
+                outs: [None; MAX_ARGS],
+                saved: None,
+                dargs: [None; MAX_ARGS],
+                first: [false; MAX_ARGS],
+            };
             for (index, &id) in step.args.iter().enumerate() {
                 let read = id != Id::ABSENT && (!backward || step.op.vjp_reads(index));
                 let lifetime = if read { value[id.index()] } else { None };
-                args.push(lifetime.inspect(|&l| layout.touch(l, t)));
+                uses.args[index] = lifetime.inspect(|&l| layout.touch(l, t));
             }
-            layout.args.push(args);
-            let (mut outs, mut dargs, mut first) = (Vec::new(), Vec::new(), Vec::new());
             if backward {
                 let y = step.outs[0].index();
                 let dy = *gradient[y].get_or_insert_with(|| {
@@ -258,34 +338,32 @@ impl Layout {
                     layout.open(values[y].shape.len(), t)
                 });
                 layout.touch(dy, t);
-                outs.push(dy);
+                uses.outs[0] = Some(dy);
                 for (index, &id) in step.args.iter().enumerate() {
                     let wanted = id != Id::ABSENT
                         && step.op.args()[index].kind.differentiable()
                         && has_gradient[id.index()]
                         && matches!(values[id.index()].source, Source::Step(_));
-                    first.push(wanted && gradient[id.index()].is_none());
-                    dargs.push(wanted.then(|| {
+                    if wanted {
                         let i = id.index();
+                        uses.first[index] = gradient[i].is_none();
                         let lifetime = *gradient[i]
                             .get_or_insert_with(|| layout.open(values[i].shape.len(), t));
                         layout.touch(lifetime, t);
-                        lifetime
-                    }));
+                        uses.dargs[index] = Some(lifetime);
+                    }
                 }
                 kept[s].iter().for_each(|&l| layout.touch(l, t));
             } else {
-                for id in &step.outs {
+                for (out, id) in uses.outs.iter_mut().zip(&step.outs) {
                     let lifetime = layout.open(values[id.index()].shape.len(), t);
                     value[id.index()] = Some(lifetime);
-                    outs.push(lifetime);
+                    *out = Some(lifetime);
                 }
                 kept[s] = (saved[s] > 0).then(|| layout.open(saved[s], t));
             }
-            layout.saved.push(kept[s]);
-            layout.outs.push(outs);
-            layout.dargs.push(dargs);
-            layout.first.push(first);
+            uses.saved = kept[s];
+            used(uses);
         }
         // The loss and what the states take over are read when the pass is over.
         let carried = program.carries().iter().map(|carry| carry.from);
@@ -308,38 +386,40 @@ impl Layout {
 
     /// Gives every lifetime a slot of its length; the stack's few lengths make reuse near perfect.
     fn assign(&mut self, actions: usize) -> Vec<usize> {
-        let mut ends: Vec<Vec<usize>> = vec![Vec::new(); actions + 1];
-        let mut starts: Vec<Vec<usize>> = vec![Vec::new(); actions + 1];
-        for (i, lifetime) in self.lifetimes.iter().enumerate() {
-            starts[lifetime.from].push(i);
-            ends[lifetime.to].push(i);
+        // Lifetimes are opened in the order of their beginnings; those that end at one action are
+        // a chain, so that nothing is allocated per action.
+        const END: usize = usize::MAX;
+        let mut chains = vec![END; actions + 1];
+        let mut next = vec![END; self.lifetimes.len()];
+        for (i, lifetime) in self.lifetimes.iter().enumerate().rev() {
+            next[i] = std::mem::replace(&mut chains[lifetime.to], i);
         }
         let mut slots = Vec::new();
         let mut free: HashMap<usize, Vec<usize>> = HashMap::new();
-        for t in 0..=actions {
-            for &i in &starts[t] {
-                let lifetime = &mut self.lifetimes[i];
+        let mut begun = 0;
+        for (t, &chain) in chains.iter().enumerate() {
+            while let Some(lifetime) = self.lifetimes.get_mut(begun).filter(|l| l.from == t) {
                 lifetime.slot =
                     free.get_mut(&lifetime.len).and_then(Vec::pop).unwrap_or_else(|| {
                         slots.push(lifetime.len);
                         slots.len() - 1
                     });
+                begun += 1;
             }
-            for &i in &ends[t] {
-                let lifetime = &self.lifetimes[i];
+            let mut ended = chain;
+            while ended != END {
+                let lifetime = &self.lifetimes[ended];
                 free.entry(lifetime.len).or_default().push(lifetime.slot);
+                ended = next[ended];
             }
         }
         slots
     }
 
-    fn finish<S: Sizes>(
-        mut self,
-        program: &Program,
-        order: Vec<(usize, Pass)>,
-        shapes: Vec<Vec<Shape>>,
-    ) -> Plan {
-        let slots = self.assign(order.len());
+    fn finish(mut self, planner: &Planner, order: Vec<(usize, Pass)>, uses: &[Uses]) -> Plan {
+        let program = planner.program;
+        let mut slots = self.assign(order.len());
+        slots.shrink_to_fit();
         let slot = |lifetime: usize| self.lifetimes[lifetime].slot;
         let mut vectors: Vec<Place> = vec![Place::Nowhere; program.values().len()];
         let (mut weights, mut states) = (0, 0);
@@ -363,8 +443,8 @@ impl Layout {
             let weight = matches!(vectors[id.index()], Place::Weight(_));
             weight && !std::mem::replace(&mut met[id.index()], true)
         };
-        let actions: Vec<Action> = (order.iter().enumerate())
-            .map(|(t, &(s, pass))| {
+        let actions: Vec<Action> = (order.iter().zip(uses))
+            .map(|(&(s, pass), uses)| {
                 let step = &program.steps()[s];
                 let place = |id: Id, lifetime: Option<usize>| match lifetime {
                     Some(lifetime) => Place::Slot(slot(lifetime)),
@@ -378,29 +458,31 @@ impl Layout {
                         place => place,
                     };
                 let ids = || step.args.iter().copied();
+                // Only a backward action has gradients to put somewhere.
+                let dids = || ids().take(if pass == Pass::Backward { MAX_ARGS } else { 0 });
+                let outs = uses.outs.iter().flatten();
                 Action {
                     step: s,
                     pass,
-                    args: ids().zip(&self.args[t]).map(|(id, &l)| place(id, l)).collect(),
-                    shapes: shapes[s].clone(),
-                    outs: self.outs[t].iter().map(|&l| slot(l)).collect(),
-                    saved: self.saved[t].map(slot),
-                    scratch: S::scratch(&*step.op, &shapes[s]),
-                    dargs: (ids().zip(&self.dargs[t]).enumerate())
-                        .map(|(index, (id, &l))| gradient(index, id, l))
-                        .collect(),
-                    first: (ids().zip(&self.first[t]))
-                        .map(|(id, &first)| match first {
-                            true => First::OfPass,
-                            false if id != Id::ABSENT && first_of(id) => First::OfStep,
-                            false => First::No,
-                        })
-                        .collect(),
+                    args: exact(ids().zip(uses.args).map(|(id, l)| place(id, l))),
+                    shapes: planner.shapes[s].clone(),
+                    outs: exact(outs.map(|&l| slot(l))),
+                    saved: uses.saved.map(slot),
+                    scratch: planner.scratch[s],
+                    dargs: exact(
+                        (dids().zip(uses.dargs).enumerate())
+                            .map(|(index, (id, l))| gradient(index, id, l)),
+                    ),
+                    first: exact(dids().zip(uses.first).map(|(id, first)| match first {
+                        true => First::OfPass,
+                        false if id != Id::ABSENT && first_of(id) => First::OfStep,
+                        false => First::No,
+                    })),
                 }
             })
             .collect();
         Plan {
-            scratch: actions.iter().map(|action: &Action| action.scratch).max().unwrap_or(0),
+            scratch: planner.scratch.iter().copied().max().unwrap_or(0),
             actions,
             inputs: self.inputs.iter().map(|(&value, &l)| (value, slot(l))).collect(),
             slots,
@@ -409,4 +491,11 @@ impl Layout {
             states,
         }
     }
+}
+
+/// A list without room to grow: plans of deep stacks hold many.
+fn exact<T>(items: impl Iterator<Item = T>) -> Vec<T> {
+    let mut list: Vec<T> = items.collect();
+    list.shrink_to_fit();
+    list
 }

@@ -1,25 +1,20 @@
 //! `plummet train`.
 
-use std::sync::Arc;
-
 use clap::ArgMatches;
 use serde_json::{Value as Json, json};
 
 use super::progress::Bars;
 use super::{Outcome, answer, configured, open};
-use crate::backend::Element;
-use crate::config::{Precision, RunConfig};
+use crate::config::{RunConfig, amount};
 use crate::record::{Outcome as RunOutcome, RunRecord};
-use crate::train::{Corpus, Trainer, fits, run as train};
+use crate::stack;
+use crate::train::{Corpus, fits, run as train};
 
 pub(super) fn run(matches: &ArgMatches) -> Outcome {
     let config = configured(matches)?;
     let corpus = Corpus::load(&config)?;
     if matches.get_flag("plan") {
-        return match config.precision {
-            Precision::F32 => plan::<f32>(&config, corpus),
-            Precision::F64 => plan::<f64>(&config, corpus),
-        };
+        return plan(&config, &corpus);
     }
     // What cannot be trained creates no store.
     fits(&config, &corpus)?;
@@ -37,19 +32,25 @@ pub(super) fn run(matches: &ArgMatches) -> Outcome {
     answer(&summary_text(&record))
 }
 
-fn plan<T: Element>(config: &RunConfig, corpus: Corpus) -> Outcome {
-    let trainer = Trainer::<T>::new(config, Arc::new(corpus))?;
-    let mib = |bytes: usize| format!("{:.1} MiB", bytes as f64 / (1 << 20) as f64);
-    let totals = [
-        ("parameters", trainer.parameters().len().to_string()),
-        ("shards", format!("{} of {} sequences", config.shards(), config.samples())),
-        ("activations", mib(trainer.activation_bytes())),
-        ("in all", mib(trainer.bytes())),
-    ];
-    let mut text = trainer.program().to_string();
-    for (name, total) in totals {
-        text += &format!("{name:<12} {total}\n");
+fn plan(config: &RunConfig, corpus: &Corpus) -> Outcome {
+    let footprint = fits(config, corpus)?;
+    let program = stack::build(config, corpus.vocabulary, config.samples(), true);
+    let segment = match footprint.segment {
+        0 => "every activation is kept".to_string(),
+        1 => "checkpoints at every block".to_string(),
+        blocks => format!("checkpoints every {blocks} blocks"),
+    };
+    let mut text = format!("{program}\n");
+    let mut line = |name: &str, what: String| text += &format!("{name:<14}{what}\n");
+    line("parameters", program.parameters().to_string());
+    line("shards", format!("{} of {} sequences", config.shards(), config.samples()));
+    line("checkpoint", segment);
+    line("", format!("{:>14}", "bytes"));
+    for (name, bytes) in footprint.parts() {
+        line(name, format!("{bytes:>14}  {:>10}", amount(bytes as u64)));
     }
+    let total = footprint.total();
+    line("in all", format!("{total:>14}  {:>10}", amount(total as u64)));
     answer(&text)
 }
 

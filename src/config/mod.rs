@@ -2,8 +2,10 @@
 
 use serde_json::{Map, Value as Json};
 
+mod bytes;
 mod setting;
 
+pub use bytes::{Memory, amount};
 pub use setting::{Invalid, Setting};
 
 use crate::choices;
@@ -326,8 +328,11 @@ config! {
     micro_batches as "micro-batches": usize = 1;
     /// The arithmetic.
     precision as "precision": Precision = Precision::F32;
-    /// Blocks per checkpointing segment: none keeps every activation, auto is √depth.
-    checkpoint as "checkpoint": Checkpoint = Checkpoint::None;
+    /// Most memory that a run may take, such as 2GiB, 500MB or a number of bytes; auto is what is free.
+    memory as "memory": Memory = Memory::Auto;
+    /// Blocks per checkpointing segment: none keeps every activation, auto is √depth, fit keeps all
+    /// that --memory holds and runs as few steps again as it can. The results do not depend on it.
+    checkpoint as "checkpoint": Checkpoint = Checkpoint::Fit;
     /// Steps between measurements of the held-out loss; auto is a tenth of the steps.
     eval_every as "eval-every": Option<usize> = None;
     /// Steps between probes of every layer; auto is at the start and the end, 0 the last stream only.
@@ -343,6 +348,8 @@ config! {
 /// How many blocks a checkpointing segment has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Checkpoint {
+    /// As few steps as the memory allows are run again; none, where every activation fits.
+    Fit,
     /// Every activation is kept.
     None,
     /// √depth blocks: memory and recomputation in balance (Chen et al. 2016).
@@ -354,16 +361,18 @@ pub enum Checkpoint {
 impl Setting for Checkpoint {
     fn read(text: &str) -> Result<Self, String> {
         match text {
+            "fit" => Ok(Checkpoint::Fit),
             "none" | "0" => Ok(Checkpoint::None),
             "auto" => Ok(Checkpoint::Auto),
             _ => text
                 .parse()
                 .map(Checkpoint::Blocks)
-                .map_err(|_| "none, auto, or a number of blocks".to_string()),
+                .map_err(|_| "fit, none, auto, or a number of blocks".to_string()),
         }
     }
     fn show(&self) -> String {
         match self {
+            Checkpoint::Fit => "fit".to_string(),
             Checkpoint::None => "none".to_string(),
             Checkpoint::Auto => "auto".to_string(),
             Checkpoint::Blocks(blocks) => blocks.to_string(),
@@ -372,7 +381,7 @@ impl Setting for Checkpoint {
 }
 
 /// Fields that say where and how a run is kept, not what it computes.
-const OUTSIDE: &[&str] = &["threads", "store", "name", "snapshot-seconds"];
+const OUTSIDE: &[&str] = &["threads", "store", "name", "snapshot-seconds", "memory"];
 
 impl RunConfig {
     /// A configuration with a preset's fields set.
@@ -419,11 +428,24 @@ impl RunConfig {
 
     /// The fields that a run's numbers depend on, as a JSON object.
     pub fn identity(&self) -> Json {
-        let mut json = self.to_json();
+        let mut json = self.identical().to_json();
         if let Some(object) = json.as_object_mut() {
             object.retain(|name, _| !OUTSIDE.contains(&name.as_str()));
         }
         json
+    }
+
+    /// The configuration that stands for all that compute the same.
+    ///
+    /// What the memory of a machine makes of `fit` changes no bit, so that it is one run with
+    /// `none`. A checkpointing that is asked for by name stays apart: who asks wants its costs,
+    /// which are part of the record.
+    fn identical(&self) -> RunConfig {
+        let mut config = self.clone();
+        if config.checkpoint == Checkpoint::Fit {
+            config.checkpoint = Checkpoint::None;
+        }
+        config
     }
 
     /// Reads what [`RunConfig::to_json`] wrote; fields that are missing keep their defaults.
@@ -444,6 +466,10 @@ impl RunConfig {
         for field in RunConfig::fields() {
             let text = self.get(field.name).expect("a listed field");
             let given = field.name == "preset" && self.preset != Preset::None;
+            // A run that is done stands for both; whoever repeats it need not have its memory.
+            if field.name == "checkpoint" && self.checkpoint == Checkpoint::None {
+                continue;
+            }
             if given || default.get(field.name).as_ref() != Some(&text) {
                 let quoted = if text.contains(char::is_whitespace) || text.is_empty() {
                     format!("'{text}'")
@@ -468,9 +494,10 @@ impl RunConfig {
     /// The id of the run: a readable stem and a hash of everything that its numbers depend on.
     pub fn id(&self) -> String {
         let mut hash = 0xcbf2_9ce4_8422_2325u64;
+        let identical = self.identical();
         for field in RunConfig::fields() {
             if !OUTSIDE.contains(&field.name) {
-                let text = self.get(field.name).expect("a listed field");
+                let text = identical.get(field.name).expect("a listed field");
                 for byte in field.name.bytes().chain([0]).chain(text.bytes()).chain([1]) {
                     hash = (hash ^ byte as u64).wrapping_mul(0x0100_0000_01b3);
                 }
@@ -507,10 +534,11 @@ impl RunConfig {
         self.batch / (self.shards() * self.micro_batches)
     }
 
-    /// Blocks per checkpointing segment, 0 for none.
+    /// Blocks per checkpointing segment, 0 for none, as far as the configuration decides it: where
+    /// it says `fit`, [`crate::train::Footprint`] may find a larger number.
     pub fn segment(&self) -> usize {
         match self.checkpoint {
-            Checkpoint::None => 0,
+            Checkpoint::Fit | Checkpoint::None => 0,
             Checkpoint::Auto => (self.depth as f64).sqrt().round().max(1.0) as usize,
             Checkpoint::Blocks(blocks) => blocks,
         }
@@ -631,6 +659,12 @@ mod tests {
         let mut b = a.clone();
         b.threads = Some(7);
         assert_eq!(a.id(), b.id());
+        b.memory = Memory::Bytes(1 << 30);
+        b.checkpoint = Checkpoint::None;
+        assert_eq!((a.id(), a.identity()), (b.id(), b.identity()));
+        b.checkpoint = Checkpoint::Auto;
+        assert_ne!(a.id(), b.id());
+        b.checkpoint = Checkpoint::Fit;
         b.lr = 2e-3;
         assert_ne!(a.id(), b.id());
     }

@@ -5,6 +5,7 @@
 //! the shards. So the work scales with cores without a lock in any operator, and the bits do not
 //! depend on the number of threads.
 
+mod footprint;
 mod optimizer;
 mod run;
 mod schedule;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+pub use footprint::Footprint;
 pub use optimizer::{Optimizer, clip_factor, norm, reduce};
 pub use run::{Error, Progress, Quiet, run};
 pub use schedule::learning_rate;
@@ -53,6 +55,9 @@ pub struct Trainer<T> {
     inputs: Inputs,
     batch: Batch,
     step: usize,
+    /// The parameters before a probed update, where no other buffer can hold them.
+    before: Vec<T>,
+    footprint: Footprint,
 }
 
 /// Ids of the inputs, the same in the training and the evaluation program.
@@ -85,7 +90,7 @@ impl<T: Element> Trainer<T> {
         let samples = config.samples();
         let program = Arc::new(stack::build(config, corpus.vocabulary, samples, true));
         let evaluation = Arc::new(stack::build(config, corpus.vocabulary, samples, false));
-        check_memory::<T>(config, &program)?;
+        let footprint = Footprint::of::<T>(config, &corpus, &program, &evaluation)?;
         let inputs = Inputs {
             tokens: program.find(TOKENS).expect("an input of every stack"),
             targets: program.find(TARGETS).expect("an input of every stack"),
@@ -96,7 +101,7 @@ impl<T: Element> Trainer<T> {
         let weights = config.init.weights(&program, depth, std, seed);
         let parameters: Vec<T> = weights.into_iter().map(T::num).collect();
         let optimizer = Optimizer::new(config, &program);
-        let host = Host::training(program.clone(), config.segment());
+        let host = Host::training(program.clone(), footprint.segment);
         let evaluator = Host::inference(evaluation);
         let shards = config.shards();
         let siblings = |host: Host<T>| {
@@ -117,6 +122,8 @@ impl<T: Element> Trainer<T> {
             inputs,
             batch: Batch::default(),
             step: 0,
+            before: Vec::new(),
+            footprint,
         })
     }
 
@@ -135,12 +142,9 @@ impl<T: Element> Trainer<T> {
         self.shards[0].host.program()
     }
 
-    /// Bytes of all buffers that a step uses, activations and optimiser included.
+    /// Bytes of everything that the run holds at once.
     pub fn bytes(&self) -> usize {
-        let activations: usize = self.shards.iter().map(|s| s.host.plan().elements()).sum();
-        let vectors = self.parameters.len() * (1 + self.shards.len());
-        let moments = self.optimizer.m.len() + self.optimizer.v.len();
-        (activations + vectors + moments + self.states.len()) * size_of::<T>()
+        self.footprint.total()
     }
 
     /// Bytes of the activations, their gradients and working space, of all shards together.
@@ -158,11 +162,13 @@ impl<T: Element> Trainer<T> {
             return stepped;
         }
         let scale = clip_factor(stepped.grad_norm, self.config.clip);
-        let before = probe.as_ref().map(|_| self.parameters.clone());
+        if probe.is_some() {
+            self.keep_parameters();
+        }
         let gradient = self.shards[0].host.gradients();
         self.optimizer.step(&mut self.parameters, gradient, stepped.lr, self.step + 1, scale);
-        if let (Some(probe), Some(before)) = (probe, before) {
-            self.probe_updates(probe, &before);
+        if let Some(probe) = probe {
+            self.probe_updates(probe);
         }
         self.take_over_states();
         self.step += 1;
@@ -260,13 +266,30 @@ impl<T: Element> Trainer<T> {
         }
     }
 
-    fn probe_updates(&self, probe: &mut Probe, before: &[T]) {
+    /// Keeps the parameters for [`Trainer::probe_updates`]: in the gradient of the second shard,
+    /// which the sum over the shards has taken up, or where there is none in a copy of their own.
+    fn keep_parameters(&mut self) {
+        match self.shards.get_mut(1) {
+            Some(shard) => shard.host.gradients_mut().copy_from_slice(&self.parameters),
+            None => self.before = self.parameters.clone(),
+        }
+    }
+
+    fn probe_updates(&mut self, probe: &mut Probe) {
+        let before = match self.shards.get(1) {
+            Some(shard) => shard.host.gradients(),
+            None => &self.before,
+        };
         for (layer, site, range) in weight_ranges(self.program()) {
             let pairs = self.parameters[range.clone()].iter().zip(&before[range.clone()]);
             let update: f64 = pairs.map(|(a, b)| (a.value() - b.value()).powi(2)).sum();
             let weight = norm(&before[range]);
             probe.push(layer, site, "weight_norm", weight);
             probe.push(layer, site, "update_ratio", update.sqrt() / weight);
+        }
+        self.before = Vec::new();
+        if let Some(shard) = self.shards.get_mut(1) {
+            shard.host.gradients_mut().fill(T::zero());
         }
     }
 
@@ -354,36 +377,15 @@ impl<T: Element> Observer<T> for FirstNonFinite {
     }
 }
 
-/// Whether a run fits into the memory that is free; allocates next to nothing.
+/// What a run takes, by part; refuses one that does not fit. Allocates next to nothing.
 ///
 /// # Errors
-/// Where it does not.
-pub fn fits(config: &RunConfig, corpus: &Corpus) -> Result<(), Invalid> {
-    let program = stack::build(config, corpus.vocabulary, config.samples(), true);
+/// Where no plan of the run, or not the one that is asked for, fits into `config.memory`.
+pub fn fits(config: &RunConfig, corpus: &Corpus) -> Result<Footprint, Invalid> {
+    let build = |training| stack::build(config, corpus.vocabulary, config.samples(), training);
+    let (program, evaluation) = (build(true), build(false));
     match config.precision {
-        Precision::F32 => check_memory::<f32>(config, &program),
-        Precision::F64 => check_memory::<f64>(config, &program),
-    }
-}
-
-/// Refuses what would not fit into the memory that is free, before anything is allocated.
-fn check_memory<T: Element>(config: &RunConfig, program: &Program) -> Result<(), Invalid> {
-    let shards = config.shards();
-    let moments = 2;
-    let vectors = program.parameters().saturating_mul(1 + shards + moments);
-    let activations = Host::<T>::activations(program, config.segment()).saturating_mul(shards);
-    let needed = vectors.saturating_add(activations).saturating_mul(size_of::<T>());
-    match crate::memory::available() {
-        Some(free) if needed as u64 > free => {
-            let gib = |bytes: f64| bytes / (1u64 << 30) as f64;
-            let allowed = format!(
-                "what fits into {:.1} GiB of free memory (this needs {:.1} GiB; fewer blocks, \
-                 a smaller batch or --checkpoint auto need less)",
-                gib(free as f64),
-                gib(needed as f64)
-            );
-            Err(Invalid::new("depth", config.depth, allowed))
-        }
-        _ => Ok(()),
+        Precision::F32 => Footprint::of::<f32>(config, corpus, &program, &evaluation),
+        Precision::F64 => Footprint::of::<f64>(config, corpus, &program, &evaluation),
     }
 }

@@ -39,6 +39,11 @@ pub struct Batch {
 }
 
 impl Corpus {
+    /// Bytes of the tokens.
+    pub(super) fn bytes(&self) -> usize {
+        self.tokens.capacity()
+    }
+
     /// The corpus that a configuration asks for.
     ///
     /// # Errors

@@ -88,8 +88,8 @@ fn plan_prints_the_steps_and_trains_nothing() {
     assert!(!place.store.exists());
     let bytes = |precision: &str| {
         let plan = answered(&place.train(&["--plan", "--precision", precision, "--width", "64"]));
-        let line = plan.lines().find(|line| line.starts_with("in all")).unwrap();
-        line.split_whitespace().nth(2).unwrap().parse::<f64>().unwrap()
+        let line = plan.lines().find(|line| line.starts_with("activations")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap()
     };
     assert!(bytes("f64") > 1.4 * bytes("f32"), "the plan is that of the arithmetic asked for");
 }

@@ -1,7 +1,7 @@
 //! Checkpointing changes memory and no bit; memory grows with depth as it should.
 
 use super::support::*;
-use plummet::backend::Host;
+use plummet::backend::{Host, Planner};
 use plummet::config::RunConfig;
 
 fn stack(depth: usize, checkpoint: &str) -> RunConfig {
@@ -50,11 +50,28 @@ fn memory_is_linear_in_depth() {
 
 #[test]
 fn checkpointed_memory_grows_with_the_root_of_depth() {
-    let depths = [64, 256, 1024];
-    let sizes = depths.map(|depth| elements(&stack(depth, "auto")) as f64);
-    for pair in sizes.windows(2) {
-        // Four times the blocks; what does not grow at all bends the exponent down a little.
-        let exponent = (pair[1] / pair[0]).ln() / 4f64.ln();
-        assert!((0.4..=0.55).contains(&exponent), "exponent {exponent}, sizes {sizes:?}");
+    let points: Vec<(f64, f64)> = (4..=10)
+        .map(|power| 1usize << power)
+        .map(|depth| ((depth as f64).ln(), (elements(&stack(depth, "auto")) as f64).ln()))
+        .collect();
+    let n = points.len() as f64;
+    let (x, y) = points.iter().fold((0.0, 0.0), |(x, y), p| (x + p.0 / n, y + p.1 / n));
+    let slope = points.iter().map(|p| (p.0 - x) * (p.1 - y)).sum::<f64>()
+        / points.iter().map(|p| (p.0 - x) * (p.0 - x)).sum::<f64>();
+    assert!((slope - 0.5).abs() <= 0.1, "exponent {slope}, logarithms {points:?}");
+}
+
+#[test]
+fn what_is_needed_is_what_is_planned() {
+    let base = config(&[("depth", "9"), ("norm", "batch_norm"), ("dropout", "0.2")]);
+    let program = program(&base);
+    let planner = Planner::new::<f32>(&program);
+    for segment in [0, 1, 3, 4, 9] {
+        let need = planner.training(segment);
+        let plan = Host::<f32>::training(program.clone(), segment);
+        assert_eq!(need.slots + need.scratch, plan.plan().elements(), "segment {segment}");
     }
+    let need = planner.inference();
+    let plan = Host::<f32>::inference(program.clone());
+    assert_eq!(need.slots + need.scratch, plan.plan().elements());
 }
