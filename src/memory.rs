@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 static LIVE: AtomicU64 = AtomicU64::new(0);
 static PEAK: AtomicU64 = AtomicU64::new(0);
+static CALLS: AtomicU64 = AtomicU64::new(0);
 
 /// The system's allocator, counting. A binary that sets it as its global allocator can ask for
 /// [`peak`].
@@ -14,6 +15,7 @@ pub struct Counting;
 fn grow(bytes: usize) {
     let live = LIVE.fetch_add(bytes as u64, Relaxed) + bytes as u64;
     PEAK.fetch_max(live, Relaxed);
+    CALLS.fetch_add(1, Relaxed);
 }
 
 // SAFETY: every call is handed to the system's allocator unchanged; the counters allocate nothing.
@@ -50,6 +52,11 @@ pub fn peak() -> u64 {
 /// The bytes that are allocated; 0 where nobody counts.
 pub fn live() -> u64 {
     LIVE.load(Relaxed)
+}
+
+/// How often memory was asked for, by all threads; 0 where nobody counts.
+pub fn allocations() -> u64 {
+    CALLS.load(Relaxed)
 }
 
 /// Bytes of memory that are free, where the system says so.

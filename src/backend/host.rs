@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::plan::{Action, First, Pass, Place, Plan, Sizes};
 use crate::num::{Dual, Num, Wobble};
 use crate::op::{Fast, Grad, MAX_ARGS, Op, Reference, Shape, View};
-use crate::program::{Carry, Id, Program, Step};
+use crate::program::{Id, Program, Step};
 
 /// A number that a host can run programs with.
 pub trait Element: Num {
@@ -248,10 +248,10 @@ impl<T: Element> Host<T> {
     /// Adds `share` times what the states take over to `next`, for one shard of several.
     pub fn add_carried(&self, next: &mut [T], share: T) {
         let mut at = 0;
-        let last: Vec<&Carry> = self.program.carries().iter().collect();
+        let carries = self.program.carries();
         for (id, value) in self.program.states() {
             let len = value.shape.len();
-            if let Some(carry) = last.iter().find(|carry| carry.to == id) {
+            if let Some(carry) = carries.iter().find(|carry| carry.to == id) {
                 let slot = self.carried_slot(carry.from);
                 for (next, &new) in next[at..at + len].iter_mut().zip(&self.slots[slot]) {
                     *next += share * new;

@@ -6,6 +6,7 @@
 //! depend on the number of threads.
 
 mod footprint;
+mod gradient;
 mod optimizer;
 mod run;
 mod schedule;
@@ -18,7 +19,8 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 pub use footprint::Footprint;
-pub use optimizer::{Optimizer, clip_factor, norm, reduce};
+pub use gradient::{clip_factor, norm};
+pub use optimizer::Optimizer;
 pub use run::{Error, Progress, Quiet, run};
 pub use schedule::learning_rate;
 pub use task::{Batch, Corpus};
@@ -54,6 +56,8 @@ pub struct Trainer<T> {
     evaluation: Vec<Host<T>>,
     inputs: Inputs,
     batch: Batch,
+    /// Working space of [`gradient::reduce`].
+    squares: Vec<f64>,
     step: usize,
     /// The parameters before a probed update, where no other buffer can hold them.
     before: Vec<T>,
@@ -121,6 +125,7 @@ impl<T: Element> Trainer<T> {
             evaluation: siblings(evaluator),
             inputs,
             batch: Batch::default(),
+            squares: vec![0.0; program.parameters().div_ceil(gradient::CHUNK)],
             step: 0,
             before: Vec::new(),
             footprint,
@@ -210,11 +215,8 @@ impl<T: Element> Trainer<T> {
         if let (Some(probe), Some(seen)) = (probe.as_deref_mut(), self.shards[0].probe.take()) {
             *probe = seen;
         }
-        let mut gradients: Vec<&mut [T]> =
-            self.shards.iter_mut().map(|shard| shard.host.gradients_mut()).collect();
-        reduce(&mut gradients);
         let loss = self.shards.iter().map(|s| s.loss).sum::<f64>() / self.shards.len() as f64;
-        let grad_norm = norm(self.shards[0].host.gradients());
+        let grad_norm = gradient::reduce(&mut self.shards, &mut self.squares);
         if let Some(probe) = probe {
             self.probe_gradients(probe);
         }

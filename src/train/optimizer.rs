@@ -4,14 +4,11 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::gradient::CHUNK;
 use crate::config::{self, RunConfig};
 use crate::num::Num;
 use crate::op::simd;
 use crate::program::Program;
-
-/// Elements of one work item; sums are formed per item and then in order, so that no result
-/// depends on the number of threads.
-const CHUNK: usize = 1 << 14;
 
 /// The state of an optimiser.
 ///
@@ -29,23 +26,23 @@ pub struct Optimizer<T> {
     pub(super) m: Vec<T>,
     /// Second moment; empty under SGD.
     pub(super) v: Vec<T>,
-    /// Pieces of at most [`CHUNK`] elements, and whether each decays.
-    pieces: Vec<(Range<usize>, bool)>,
+    /// Stretches of the parameters, in order, and whether each decays.
+    stretches: Vec<(Range<usize>, bool)>,
 }
 
 impl<T: Num> Optimizer<T> {
     /// An optimiser at rest for the weights of `program`.
     pub fn new(config: &RunConfig, program: &Program) -> Self {
-        let mut pieces = Vec::new();
+        let mut stretches: Vec<(Range<usize>, bool)> = Vec::new();
         let mut at = 0;
         for (_, value) in program.weights() {
             let end = at + value.shape.len();
-            let matrix = value.shape.sizes().len() >= 2;
-            while at < end {
-                let next = end.min(at + CHUNK);
-                pieces.push((at..next, matrix));
-                at = next;
+            let decays = config.weight_decay != 0.0 && value.shape.sizes().len() >= 2;
+            match stretches.last_mut() {
+                Some((range, same)) if *same == decays => range.end = end,
+                _ => stretches.push((at..end, decays)),
             }
+            at = end;
         }
         let second = config.optimizer == config::Optimizer::Adamw;
         Optimizer {
@@ -56,83 +53,70 @@ impl<T: Num> Optimizer<T> {
             weight_decay: config.weight_decay,
             m: vec![T::zero(); at],
             v: vec![T::zero(); if second { at } else { 0 }],
-            pieces,
+            stretches,
         }
     }
 
     /// Moves the parameters by one step; `step` counts from 1, `scale` multiplies the gradient first.
     pub fn step(&mut self, parameters: &mut [T], gradient: &[T], lr: f64, step: usize, scale: f64) {
-        let (b1, b2) = (T::num(self.beta1), T::num(self.beta2));
-        let (c1, c2) = (T::num(1.0 - self.beta1), T::num(1.0 - self.beta2));
-        // Bias corrections are formed in f64: 1 − β₂ᵗ cancels for small t.
-        let correct1 = 1.0 - self.beta1.powi(step as i32);
-        let root2 = (1.0 - self.beta2.powi(step as i32)).sqrt();
-        let (rate, root, eps) = (T::num(lr / correct1), T::num(1.0 / root2), T::num(self.eps));
+        let decay = T::num(1.0 - lr * self.weight_decay);
+        let keep = |decays: bool| if decays { decay } else { T::one() };
         let (lr_t, scale) = (T::num(lr), T::num(scale));
-        let keep = |matrix: bool| T::num(if matrix { 1.0 - lr * self.weight_decay } else { 1.0 });
-        let kind = self.kind;
-        let mut work = Vec::with_capacity(self.pieces.len());
-        let (mut p, mut m, mut v) = (parameters, &mut self.m[..], &mut self.v[..]);
-        for (range, matrix) in &self.pieces {
-            let (p0, p1) = p.split_at_mut(range.len());
-            let (m0, m1) = m.split_at_mut(range.len());
-            let (v0, v1) = v.split_at_mut(range.len().min(v.len()));
-            work.push((p0, m0, v0, &gradient[range.clone()], keep(*matrix)));
-            (p, m, v) = (p1, m1, v1);
+        let (b1, b2) = (T::num(self.beta1), T::num(self.beta2));
+        let stretches = &self.stretches[..];
+        let chunks = parameters.par_chunks_mut(CHUNK).zip(gradient.par_chunks(CHUNK)).enumerate();
+        let chunks = chunks.zip(self.m.par_chunks_mut(CHUNK));
+        match self.kind {
+            config::Optimizer::Adamw => {
+                let (c1, c2) = (T::num(1.0 - self.beta1), T::num(1.0 - self.beta2));
+                // Bias corrections are formed in f64: 1 − β₂ᵗ cancels for small t.
+                let correct1 = 1.0 - self.beta1.powi(step as i32);
+                let root2 = (1.0 - self.beta2.powi(step as i32)).sqrt();
+                let (rate, root) = (T::num(lr / correct1), T::num(1.0 / root2));
+                let eps = T::num(self.eps);
+                chunks.zip(self.v.par_chunks_mut(CHUNK)).for_each(|(((i, (p, g)), m), v)| {
+                    for (part, decays) in within(stretches, i, p.len()) {
+                        let (p, g) = (&mut p[part.clone()], &g[part.clone()]);
+                        let (m, v) = (&mut m[part.clone()], &mut v[part]);
+                        let keep = keep(decays);
+                        simd::dispatch!(|| {
+                            for (((p, g), m), v) in p.iter_mut().zip(g).zip(&mut *m).zip(&mut *v) {
+                                let g = scale * *g;
+                                *m = b1 * *m + c1 * g;
+                                *v = b2 * *v + c2 * (g * g);
+                                *p = keep * *p - rate * *m / (v.sqrt() * root + eps);
+                            }
+                        });
+                    }
+                });
+            }
+            config::Optimizer::Sgd => chunks.for_each(|((i, (p, g)), m)| {
+                for (part, decays) in within(stretches, i, p.len()) {
+                    let (p, g, m) = (&mut p[part.clone()], &g[part.clone()], &mut m[part]);
+                    let keep = keep(decays);
+                    simd::dispatch!(|| {
+                        for ((p, g), m) in p.iter_mut().zip(g).zip(&mut *m) {
+                            *m = b1 * *m + scale * *g;
+                            *p = keep * *p - lr_t * *m;
+                        }
+                    });
+                }
+            }),
         }
-        work.into_par_iter().for_each(|(p, m, v, g, keep)| {
-            simd::dispatch!(|| match kind {
-                config::Optimizer::Adamw => {
-                    for (((p, m), v), g) in p.iter_mut().zip(&mut *m).zip(&mut *v).zip(g) {
-                        let g = scale * *g;
-                        *m = b1 * *m + c1 * g;
-                        *v = b2 * *v + c2 * (g * g);
-                        *p = keep * *p - rate * *m / (v.sqrt() * root + eps);
-                    }
-                }
-                config::Optimizer::Sgd => {
-                    for ((p, m), g) in p.iter_mut().zip(&mut *m).zip(g) {
-                        *m = b1 * *m + scale * *g;
-                        *p = keep * *p - lr_t * *m;
-                    }
-                }
-            });
-        });
     }
 }
 
-/// √Σg², in `f64`, the same on any number of threads.
-pub fn norm<T: Num>(gradient: &[T]) -> f64 {
-    let squares: Vec<f64> = (gradient.par_chunks(CHUNK))
-        .map(|chunk| {
-            let mut lanes = [0.0f64; 8];
-            for (i, g) in chunk.iter().enumerate() {
-                let g = g.value();
-                lanes[i % 8] += g * g;
-            }
-            lanes.iter().sum()
-        })
-        .collect();
-    squares.iter().sum::<f64>().sqrt()
-}
-
-/// What a gradient of norm `norm` is multiplied with so that it is no longer than `longest`:
-/// min(1, longest/(norm + 10⁻⁶)), as PyTorch does; 1 where `longest` is 0.
-pub fn clip_factor(norm: f64, longest: f64) -> f64 {
-    if longest == 0.0 { 1.0 } else { (longest / (norm + 1e-6)).min(1.0) }
-}
-
-/// Adds the vectors to the first, element by element in their order.
-pub fn reduce<T: Num>(vectors: &mut [&mut [T]]) {
-    let Some((first, rest)) = vectors.split_first_mut() else { return };
-    first.par_chunks_mut(CHUNK).enumerate().for_each(|(i, sum)| {
-        for other in rest.iter() {
-            let other = &other[i * CHUNK..i * CHUNK + sum.len()];
-            simd::dispatch!(|| {
-                for (sum, &x) in sum.iter_mut().zip(other) {
-                    *sum += x;
-                }
-            });
-        }
-    });
+/// The parts of chunk `index`, of `len` elements, that lie in each stretch, counted from its start.
+fn within(
+    stretches: &[(Range<usize>, bool)],
+    index: usize,
+    len: usize,
+) -> impl Iterator<Item = (Range<usize>, bool)> + '_ {
+    let chunk = index * CHUNK..index * CHUNK + len;
+    let first = stretches.partition_point(|(range, _)| range.end <= chunk.start);
+    let touched = stretches[first..].iter().take_while(move |(range, _)| range.start < chunk.end);
+    let start = chunk.start;
+    touched.map(move |(range, decays)| {
+        (range.start.max(start) - start..range.end.min(start + len) - start, *decays)
+    })
 }

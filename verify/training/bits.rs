@@ -46,17 +46,20 @@ fn trained<T: Element>(trainer: &mut Trainer<T>, steps: usize) -> Vec<u64> {
 }
 
 #[test]
-fn the_number_of_threads_changes_no_bit() {
+fn neither_threads_nor_checkpointing_change_a_bit() {
     for fields in [&[][..], &[("norm", "batch_norm"), ("micro-batches", "2")]] {
-        let config = config(fields);
-        assert!(config.shards() > 1, "there is work to share");
-        let on = |threads: usize| {
+        let on = |threads: usize, checkpoint: &str| {
+            let mut fields = fields.to_vec();
+            fields.extend([("depth", "4"), ("checkpoint", checkpoint)]);
+            let config = config(&fields);
+            assert!(config.shards() > 1, "there is work to share");
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| trained(&mut trainer::<f32>(&config), 5))
+            pool.install(|| trained(&mut trainer::<f32>(&config), 50))
         };
-        let one = on(1);
-        for threads in 2..=4 {
-            assert!(on(threads) == one, "{threads} threads differ from one under {fields:?}");
+        let one = on(1, "none");
+        for (threads, checkpoint) in [1, 2, 3, 4, 8].map(|n| [(n, "none"), (n, "2")]).concat() {
+            let bits = on(threads, checkpoint);
+            assert!(bits == one, "{threads} threads, checkpoint {checkpoint} under {fields:?}");
         }
     }
 }

@@ -1,0 +1,43 @@
+//! A training step after the first asks for no memory, on one thread and on two.
+
+use std::sync::Arc;
+
+use plummet::config::RunConfig;
+use plummet::memory::{Counting, allocations};
+use plummet::train::{Corpus, Trainer};
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Everything in one test: another one beside it would allocate.
+#[test]
+fn steps_after_the_first_allocate_nothing() {
+    let small = [("width", "32"), ("depth", "3"), ("heads", "2"), ("seq", "16"), ("batch", "16")];
+    for more in [
+        &[("clip", "0.5"), ("weight-decay", "0.1")][..],
+        &[("norm", "batch_norm"), ("checkpoint", "1"), ("micro-batches", "2")],
+        &[("wiring", "deepnorm"), ("positions", "rotary"), ("ffn", "gated"), ("dropout", "0.1")],
+        &[("optimizer", "sgd"), ("activation", "gelu"), ("stochastic-depth", "0.2")],
+    ] {
+        let config = RunConfig::from_settings(small.into_iter().chain(more.iter().copied()));
+        let config = config.unwrap();
+        for threads in [1, 2] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let asked = pool.install(|| {
+                let corpus = Arc::new(Corpus::load(&config).unwrap());
+                let mut trainer = Trainer::<f32>::new(&config, corpus).unwrap();
+                // The library of products keeps its working space per thread, and which thread
+                // takes which shard is up to the scheduler: some steps pass until all have it.
+                for _ in 0..20 {
+                    trainer.advance(None);
+                }
+                let before = allocations();
+                for _ in 0..5 {
+                    trainer.advance(None);
+                }
+                allocations() - before
+            });
+            assert_eq!(asked, 0, "on {threads} threads, {more:?}");
+        }
+    }
+}
