@@ -43,7 +43,7 @@ pub fn step_time(size: Size, seconds: f64, pool: &rayon::ThreadPool) -> Result<S
     let list = products(&program);
     let floor = || shards as f64 * Rates::measure(&list).seconds(&list);
     let before = floor();
-    let operators = by_operator(&config, program, seconds);
+    let mut operators = by_operator(&config, program, seconds);
 
     let mut trainer = Trainer::<f32>::new(&config, corpus)?;
     let single = rayon::ThreadPoolBuilder::new().num_threads(1).build();
@@ -53,6 +53,10 @@ pub fn step_time(size: Size, seconds: f64, pool: &rayon::ThreadPool) -> Result<S
     // The machine's pace changes; the faster of two measurements is the nearer to its limit.
     let floor = before.min(floor());
 
+    // Passes that other work disturbed more than the steps keep their proportions.
+    let seen: f64 = operators.iter().map(|row| row.1 + row.2).sum();
+    let scale = (one / seen).min(1.0);
+    operators.iter_mut().for_each(|row| (row.1, row.2) = (row.1 * scale, row.2 * scale));
     let mut parts = [0.0; 6];
     for &(name, forward, vjp) in &operators {
         parts[part(name)] += forward + vjp;
