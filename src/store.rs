@@ -223,10 +223,28 @@ impl Store {
         steps: &[StepRow],
         probes: &[ProbeRow],
     ) -> Result<(), StoreError> {
+        self.snapshot_in_pieces(id, step, blob.len(), [blob], steps, probes)
+    }
+
+    /// As [`Store::snapshot`], for a snapshot of so many `bytes` that is handed over piece by
+    /// piece, so that it never lies in memory as a whole.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Store::append`].
+    pub fn snapshot_in_pieces<P: AsRef<[u8]>>(
+        &self,
+        id: &str,
+        step: u64,
+        bytes: usize,
+        pieces: impl IntoIterator<Item = P>,
+        steps: &[StepRow],
+        probes: &[ProbeRow],
+    ) -> Result<(), StoreError> {
         self.write(|conn, claims| {
             let run = write::owned(conn, claims, id)?;
             rows::insert(conn, run, steps, probes)?;
-            snapshot::put(conn, run, value::signed("step", step)?, blob)
+            snapshot::put(conn, run, value::signed("step", step)?, bytes, pieces)
         })
     }
 

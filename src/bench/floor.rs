@@ -133,7 +133,7 @@ impl Rates {
 }
 
 /// c = a·b, one thread.
-fn multiply(p: Product, a: &[f32], b: &[f32], c: &mut [f32]) {
+pub(super) fn multiply(p: Product, a: &[f32], b: &[f32], c: &mut [f32]) {
     let Product { form, m, n, k } = p;
     let (a, b) = match form {
         Form::NN => (MatRef::from_row_major_slice(a, m, k), MatRef::from_row_major_slice(b, k, n)),

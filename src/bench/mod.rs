@@ -1,11 +1,20 @@
-//! Measuring: a step against the matrix products in it, operators against the memory they touch.
+//! Measuring: the machine's limits, a step against the matrix products in it, operators against a
+//! copy of the memory that they touch.
 
 mod floor;
+mod limits;
+mod operators;
 mod profile;
+mod report;
 mod size;
+mod step;
 mod timing;
 
 pub use floor::{Form, Product, Rates, products};
+pub use limits::{Limit, copies, products as product_peaks};
+pub use operators::{SHAPES, Share, measured, share};
 pub use profile::Stopwatch;
+pub use report::Report;
 pub use size::{SIZES, Size};
+pub use step::{PARTS, StepTime, step_time};
 pub use timing::{Samples, Timing, cpu_seconds, interleaved};

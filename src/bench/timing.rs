@@ -81,9 +81,43 @@ pub fn interleaved(timing: Timing, work: &mut [&mut dyn FnMut()]) -> Vec<Samples
     samples
 }
 
-/// Seconds of processor time that this process has used on all its threads, where the system tells.
+/// Seconds of processor time that the threads of this process have used, where the system tells.
+/// The time of threads that have ended is missing: compare two moments between which none ends.
 pub fn cpu_seconds() -> Option<f64> {
-    let text = std::fs::read_to_string("/proc/self/schedstat").ok()?;
-    let nanoseconds: u64 = text.split_whitespace().next()?.parse().ok()?;
+    let mut nanoseconds = 0u64;
+    for task in std::fs::read_dir("/proc/self/task").ok()? {
+        // A thread may end between the listing and the reading.
+        let Ok(text) = std::fs::read_to_string(task.ok()?.path().join("schedstat")) else {
+            continue;
+        };
+        nanoseconds += text.split_whitespace().next()?.parse::<u64>().ok()?;
+    }
     Some(nanoseconds as f64 * 1e-9)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_on_another_thread_is_counted() {
+        let Some(before) = cpu_seconds() else { return };
+        let (tell, hear) = std::sync::mpsc::channel::<()>();
+        let (done, seen) = std::sync::mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            let start = Instant::now();
+            let mut x = 1.0f64;
+            while start.elapsed() < Duration::from_millis(40) {
+                x = std::hint::black_box(x * 1.000001);
+            }
+            done.send(()).unwrap();
+            // Alive until its time was read.
+            let _ = hear.recv();
+        });
+        seen.recv().unwrap();
+        let used = cpu_seconds().unwrap() - before;
+        drop(tell);
+        thread.join().unwrap();
+        assert!(used > 0.002, "{used} s");
+    }
 }

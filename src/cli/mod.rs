@@ -3,6 +3,7 @@
 //! Standard output carries results, standard error progress and errors. An input that does not
 //! hold is one line that names field, value and what is allowed, and exit code 2.
 
+mod bench;
 mod list;
 mod progress;
 mod refusal;
@@ -54,6 +55,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(("sweep", matches)) => sweep::run(matches),
         Some(("report", matches)) => report::run(matches),
         Some(("show", matches)) => show::run(matches),
+        Some(("bench", matches)) => bench::run(matches),
         Some(("list", matches)) => list::run(matches),
         Some((name, _)) => Err(Failure(format!("command = {name}: not there"))),
     };
@@ -118,6 +120,11 @@ fn command() -> Command {
                 .arg(Arg::new("run").value_name("RUN"))
                 .arg(store_arg())
                 .arg(json_arg()),
+        )
+        .subcommand(
+            Command::new("bench")
+                .about("Measure this machine, the operators and a training step; draw bench.png")
+                .args(bench::args()),
         )
         .subcommand(
             Command::new("list")

@@ -15,7 +15,7 @@ pub(super) fn run(matches: &ArgMatches) -> Outcome {
     let survey = Survey::new(&survey::over(matches))?;
     let store = open_read(one(matches, "store"))?;
     let folder = Path::new(one(matches, "reports"));
-    survey::writable(folder)?;
+    survey::writable("reports", folder)?;
     survey.report(&store, folder, &survey::command(matches))?;
     answer(&format!("{}\n", folder.join("stability.md").display()))
 }

@@ -23,7 +23,7 @@ pub(super) fn args() -> Vec<Arg> {
 pub(super) fn run(matches: &ArgMatches) -> Outcome {
     let survey = Survey::new(&over(matches))?;
     let folder = Path::new(one(matches, "reports"));
-    writable(folder)?;
+    writable("reports", folder)?;
     let store = open(one(matches, "store"))?;
     let bars = Bars::new(survey.parts().iter().flat_map(|part| &part.runs));
     let mut failed = Ok(());
@@ -55,10 +55,10 @@ pub(super) fn command(matches: &ArgMatches) -> String {
 }
 
 /// A folder that cannot be written to is an error before minutes of work, not after.
-pub(super) fn writable(folder: &Path) -> Outcome {
+pub(super) fn writable(field: &str, folder: &Path) -> Outcome {
     let refuse = |error: std::io::Error| {
         let allowed = "a folder to write to";
-        Failure(format!("reports = {}: allowed is {allowed} ({error})", folder.display()))
+        Failure(format!("{field} = {}: allowed is {allowed} ({error})", folder.display()))
     };
     std::fs::create_dir_all(folder).map_err(refuse)?;
     let probe = folder.join(".plummet-writable");

@@ -1,7 +1,9 @@
 //! Rows of explained glyphs below a picture: outcome marks and shared legends.
 
+use plotters::style::RGBColor;
+
 use super::Stroke;
-use super::boxes::Point;
+use super::boxes::{Point, Rect};
 use super::font::{self, Weight};
 use super::lines::Series;
 use super::mark::Mark;
@@ -27,6 +29,8 @@ pub(crate) enum Item {
     Mark(Mark),
     /// A line of a legend.
     Line { label: String, style: Style, stroke: Stroke },
+    /// The colour of a part of a bar.
+    Box { label: String, colour: RGBColor },
 }
 
 impl Item {
@@ -35,12 +39,13 @@ impl Item {
             Self::Words(_) => 0.0,
             Self::Mark(_) => 34.0,
             Self::Line { .. } => SAMPLE + 12.0,
+            Self::Box { .. } => 40.0,
         }
     }
 
     fn label(&self) -> &str {
         match self {
-            Self::Words(label) | Self::Line { label, .. } => label,
+            Self::Words(label) | Self::Line { label, .. } | Self::Box { label, .. } => label,
             Self::Mark(mark) => mark.label(),
         }
     }
@@ -49,6 +54,10 @@ impl Item {
         match self {
             Self::Words(_) => {}
             Self::Mark(mark) => mark.draw(surface, (x + 12.0, y), 10.0, theme::INK),
+            Self::Box { colour, .. } => {
+                let rect = Rect::new(x, y - 11.0, x + 28.0, y + 11.0);
+                surface.fill(&Shape::rect(rect), *colour, 1.0);
+            }
             Self::Line { style, stroke, .. } => {
                 let ends = [(x, y), (x + SAMPLE, y)];
                 draw_line(surface, &[ends.to_vec()], *style, *stroke);

@@ -6,12 +6,14 @@
 //!
 //! - [`Lines`] is one chart with lines, bands and reference lines.
 //! - [`Panels`] puts several charts side by side under one title and one legend.
+//! - [`Bars`] shows tables of bars that are split into parts.
 //! - [`Maps`] shows coloured tables of outcomes with one shared colour bar.
 //!
 //! Odd data never fails: values that are not finite break a line, values beyond a fixed range are
 //! clipped with a small arrow, and a picture without data says so.
 
 mod axis;
+mod bars;
 mod boxes;
 mod colormap;
 mod error;
@@ -37,6 +39,7 @@ pub mod ticks;
 mod trace;
 
 pub use axis::{Axis, Scale};
+pub use bars::{Bar, BarTable, Bars};
 pub use error::Error;
 pub use image::Image;
 pub use lines::{Lines, Reference, Series, Stroke};

@@ -38,10 +38,21 @@ impl Hash {
 
     pub fn bytes(&mut self, bytes: &[u8]) {
         self.word(bytes.len() as u64);
-        let (words, rest) = bytes.as_chunks::<8>();
-        for word in words {
+        self.tail(bytes);
+    }
+
+    /// Bytes that are followed by more: whole words.
+    pub fn words(&mut self, bytes: &[u8]) {
+        debug_assert!(bytes.len().is_multiple_of(8));
+        for word in bytes.as_chunks::<8>().0 {
             self.word(u64::from_le_bytes(*word));
         }
+    }
+
+    /// The last bytes of a body whose length came first.
+    pub fn tail(&mut self, bytes: &[u8]) {
+        let (words, rest) = bytes.as_chunks::<8>();
+        self.words(words.as_flattened());
         let mut last = [0; 8];
         last[..rest.len()].copy_from_slice(rest);
         self.word(u64::from_le_bytes(last));

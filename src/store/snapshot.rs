@@ -5,23 +5,50 @@ use super::seal::Hash;
 use super::value::Count;
 use rusqlite::{Connection, OptionalExtension, params};
 
-/// SQLite limits one blob to 10^9 bytes and holds it in memory while binding.
-const PART: usize = 8 << 20;
+/// SQLite limits one blob to 10^9 bytes and holds it in memory while binding; smaller parts let a
+/// deep stack be kept in little memory. A multiple of the hash's word.
+const PART: usize = 256 << 10;
 
-/// Replaces the snapshot of a run.
-pub(super) fn put(conn: &Connection, run: i64, step: i64, body: &[u8]) -> Result<(), Problem> {
+/// Replaces the snapshot of a run by a body of so many bytes, given piece by piece.
+pub(super) fn put<P: AsRef<[u8]>>(
+    conn: &Connection,
+    run: i64,
+    step: i64,
+    bytes: usize,
+    pieces: impl IntoIterator<Item = P>,
+) -> Result<(), Problem> {
     delete(conn, run)?;
-    let mut hash = Hash::new();
-    hash.bytes(body);
-    conn.execute(
-        "INSERT INTO snapshot(run, step, bytes, hash) VALUES(?1, ?2, ?3, ?4)",
-        params![run, step, body.len() as i64, hash.finish()],
-    )?;
     let mut insert =
         conn.prepare_cached("INSERT INTO snapshot_part(run, part, body) VALUES(?1, ?2, ?3)")?;
-    for (part, body) in body.chunks(PART).enumerate() {
-        insert.execute(params![run, part as i64, body])?;
+    let (mut hash, mut parts) = (Hash::new(), 0i64);
+    hash.word(bytes as u64);
+    let mut part = Vec::with_capacity(PART);
+    let mut keep = |part: &mut Vec<u8>| -> Result<(), Problem> {
+        insert.execute(params![run, parts, &part[..]])?;
+        parts += 1;
+        part.clear();
+        Ok(())
+    };
+    for piece in pieces {
+        let mut rest = piece.as_ref();
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(rest.len().min(PART - part.len()));
+            part.extend_from_slice(now);
+            rest = later;
+            if part.len() == PART {
+                hash.words(&part);
+                keep(&mut part)?;
+            }
+        }
     }
+    hash.tail(&part);
+    if !part.is_empty() {
+        keep(&mut part)?;
+    }
+    conn.execute(
+        "INSERT INTO snapshot(run, step, bytes, hash) VALUES(?1, ?2, ?3, ?4)",
+        params![run, step, bytes as i64, hash.finish()],
+    )?;
     Ok(())
 }
 
@@ -36,6 +63,8 @@ pub(super) fn get(conn: &Connection, run: i64) -> Result<Option<(u64, Vec<u8>)>,
         return Ok(None);
     };
     let mut body = Vec::new();
+    // Growing would hold it twice; where the number is wrong, the checksum says so.
+    let _ = body.try_reserve_exact(usize::try_from(bytes).unwrap_or(0));
     let mut parts =
         conn.prepare_cached("SELECT body FROM snapshot_part WHERE run = ?1 ORDER BY part")?;
     let mut rows = parts.query([run])?;

@@ -204,8 +204,9 @@ impl<'a, T: Element> Session<'a, T> {
             // The store drops the rows behind the step of a snapshot when a run goes on, so it is
             // given the last step that the snapshot has seen, not the next one.
             let last = self.trainer.step() as u64 - 1;
-            let bytes = self.trainer.snapshot();
-            self.store.snapshot(&self.id, last, &bytes, &self.steps, &self.probes)?;
+            let (bytes, pieces) = self.trainer.snapshot_pieces();
+            let (steps, probes) = (&self.steps, &self.probes);
+            self.store.snapshot_in_pieces(&self.id, last, bytes, pieces, steps, probes)?;
             let took = now.elapsed().as_secs_f64();
             let pause = self.config.snapshot_seconds.max(took / SNAPSHOT_SHARE);
             self.snapshot_at = now + Duration::from_secs_f64(pause);

@@ -9,6 +9,23 @@ use crate::backend::Element;
 
 const MARK: &[u8; 8] = b"PLUMSNP1";
 
+/// Bytes before the numbers.
+const HEAD: usize = 48;
+/// Numbers in a piece.
+const PIECE: usize = 1 << 14;
+
+fn bytes_of<T: Element>(numbers: &[T]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(size_of_val(numbers));
+    for number in numbers {
+        if size_of::<T>() == 4 {
+            bytes.extend((number.value() as f32).to_le_bytes());
+        } else {
+            bytes.extend(number.value().to_le_bytes());
+        }
+    }
+    bytes
+}
+
 /// A snapshot does not belong to this run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unusable;
@@ -16,23 +33,25 @@ pub struct Unusable;
 impl<T: Element> Trainer<T> {
     /// Everything that the next step depends on.
     pub fn snapshot(&self) -> Vec<u8> {
-        let vectors = [&self.parameters, &self.optimizer.m, &self.optimizer.v, &self.states];
-        let numbers: usize = vectors.iter().map(|vector| vector.len()).sum();
-        // The exact size at once: growing would hold a deep stack's state twice over.
-        let mut bytes = Vec::with_capacity(48 + numbers * size_of::<T>());
-        bytes.extend(MARK);
-        bytes.extend((self.step as u64).to_le_bytes());
-        for vector in vectors {
-            bytes.extend((vector.len() as u64).to_le_bytes());
-        }
-        for number in vectors.into_iter().flatten() {
-            if size_of::<T>() == 4 {
-                bytes.extend((number.value() as f32).to_le_bytes());
-            } else {
-                bytes.extend(number.value().to_le_bytes());
-            }
-        }
+        let (len, pieces) = self.snapshot_pieces();
+        let mut bytes = Vec::with_capacity(len);
+        pieces.for_each(|piece| bytes.extend(piece));
         bytes
+    }
+
+    /// As [`Trainer::snapshot`]: its length in bytes, and its pieces in order. A piece is small,
+    /// so that whoever writes one after the other needs little memory beside the run.
+    pub(super) fn snapshot_pieces(&self) -> (usize, impl Iterator<Item = Vec<u8>> + '_) {
+        let vectors = [&self.parameters, &self.optimizer.m, &self.optimizer.v, &self.states];
+        let mut head = Vec::with_capacity(HEAD);
+        head.extend(MARK);
+        head.extend((self.step as u64).to_le_bytes());
+        for vector in vectors {
+            head.extend((vector.len() as u64).to_le_bytes());
+        }
+        let numbers: usize = vectors.iter().map(|vector| vector.len()).sum();
+        let pieces = vectors.into_iter().flat_map(|vector| vector.chunks(PIECE)).map(bytes_of);
+        (HEAD + numbers * size_of::<T>(), std::iter::once(head).chain(pieces))
     }
 
     /// Goes back to a snapshot of this run.
@@ -57,7 +76,7 @@ impl<T: Element> Trainer<T> {
         }
         let size = size_of::<T>();
         let total: usize = vectors.iter().map(|v| v.len()).sum();
-        let numbers = &bytes[48..];
+        let numbers = &bytes[HEAD..];
         if numbers.len() != total * size {
             return Err(Unusable);
         }

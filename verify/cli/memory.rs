@@ -16,8 +16,11 @@ fn planned_and_run(sizes: Sizes, more: &[&str]) -> (u64, serde_json::Value) {
     let place = Place::empty();
     let sizes = flags(sizes);
     let mut flags: Vec<&str> = sizes.iter().map(String::as_str).collect();
-    flags.extend(["--steps", "1", "--positions", "learned"]);
+    flags.extend(["--positions", "learned"]);
     flags.extend(more);
+    if !more.contains(&"--steps") {
+        flags.extend(["--steps", "1"]);
+    }
     let plan = answered(&place.train(&[&flags[..], &["--plan"]].concat()));
     let total = plan.lines().last().unwrap().split_whitespace().nth(2).unwrap().parse().unwrap();
     (total, json(&place.train(&[&flags[..], &["--json"]].concat())))
@@ -39,6 +42,14 @@ fn the_plan_is_the_peak() {
         println!("{sizes:?} {more:?}: plan {plan}, peak {peak}, {:.2} %", 100.0 * off);
         assert!(off.abs() <= 0.02, "{sizes:?} {more:?}: plan {plan}, peak {peak}");
     }
+}
+
+#[test]
+fn a_snapshot_takes_next_to_no_memory() {
+    let more = ["--checkpoint", "auto", "--snapshot-seconds", "0", "--steps", "3"];
+    let (plan, run) = planned_and_run([128, 24, 32, 4, 2], &more);
+    let peak = run["peak_bytes"].as_u64().unwrap();
+    assert!((plan as f64 - peak as f64).abs() <= 0.02 * peak as f64, "plan {plan}, peak {peak}");
 }
 
 #[test]
