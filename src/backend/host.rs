@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::buffer::Buffer;
 use super::plan::{Action, First, Pass, Place, Plan, Sizes};
 use crate::num::{Dual, Num, Wobble};
 use crate::op::{Fast, Grad, MAX_ARGS, Op, Reference, Shape, View};
@@ -124,9 +125,9 @@ impl<T> Observer<T> for Unobserved {}
 pub struct Host<T> {
     program: Arc<Program>,
     plan: Arc<Plan>,
-    slots: Vec<Vec<T>>,
-    scratch: Vec<T>,
-    gradients: Vec<T>,
+    slots: Vec<Buffer<T>>,
+    scratch: Buffer<T>,
+    gradients: Buffer<T>,
     /// Whether the gradients of the weights count as zero, whatever their vector holds.
     cleared: bool,
 }
@@ -157,9 +158,9 @@ impl<T: Element> Host<T> {
     fn with_plan(program: Arc<Program>, plan: Arc<Plan>) -> Self {
         let trains = plan.turn < plan.actions.len();
         Host {
-            slots: plan.slots.iter().map(|&len| vec![T::zero(); len]).collect(),
-            scratch: vec![T::zero(); plan.scratch],
-            gradients: vec![T::zero(); if trains { plan.weights } else { 0 }],
+            slots: (plan.slots.iter().enumerate()).map(|(i, &len)| Buffer::zeros(len, i)).collect(),
+            scratch: Buffer::zeros(plan.scratch, 1),
+            gradients: Buffer::zeros(if trains { plan.weights } else { 0 }, 2),
             cleared: true,
             program,
             plan,
@@ -253,7 +254,7 @@ impl<T: Element> Host<T> {
             let len = value.shape.len();
             if let Some(carry) = carries.iter().find(|carry| carry.to == id) {
                 let slot = self.carried_slot(carry.from);
-                for (next, &new) in next[at..at + len].iter_mut().zip(&self.slots[slot]) {
+                for (next, &new) in next[at..at + len].iter_mut().zip(&*self.slots[slot]) {
                     *next += share * new;
                 }
             }
@@ -280,7 +281,7 @@ impl<T: Element> Host<T> {
         observer: &mut impl Observer<T>,
     ) {
         let step = &self.program.steps()[action.step];
-        let mut outs: [Vec<T>; MAX_ARGS] = Default::default();
+        let mut outs: [Buffer<T>; MAX_ARGS] = Default::default();
         for (out, &slot) in outs.iter_mut().zip(&action.outs) {
             *out = std::mem::take(&mut self.slots[slot]);
         }
@@ -289,12 +290,12 @@ impl<T: Element> Host<T> {
         let args = views(action, &self.slots, weights, states);
         let args = &args[..action.args.len()];
         {
-            let mut out_slices = outs.each_mut().map(Vec::as_mut_slice);
+            let mut out_slices = outs.each_mut().map(|out| &mut **out);
             let out_slices = &mut out_slices[..action.outs.len()];
             let scratch = &mut self.scratch[..action.scratch];
             T::forward(&*step.op, args, out_slices, &mut saved, scratch);
         }
-        let out_views = outs.each_ref().map(Vec::as_slice);
+        let out_views = outs.each_ref().map(|out| &**out);
         observer.computed(&self.program, step, args, &out_views[..action.outs.len()]);
         for (out, &slot) in outs.into_iter().zip(&action.outs) {
             self.slots[slot] = out;
@@ -313,14 +314,14 @@ impl<T: Element> Host<T> {
     ) {
         let step = &self.program.steps()[action.step];
         observer.gradient(&self.program, step.outs[0], &self.slots[action.outs[0]]);
-        let mut taken: [Vec<T>; MAX_ARGS] = Default::default();
+        let mut taken: [Buffer<T>; MAX_ARGS] = Default::default();
         for (taken, place) in taken.iter_mut().zip(&action.dargs) {
             if let Place::Slot(slot) = place {
                 *taken = std::mem::take(&mut self.slots[*slot]);
             }
         }
         {
-            let mut slices = taken.each_mut().map(Vec::as_mut_slice);
+            let mut slices = taken.each_mut().map(|taken| &mut **taken);
             lend_weights(&mut slices, &action.dargs, &mut self.gradients);
             let mut first = action.first.iter();
             let mut dargs = slices.map(|slice| match first.next() {
@@ -350,7 +351,7 @@ impl<T: Element> Host<T> {
 /// The arguments of an action. What a vjp does not read may be gone; its shape stays.
 fn views<'a, T: Num>(
     action: &Action,
-    slots: &'a [Vec<T>],
+    slots: &'a [Buffer<T>],
     weights: &'a [T],
     states: &'a [T],
 ) -> [View<'a, T>; MAX_ARGS] {

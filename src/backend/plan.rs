@@ -10,6 +10,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use super::buffer::PADDING;
 use super::host::Element;
 use crate::op::{MAX_ARGS, Shape};
 use crate::program::{Id, Program, Source};
@@ -164,7 +165,7 @@ impl<'a> Planner<'a> {
         });
         Need {
             // A plan that no machine could hold must still say so, instead of wrapping around.
-            slots: slots.iter().fold(0, |sum: usize, &len| sum.saturating_add(len)),
+            slots: all(&slots),
             scratch: self.scratch.iter().copied().max().unwrap_or(0),
             structure: actions.sum::<usize>() + size_of_val(&slots[..]),
         }
@@ -187,8 +188,13 @@ impl Plan {
     /// gradients and the states.
     pub fn elements(&self) -> usize {
         // A plan that no machine could hold must still say so, instead of wrapping around.
-        self.slots.iter().fold(self.scratch, |sum, &len| sum.saturating_add(len))
+        all(&self.slots).saturating_add(self.scratch)
     }
+}
+
+/// Elements of all slots.
+fn all(slots: &[usize]) -> usize {
+    slots.iter().fold(0, |sum: usize, &len| sum.saturating_add(len + PADDING))
 }
 
 /// The values that a step's pass reads.

@@ -26,7 +26,7 @@ pub use schedule::learning_rate;
 pub use task::{Batch, Corpus};
 pub use verdict::Watch;
 
-use crate::backend::{Element, Host, Observer, Unobserved};
+use crate::backend::{Buffer, Element, Host, Observer, Unobserved};
 use crate::config::{Invalid, Precision, RunConfig};
 use crate::op::View;
 use crate::probe::Probe;
@@ -49,8 +49,8 @@ struct Shard<T> {
 pub struct Trainer<T> {
     config: RunConfig,
     corpus: Arc<Corpus>,
-    parameters: Vec<T>,
-    states: Vec<T>,
+    parameters: Buffer<T>,
+    states: Buffer<T>,
     optimizer: Optimizer<T>,
     shards: Vec<Shard<T>>,
     evaluation: Vec<Host<T>>,
@@ -103,7 +103,10 @@ impl<T: Element> Trainer<T> {
         // Converted before anything else is allocated: the f64 values of a deep stack are large.
         let (depth, std, seed) = (config.depth, config.embed_std, config.seed);
         let weights = config.init.weights(&program, depth, std, seed);
-        let parameters: Vec<T> = weights.into_iter().map(T::num).collect();
+        let mut parameters = Buffer::zeros(weights.len(), 0);
+        for (parameter, weight) in parameters.iter_mut().zip(weights) {
+            *parameter = T::num(weight);
+        }
         let optimizer = Optimizer::new(config, &program);
         let host = Host::training(program.clone(), footprint.segment);
         let evaluator = Host::inference(evaluation);
@@ -273,7 +276,7 @@ impl<T: Element> Trainer<T> {
     fn keep_parameters(&mut self) {
         match self.shards.get_mut(1) {
             Some(shard) => shard.host.gradients_mut().copy_from_slice(&self.parameters),
-            None => self.before = self.parameters.clone(),
+            None => self.before = self.parameters.to_vec(),
         }
     }
 

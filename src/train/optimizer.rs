@@ -5,6 +5,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::gradient::CHUNK;
+use crate::backend::Buffer;
 use crate::config::{self, RunConfig};
 use crate::num::Num;
 use crate::op::simd;
@@ -23,9 +24,9 @@ pub struct Optimizer<T> {
     eps: f64,
     weight_decay: f64,
     /// First moment, or momentum.
-    pub(super) m: Vec<T>,
+    pub(super) m: Buffer<T>,
     /// Second moment; empty under SGD.
-    pub(super) v: Vec<T>,
+    pub(super) v: Buffer<T>,
     /// Stretches of the parameters, in order, and whether each decays.
     stretches: Vec<(Range<usize>, bool)>,
 }
@@ -51,8 +52,8 @@ impl<T: Num> Optimizer<T> {
             beta2: config.beta2,
             eps: config.adam_eps,
             weight_decay: config.weight_decay,
-            m: vec![T::zero(); at],
-            v: vec![T::zero(); if second { at } else { 0 }],
+            m: Buffer::zeros(at, 3),
+            v: Buffer::zeros(if second { at } else { 0 }, 4),
             stretches,
         }
     }
