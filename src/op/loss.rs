@@ -6,7 +6,7 @@
 //! [`MeanSquaredError`]: mean (prediction − target)²; dprediction = 2(prediction − target)/n.
 
 use super::elementary::exp_nonpositive;
-use super::simd::{self, max};
+use super::simd::{self, Isa, max};
 use super::{Arg, Fast, Grad, Kind, Law, Op, Reference, Shape, View};
 use crate::num::Num;
 
@@ -183,13 +183,13 @@ impl Fast for CrossEntropy {
         let smoothing = self.label_smoothing as f32;
         // One addition per row: f64 costs nothing here and keeps every digit of the rows.
         let mut total = 0.0f64;
-        simd::dispatch!(|| {
+        simd::dispatch!(|isa| {
             for (i, stats) in saved.chunks_exact_mut(2).enumerate() {
                 let mut loss = 0.0;
                 if let Some(y) = self.class(target.data[i], classes) {
                     let x = logits.row(i);
-                    let max = max(x);
-                    let others = exponentials(scratch, x, max, y);
+                    let max = max(isa, x);
+                    let others = exponentials(isa, scratch, x, max, y);
                     let sum = others + exp_nonpositive(x[y] - max);
                     // A likely target has a small loss, all of whose digits are in the others.
                     let lse = if x[y] == max { libm::log1pf(others) } else { libm::logf(sum) };
@@ -198,7 +198,7 @@ impl Fast for CrossEntropy {
                         for (shifted, x) in scratch.iter_mut().zip(x) {
                             *shifted = x - max;
                         }
-                        let uniform = lse - simd::sum(scratch) / classes as f32;
+                        let uniform = lse - simd::sum(isa, scratch) / classes as f32;
                         loss = (1.0 - smoothing) * loss + smoothing * uniform;
                     }
                     stats.copy_from_slice(&[max, sum]);
@@ -232,7 +232,7 @@ impl Fast for CrossEntropy {
         }
         let smoothing = self.label_smoothing as f32;
         let per_kept = 1.0 / self.kept(target.data).max(1) as f32;
-        simd::dispatch!(|| {
+        simd::dispatch!(|isa| {
             for (i, stats) in saved.chunks_exact(2).enumerate() {
                 let row = i * classes..(i + 1) * classes;
                 let Some(y) = self.class(target.data[i], classes) else {
@@ -245,7 +245,7 @@ impl Fast for CrossEntropy {
                     Reduction::None => dy[i],
                 };
                 let (max, sum) = (stats[0], stats[1]);
-                let others = exponentials(scratch, logits.row(i), max, y);
+                let others = exponentials(isa, scratch, logits.row(i), max, y);
                 // p_y − 1 is minus the sum of the others, which cancels nothing as p_y → 1; what
                 // is spread over all classes is here taken from y.
                 scratch[y] = smoothing * sum - others;
@@ -258,12 +258,12 @@ impl Fast for CrossEntropy {
 
 /// Fills `e` with e^(x − max), 0 at `skipped`, and returns the sum.
 #[inline(always)]
-fn exponentials(e: &mut [f32], x: &[f32], max: f32, skipped: usize) -> f32 {
+fn exponentials(isa: Isa, e: &mut [f32], x: &[f32], max: f32, skipped: usize) -> f32 {
     for (e, x) in e.iter_mut().zip(x) {
         *e = exp_nonpositive(x - max);
     }
     e[skipped] = 0.0;
-    simd::sum(e)
+    simd::sum(isa, e)
 }
 
 /// The mean of (prediction − target)² over all elements.
@@ -320,7 +320,7 @@ impl Fast for MeanSquaredError {
     ) {
         let [prediction, target] = [args[0].data, args[1].data];
         let square = |sum: f32, [a, b]: [f32; 2]| (a - b).mul_add(a - b, sum);
-        let sum = simd::dispatch!(|| simd::sum_of([prediction, target], square));
+        let sum = simd::dispatch!(|isa| simd::sum_of(isa, [prediction, target], square));
         outs[0][0] = sum / prediction.len() as f32;
     }
     fn vjp(

@@ -183,7 +183,7 @@ impl Fast for GainedResidual {
         let (rows, cols) = (branch.shape.rows(), branch.shape.cols());
         let [dx, dbranch, dgain] = dargs else { unreachable!("three arguments") };
         let dgain = dgain.to_add();
-        simd::dispatch!(|| for block in simd::row_blocks(rows, cols) {
+        simd::dispatch!(|isa| for block in simd::row_blocks(rows, cols) {
             for i in block.clone() {
                 let row = i * cols..(i + 1) * cols;
                 let dy = &dy[row.clone()];
@@ -191,7 +191,7 @@ impl Fast for GainedResidual {
                 if let [gain] = *gain.data {
                     dbranch.put(row, dy.iter().map(|dy| gain * dy));
                     if let Some(dgain) = dgain.first_mut() {
-                        *dgain += simd::dot(dy, branch.row(i));
+                        *dgain += simd::dot(isa, dy, branch.row(i));
                     }
                 } else {
                     dbranch.put(row, dy.iter().zip(gain.data).map(|(dy, gain)| gain * dy));

@@ -17,17 +17,21 @@ const BLOCK: usize = LANES * STREAMS;
 ///
 /// What it calls must be inlined into it to profit; the functions here are. The macro marks the
 /// closure itself as such: called from one place per instruction set, a long one would otherwise
-/// be compiled once, for the least of them. `dispatch!(|cols| …)` is moreover compiled for the
-/// widths that are usual in training, where rows of a known length need no loops.
+/// be compiled once, for the least of them. `dispatch!(|isa| …)` knows its instruction set, which
+/// sums ask for; `dispatch!(|isa, cols| …)` is moreover compiled for the widths that are usual in
+/// training, where rows of a known length need no loops.
 macro_rules! dispatch {
     (|| $body:expr) => {
+        $crate::op::simd::dispatch!(|_isa| $body)
+    };
+    (|$isa:ident| $body:expr) => {
         $crate::op::simd::run(
             #[inline(always)]
-            || $body,
+            |$isa| $body,
         )
     };
-    (|$cols:ident| $body:expr) => {
-        $crate::op::simd::dispatch!(|| $crate::op::simd::at_width(
+    (|$isa:ident, $cols:ident| $body:expr) => {
+        $crate::op::simd::dispatch!(|$isa| $crate::op::simd::at_width(
             $cols,
             #[inline(always)]
             |$cols| $body,
@@ -36,17 +40,36 @@ macro_rules! dispatch {
 }
 pub(crate) use dispatch;
 
+/// The instruction set that the surrounding code is compiled for: a constant, once inlined.
+#[derive(Debug, Clone, Copy)]
+pub struct Isa(pulp::Arch);
+
+impl Isa {
+    /// That of the code where it is called, which runs on `S`.
+    #[inline(always)]
+    fn of<S: pulp::Simd>() -> Isa {
+        // Told apart by the width of a register. A machine that runs the code has what it needs.
+        #[cfg(target_arch = "x86_64")]
+        match size_of::<S::f32s>() {
+            64 => return Isa(pulp::Arch::V4(pulp::x86::V4::try_new().expect("AVX-512"))),
+            32 => return Isa(pulp::Arch::V3(pulp::x86::V3::try_new().expect("AVX2"))),
+            _ => {}
+        }
+        Isa(pulp::Arch::Scalar)
+    }
+}
+
 /// What `dispatch!` expands to.
 ///
 /// By `FnMut`: a closure that is called by `FnOnce` goes through a shim, which is not inlined.
 #[inline(always)]
-pub fn run<R>(body: impl FnMut() -> R) -> R {
+pub fn run<R>(body: impl FnMut(Isa) -> R) -> R {
     struct Body<F>(F);
-    impl<R, F: FnMut() -> R> pulp::WithSimd for Body<F> {
+    impl<R, F: FnMut(Isa) -> R> pulp::WithSimd for Body<F> {
         type Output = R;
         #[inline(always)]
         fn with_simd<S: pulp::Simd>(mut self, _: S) -> R {
-            (self.0)()
+            (self.0)(Isa::of::<S>())
         }
     }
     arch().dispatch(Body(body))
@@ -70,7 +93,7 @@ thread_local! {
 /// The instruction set of the fast paths: the best of this machine, unless [`on`] says otherwise.
 #[inline]
 pub fn arch() -> pulp::Arch {
-    CHOSEN.get().unwrap_or_else(pulp::Arch::new)
+    CHOSEN.get().unwrap_or_default()
 }
 
 /// The instruction sets of this machine that fast paths are compiled for, the least first.
@@ -92,17 +115,58 @@ pub fn on<R>(arch: pulp::Arch, body: impl FnOnce() -> R) -> R {
     result
 }
 
+/// How two lanes become one.
+trait Join {
+    fn lanes(a: f32, b: f32) -> f32;
+    fn registers<S: pulp::Simd>(simd: S, a: S::f32s, b: S::f32s) -> S::f32s;
+    /// Joins the first half of a register with the second, until one lane is left.
+    fn register<S: pulp::Simd>(simd: S, a: S::f32s) -> f32;
+}
+
+struct Plus;
+struct Larger;
+
+impl Join for Plus {
+    #[inline(always)]
+    fn lanes(a: f32, b: f32) -> f32 {
+        a + b
+    }
+    #[inline(always)]
+    fn registers<S: pulp::Simd>(simd: S, a: S::f32s, b: S::f32s) -> S::f32s {
+        simd.add_f32s(a, b)
+    }
+    #[inline(always)]
+    fn register<S: pulp::Simd>(simd: S, a: S::f32s) -> f32 {
+        simd.reduce_sum_f32s(a)
+    }
+}
+
+impl Join for Larger {
+    #[inline(always)]
+    fn lanes(a: f32, b: f32) -> f32 {
+        if b > a { b } else { a }
+    }
+    #[inline(always)]
+    fn registers<S: pulp::Simd>(simd: S, a: S::f32s, b: S::f32s) -> S::f32s {
+        simd.max_f32s(a, b)
+    }
+    #[inline(always)]
+    fn register<S: pulp::Simd>(simd: S, a: S::f32s) -> f32 {
+        simd.reduce_max_f32s(a)
+    }
+}
+
 /// Folds elements of `N` tensors into [`BLOCK`] lanes, each from `start` by `step`, and the lanes
-/// by a tree of `join`.
+/// by a tree.
 ///
 /// The lanes are made anew for every block instead of being changed in place: so they stay in
 /// registers, where a changed array would be stored and loaded again at each block.
 #[inline(always)]
-fn fold<const N: usize>(
+fn fold<J: Join, const N: usize>(
+    isa: Isa,
     xs: [&[f32]; N],
     start: f32,
     step: impl Fn(f32, [f32; N]) -> f32,
-    join: impl Fn(f32, f32) -> f32,
 ) -> f32 {
     let len = xs[0].len();
     let rest = len / BLOCK * BLOCK..len;
@@ -119,13 +183,41 @@ fn fold<const N: usize>(
         }
         lanes = reached;
     }
+    match isa.0 {
+        #[cfg(target_arch = "x86_64")]
+        pulp::Arch::V4(simd) => tree_of_registers::<J, _>(simd, &lanes),
+        #[cfg(target_arch = "x86_64")]
+        pulp::Arch::V3(simd) => tree_of_registers::<J, _>(simd, &lanes),
+        _ => tree::<J>(lanes),
+    }
+}
+
+/// Joins the first half with the second, until one is left.
+#[inline(always)]
+fn tree<J: Join>(mut lanes: [f32; BLOCK]) -> f32 {
     for width in [32, 16, 8, 4, 2, 1] {
         let (low, high) = lanes.split_at_mut(width);
         for (low, high) in low.iter_mut().zip(high) {
-            *low = join(*low, *high);
+            *low = J::lanes(*low, *high);
         }
     }
     lanes[0]
+}
+
+/// As [`tree`], and in its order, by instructions that the compiler finds only sometimes.
+#[inline(always)]
+fn tree_of_registers<J: Join, S: pulp::Simd>(simd: S, lanes: &[f32; BLOCK]) -> f32 {
+    let registers = S::as_simd_f32s(lanes).0;
+    let mut joined = [simd.splat_f32s(0.0); BLOCK / 8];
+    let mut width = registers.len();
+    joined[..width].copy_from_slice(registers);
+    while width > 1 {
+        width /= 2;
+        for i in 0..width {
+            joined[i] = J::registers(simd, joined[i], joined[i + width]);
+        }
+    }
+    J::register(simd, joined[0])
 }
 
 /// The `L` elements of x from `first` on.
@@ -136,33 +228,36 @@ fn lanes_of<const L: usize>(x: &[f32], first: usize) -> &[f32; L] {
 
 /// The sum that `add` makes of the elements of `N` tensors of one length.
 #[inline(always)]
-pub fn sum_of<const N: usize>(xs: [&[f32]; N], add: impl Fn(f32, [f32; N]) -> f32) -> f32 {
-    fold(xs, 0.0, add, |a, b| a + b)
+pub fn sum_of<const N: usize>(
+    isa: Isa,
+    xs: [&[f32]; N],
+    add: impl Fn(f32, [f32; N]) -> f32,
+) -> f32 {
+    fold::<Plus, N>(isa, xs, 0.0, add)
 }
 
 /// Σ x.
 #[inline(always)]
-pub fn sum(x: &[f32]) -> f32 {
-    sum_of([x], |lane, [x]| lane + x)
+pub fn sum(isa: Isa, x: &[f32]) -> f32 {
+    sum_of(isa, [x], |lane, [x]| lane + x)
 }
 
 /// Σ x·y.
 #[inline(always)]
-pub fn dot(x: &[f32], y: &[f32]) -> f32 {
-    sum_of([x, y], |lane, [x, y]| x.mul_add(y, lane))
+pub fn dot(isa: Isa, x: &[f32], y: &[f32]) -> f32 {
+    sum_of(isa, [x, y], |lane, [x, y]| x.mul_add(y, lane))
 }
 
 /// Σ (x − center)².
 #[inline(always)]
-pub fn sum_of_squares_around(x: &[f32], center: f32) -> f32 {
-    sum_of([x], |lane, [x]| (x - center).mul_add(x - center, lane))
+pub fn sum_of_squares_around(isa: Isa, x: &[f32], center: f32) -> f32 {
+    sum_of(isa, [x], |lane, [x]| (x - center).mul_add(x - center, lane))
 }
 
 /// The largest x, −∞ where there is none; a NaN is passed over.
 #[inline(always)]
-pub fn max(x: &[f32]) -> f32 {
-    let larger = |a: f32, b: f32| if b > a { b } else { a };
-    fold([x], f32::NEG_INFINITY, |lane, [x]| larger(lane, x), larger)
+pub fn max(isa: Isa, x: &[f32]) -> f32 {
+    fold::<Larger, 1>(isa, [x], f32::NEG_INFINITY, |lane, [x]| Larger::lanes(lane, x))
 }
 
 /// How many rows of a width are worked on at once, for two or three tensors of so many rows to fit
@@ -260,8 +355,8 @@ mod tests {
         for n in [0, 1, 15, 16, 17, 63, 64, 65, 127, 128, 129, 1000] {
             let x: Vec<f32> = (0..n).map(|i| i as f32).collect();
             let exact = (0..n).sum::<usize>() as f32;
-            assert_eq!(sum(&x), exact);
-            assert_eq!(dot(&x, &vec![1.0; n]), exact);
+            assert_eq!(run(|isa| sum(isa, &x)), exact);
+            assert_eq!(run(|isa| dot(isa, &x, &vec![1.0; n])), exact);
         }
     }
 }

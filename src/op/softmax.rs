@@ -91,16 +91,16 @@ impl Fast for Softmax {
     ) {
         let cols = args[0].shape.cols();
         let y = &mut *outs[0];
-        simd::dispatch!(|cols| {
+        simd::dispatch!(|isa, cols| {
             let rows = args[0].data.chunks_exact(cols).zip(y.chunks_exact_mut(cols));
             for ((x, y), saved) in rows.zip(saved.chunks_exact_mut(2)) {
                 // A row of −∞ keeps its −∞ and sums to 0; −∞ − (−∞) would be NaN.
-                let largest = max(x);
+                let largest = max(isa, x);
                 let shift = if largest == f32::NEG_INFINITY { 0.0 } else { largest };
                 for (y, x) in y.iter_mut().zip(x) {
                     *y = exp_nonpositive(x - shift);
                 }
-                let total = sum(y);
+                let total = sum(isa, y);
                 let scale = if total == 0.0 { 0.0 } else { 1.0 / total };
                 for y in y {
                     *y *= scale;
@@ -120,7 +120,7 @@ impl Fast for Softmax {
     ) {
         let cols = args[0].shape.cols();
         let dx = &mut dargs[0];
-        simd::dispatch!(|cols| {
+        simd::dispatch!(|isa, cols| {
             let y = &mut scratch[..cols];
             for (i, stats) in saved.chunks_exact(2).enumerate() {
                 let row = i * cols..(i + 1) * cols;
@@ -128,7 +128,7 @@ impl Fast for Softmax {
                 for (y, x) in y.iter_mut().zip(x) {
                     *y = exp_nonpositive(x - stats[0]) * stats[1];
                 }
-                let projection = dot(y, dy);
+                let projection = dot(isa, y, dy);
                 dx.put(row, y.iter().zip(dy).map(|(y, dy)| y * (dy - projection)));
             }
         });

@@ -99,11 +99,11 @@ impl Fast for BareRmsNorm {
         let x = args[0];
         let cols = x.shape.cols();
         let y = &mut *outs[0];
-        simd::dispatch!(|cols| {
+        simd::dispatch!(|isa, cols| {
             let per_col = 1.0 / cols as f32;
             let rows = x.data.chunks_exact(cols).zip(y.chunks_exact_mut(cols));
             for ((x, y), saved) in rows.zip(&mut *saved) {
-                *saved = 1.0 / (dot(x, x) * per_col + self.eps as f32).sqrt();
+                *saved = 1.0 / (dot(isa, x, x) * per_col + self.eps as f32).sqrt();
                 for (y, x) in y.iter_mut().zip(x) {
                     *y = x * *saved;
                 }
@@ -122,12 +122,12 @@ impl Fast for BareRmsNorm {
         let x = args[0];
         let cols = x.shape.cols();
         let dx = &mut dargs[0];
-        simd::dispatch!(|cols| {
+        simd::dispatch!(|isa, cols| {
             let per_col = 1.0 / cols as f32;
             for (i, &scale) in saved.iter().enumerate() {
                 let row = i * cols..(i + 1) * cols;
                 let (x, dy) = (&x.data[row.clone()], &dy[row.clone()]);
-                let slope = -scale * (scale * (scale * (dot(dy, x) * per_col)));
+                let slope = -scale * (scale * (scale * (dot(isa, dy, x) * per_col)));
                 dx.put(row, x.iter().zip(dy).map(|(x, dy)| scale.mul_add(*dy, x * slope)));
             }
         });

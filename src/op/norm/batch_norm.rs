@@ -177,7 +177,7 @@ impl Fast for BatchNorm {
         let (mean, rstd) = saved.split_at_mut(cols);
         let (block_mean, var) = scratch[..2 * cols].split_at_mut(cols);
         let (eps, momentum) = (self.eps as f32, self.momentum as f32);
-        simd::dispatch!(|cols| {
+        simd::dispatch!(|_isa, cols| {
             mean.copy_from_slice(running_mean.data);
             var.copy_from_slice(running_var.data);
             new_mean.copy_from_slice(running_mean.data);
@@ -222,7 +222,7 @@ impl Fast for BatchNorm {
         let (mean, rstd) = saved.split_at(cols);
         let (factor, sums) = scratch.split_at_mut(cols);
         let (shift, slope) = sums[..2 * cols].split_at_mut(cols);
-        simd::dispatch!(|cols| {
+        simd::dispatch!(|_isa, cols| {
             let (mean, rstd) = (&mean[..cols], &rstd[..cols]);
             let (shift, slope) = (&mut shift[..cols], &mut slope[..cols]);
             shift.fill(0.0);

@@ -121,7 +121,7 @@ impl Fast for DynamicTanh {
         let (dalpha, dweight, dbias) = (dalpha.to_add(), dweight.to_add(), dbias.to_add());
         // The tanh of a block of rows, which its three gradients share.
         let t = &mut scratch[..simd::rows_at_once(cols) * cols];
-        simd::dispatch!(|| for block in simd::row_blocks(rows, cols) {
+        simd::dispatch!(|isa| for block in simd::row_blocks(rows, cols) {
             let start = block.start;
             let inside = start * cols..block.end * cols;
             for (t, x) in t.iter_mut().zip(&x.data[inside.clone()]) {
@@ -134,7 +134,7 @@ impl Fast for DynamicTanh {
                 let w = |t: f32, dy: f32, weight: f32| weight * dy * t.mul_add(-t, 1.0);
                 if let Some(dalpha) = dalpha.first_mut() {
                     let add = |lane, [x, t, dy, weight]: [f32; 4]| w(t, dy, weight).mul_add(x, lane);
-                    *dalpha += simd::sum_of([x, t, dy, weight.data], add);
+                    *dalpha += simd::sum_of(isa, [x, t, dy, weight.data], add);
                 }
                 let elements = t.iter().zip(dy).zip(weight.data);
                 dx.put(row, elements.map(|((t, dy), weight)| alpha * w(*t, *dy, *weight)));

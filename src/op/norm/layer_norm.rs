@@ -9,7 +9,7 @@
 
 use std::ops::Range;
 
-use super::super::simd::{self, or_neutral, sum, sum_of_squares_around};
+use super::super::simd::{self, Isa, or_neutral, sum, sum_of_squares_around};
 use super::super::{Arg, Fast, Grad, Law, Op, Reference, Shape, View};
 use super::Norm;
 use crate::num::Num;
@@ -141,12 +141,12 @@ impl Fast for LayerNorm {
         let weight = or_neutral(args[1].data, ones, 1.0);
         let bias = or_neutral(args[2].data, zeros, -0.0);
         let (y, eps) = (&mut *outs[0], self.eps as f32);
-        simd::dispatch!(|cols| {
+        simd::dispatch!(|isa, cols| {
             let (per_col, weight, bias) = (1.0 / cols as f32, &weight[..cols], &bias[..cols]);
             let rows = x.data.chunks_exact(cols).zip(y.chunks_exact_mut(cols));
             for ((x, y), stats) in rows.zip(saved.chunks_exact_mut(2)) {
-                let mean = sum(x) * per_col;
-                let var = sum_of_squares_around(x, mean) * per_col;
+                let mean = sum(isa, x) * per_col;
+                let var = sum_of_squares_around(isa, x, mean) * per_col;
                 let rstd = 1.0 / (var + eps).sqrt();
                 for (((y, x), w), b) in y.iter_mut().zip(x).zip(weight).zip(bias) {
                     *y = ((x - mean) * rstd).mul_add(*w, *b);
@@ -169,9 +169,10 @@ impl Fast for LayerNorm {
         let weight = or_neutral(args[1].data, &mut scratch[..cols], 1.0);
         let [dx, dweight, dbias] = dargs else { unreachable!("three arguments") };
         let (dweight, dbias) = (dweight.to_add(), dbias.to_add());
-        simd::dispatch!(|cols| for block in simd::row_blocks(rows, cols) {
+        simd::dispatch!(|isa, cols| for block in simd::row_blocks(rows, cols) {
             for i in block.clone() {
-                row_vjp(dx, i * cols..(i + 1) * cols, x.data, dy, &weight[..cols], &saved[2 * i..]);
+                let row = i * cols..(i + 1) * cols;
+                row_vjp(isa, dx, row, x.data, dy, &weight[..cols], &saved[2 * i..]);
             }
             simd::add_columns(dweight, block.clone(), [x.data, dy], [], |sum, i, [x, dy], []| {
                 dy.mul_add((x - saved[2 * i]) * saved[2 * i + 1], sum)
@@ -184,6 +185,7 @@ impl Fast for LayerNorm {
 /// dx of one row: s·w + (x − μ)·(−s³·mean(w ⊙ (x − μ))) − s·mean(w), with x̂ written out.
 #[inline(always)]
 fn row_vjp(
+    isa: Isa,
     dx: &mut Grad,
     row: Range<usize>,
     x: &[f32],
@@ -194,8 +196,8 @@ fn row_vjp(
     let (x, dy, mean, rstd) = (&x[row.clone()], &dy[row.clone()], stats[0], stats[1]);
     let per_col = 1.0 / x.len() as f32;
     let along = |lane: f32, [x, dy, w]: [f32; 3]| (x - mean).mul_add(dy * w, lane);
-    let shift = -rstd * (simd::dot(dy, weight) * per_col);
-    let slope = -rstd * (rstd * (rstd * (simd::sum_of([x, dy, weight], along) * per_col)));
+    let shift = -rstd * (simd::dot(isa, dy, weight) * per_col);
+    let slope = -rstd * (rstd * (rstd * (simd::sum_of(isa, [x, dy, weight], along) * per_col)));
     let elements = x.iter().zip(dy).zip(weight);
     // Of one column nothing is left: the first two terms are a number and its opposite.
     let straight = |dy: f32, w: f32| rstd * (dy * w) + shift;

@@ -10,7 +10,7 @@
 
 use std::ops::Range;
 
-use super::super::simd::{self, dot};
+use super::super::simd::{self, Isa, dot};
 use super::super::{Arg, Fast, Grad, Law, Op, Reference, Shape, View};
 use super::Norm;
 use crate::num::{Format, Num};
@@ -147,13 +147,14 @@ impl Fast for RmsNorm {
         let cols = x.shape.cols();
         let gain = self.gain(args[1].data, &mut scratch[..cols]);
         match self.format {
-            Format::Exact | Format::F32 => {
-                simd::dispatch!(|cols| self.rows(x.data, y, &gain[..cols], saved, |v| v, |v| v))
-            }
+            Format::Exact | Format::F32 => simd::dispatch!(|isa, cols| {
+                self.rows(isa, x.data, y, &gain[..cols], saved, |xhat, gain| xhat * gain)
+            }),
             Format::Bf16 => {
                 let before = self.cast == Cast::BeforeWeight;
-                let first = |v| if before { simd::bf16(v) } else { v };
-                simd::dispatch!(|| self.rows(x.data, y, gain, saved, first, simd::bf16))
+                let first = |xhat| if before { simd::bf16(xhat) } else { xhat };
+                let scaled = |xhat, gain| simd::bf16(first(xhat) * gain);
+                simd::dispatch!(|isa| self.rows(isa, x.data, y, gain, saved, scaled))
             }
         }
     }
@@ -172,9 +173,10 @@ impl Fast for RmsNorm {
         let rounds = self.format == Format::Bf16 && self.cast == Cast::BeforeWeight;
         let [dx, dweight] = dargs else { unreachable!("two arguments") };
         let dweight = dweight.to_add();
-        simd::dispatch!(|cols| for block in simd::row_blocks(rows, cols) {
+        simd::dispatch!(|isa, cols| for block in simd::row_blocks(rows, cols) {
             for i in block.clone() {
-                row_vjp(dx, i * cols..(i + 1) * cols, x.data, dy, &gain[..cols], saved[i]);
+                let row = i * cols..(i + 1) * cols;
+                row_vjp(isa, dx, row, x.data, dy, &gain[..cols], saved[i]);
             }
             let xs = [x.data, dy];
             if rounds {
@@ -200,24 +202,24 @@ impl RmsNorm {
         gain
     }
 
-    /// y = last(first(x̂)·gain) for every row, with the roundings before and after the gain.
+    /// y = scaled(x̂, gain) for every row.
     #[inline(always)]
     fn rows(
         &self,
+        isa: Isa,
         x: &[f32],
         y: &mut [f32],
         gain: &[f32],
         saved: &mut [f32],
-        first: impl Fn(f32) -> f32,
-        last: impl Fn(f32) -> f32,
+        scaled: impl Fn(f32, f32) -> f32,
     ) {
         let cols = gain.len();
         let per_col = 1.0 / cols as f32;
         let rows = x.chunks_exact(cols).zip(y.chunks_exact_mut(cols));
         for ((x, y), saved) in rows.zip(saved) {
-            let rstd = 1.0 / (dot(x, x) * per_col + self.eps as f32).sqrt();
+            let rstd = 1.0 / (dot(isa, x, x) * per_col + self.eps as f32).sqrt();
             for ((y, x), gain) in y.iter_mut().zip(x).zip(gain) {
-                *y = last(first(x * rstd) * gain);
+                *y = scaled(x * rstd, *gain);
             }
             *saved = rstd;
         }
@@ -227,6 +229,7 @@ impl RmsNorm {
 /// dx of one row: s·w − x·s³·mean(w ⊙ x), with x̂ written out.
 #[inline(always)]
 fn row_vjp(
+    isa: Isa,
     dx: &mut Grad,
     row: Range<usize>,
     x: &[f32],
@@ -235,7 +238,7 @@ fn row_vjp(
     rstd: f32,
 ) {
     let (x, dy) = (&x[row.clone()], &dy[row.clone()]);
-    let along = simd::sum_of([x, dy, gain], |lane, [x, dy, gain]| x.mul_add(dy * gain, lane));
+    let along = simd::sum_of(isa, [x, dy, gain], |lane, [x, dy, gain]| x.mul_add(dy * gain, lane));
     let slope = -rstd * (rstd * (rstd * (along * (1.0 / x.len() as f32))));
     let elements = x.iter().zip(dy).zip(gain);
     dx.put(row, elements.map(|((x, dy), gain)| rstd.mul_add(dy * gain, x * slope)));

@@ -112,10 +112,10 @@ impl Fast for ScaleNorm {
         let cols = args[0].shape.cols();
         let eps = self.eps as f32;
         let y = &mut *outs[0];
-        simd::dispatch!(|cols| {
+        simd::dispatch!(|isa, cols| {
             let rows = x.chunks_exact(cols).zip(y.chunks_exact_mut(cols));
             for ((x, y), saved) in rows.zip(&mut *saved) {
-                let norm = dot(x, x).sqrt();
+                let norm = dot(isa, x, x).sqrt();
                 // A NaN is not below eps, and stays.
                 let inverse = 1.0 / if norm < eps { eps } else { norm };
                 for (y, x) in y.iter_mut().zip(x) {
@@ -139,11 +139,11 @@ impl Fast for ScaleNorm {
         let flat = 1.0 / self.eps as f32;
         let [dx, dweight] = dargs else { unreachable!("two arguments") };
         let dweight = dweight.to_add();
-        simd::dispatch!(|cols| {
+        simd::dispatch!(|isa, cols| {
             for (i, &inverse) in saved.iter().enumerate() {
                 let row = i * cols..(i + 1) * cols;
                 let (x, dy) = (&x.data[row.clone()], &dy[row.clone()]);
-                let projection = dot(x, dy) * inverse;
+                let projection = dot(isa, x, dy) * inverse;
                 if let Some(dweight) = dweight.first_mut() {
                     *dweight += projection;
                 }
