@@ -286,6 +286,16 @@ pub fn add_columns<const N: usize, const C: usize>(
     add: impl Fn(f32, usize, [f32; N], [f32; C]) -> f32,
 ) {
     let cols = d.len();
+    if rows.len() < 8 {
+        // Too few for sums of their own.
+        for i in rows {
+            let (xs, cs) = (xs.map(|x| &x[i * cols..][..cols]), cs.map(|c| &c[..cols]));
+            for j in 0..cols {
+                d[j] = add(d[j], i, xs.map(|x| x[j]), cs.map(|c| c[j]));
+            }
+        }
+        return;
+    }
     let (wide, narrow) = (cols / BLOCK * BLOCK, cols / 8 * 8);
     for j in (0..wide).step_by(BLOCK) {
         add_lanes::<BLOCK, N, C>(d, j, rows.clone(), xs, cs, &add);
