@@ -3,6 +3,8 @@
 //! The generic half draws problems for every operator from fixed seeds; the rest are identities
 //! of single operators, and deliberately wrong operators that the generic half must refuse.
 
+#[path = "ops/archs.rs"]
+mod archs;
 #[path = "ops/every.rs"]
 mod every;
 #[path = "ops/formulas.rs"]

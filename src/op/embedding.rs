@@ -192,9 +192,9 @@ impl Fast for AddPositions {
         _scratch: &mut [f32],
     ) {
         let [dx, dweight] = dargs else { unreachable!("two arguments") };
-        let (dx, dweight) = (dx.to_add(), dweight.to_add());
+        let dweight = dweight.to_add();
         simd::dispatch!(|| {
-            simd::add(dx, dy);
+            dx.put(0..dy.len(), dy.iter().copied());
             for dy in dy.chunks_exact(sample_len(args[0].shape)) {
                 simd::add(dweight, dy);
             }

@@ -5,8 +5,8 @@
 //! dlogits_j = p_j − s/V − (1 − s)·[j = y], times the gradient of the row's loss.
 //! [`MeanSquaredError`]: mean (prediction − target)²; dprediction = 2(prediction − target)/n.
 
-use super::elementary::exp;
-use super::simd::{self, max};
+use super::elementary::exp_nonpositive;
+use super::simd::{self, Isa, max};
 use super::{Arg, Fast, Grad, Kind, Law, Op, Reference, Shape, View};
 use crate::num::Num;
 
@@ -183,14 +183,14 @@ impl Fast for CrossEntropy {
         let smoothing = self.label_smoothing as f32;
         // One addition per row: f64 costs nothing here and keeps every digit of the rows.
         let mut total = 0.0f64;
-        simd::dispatch!(|| {
+        simd::dispatch!(|isa| {
             for (i, stats) in saved.chunks_exact_mut(2).enumerate() {
                 let mut loss = 0.0;
                 if let Some(y) = self.class(target.data[i], classes) {
                     let x = logits.row(i);
-                    let max = max(x);
-                    let others = exponentials(scratch, x, max, y);
-                    let sum = others + exp(x[y] - max);
+                    let max = max(isa, x);
+                    let others = exponentials(isa, scratch, x, max, y);
+                    let sum = others + exp_nonpositive(x[y] - max);
                     // A likely target has a small loss, all of whose digits are in the others.
                     let lse = if x[y] == max { libm::log1pf(others) } else { libm::logf(sum) };
                     loss = lse - (x[y] - max);
@@ -198,7 +198,7 @@ impl Fast for CrossEntropy {
                         for (shifted, x) in scratch.iter_mut().zip(x) {
                             *shifted = x - max;
                         }
-                        let uniform = lse - simd::sum(scratch) / classes as f32;
+                        let uniform = lse - simd::sum(isa, scratch) / classes as f32;
                         loss = (1.0 - smoothing) * loss + smoothing * uniform;
                     }
                     stats.copy_from_slice(&[max, sum]);
@@ -226,28 +226,31 @@ impl Fast for CrossEntropy {
     ) {
         let [logits, target] = [args[0], args[1]];
         let classes = logits.shape.cols();
-        let dlogits = dargs[0].to_add();
+        let dlogits = &mut dargs[0];
         if dlogits.is_empty() {
             return;
         }
         let smoothing = self.label_smoothing as f32;
         let per_kept = 1.0 / self.kept(target.data).max(1) as f32;
-        simd::dispatch!(|| {
-            for (i, dlogits) in dlogits.chunks_exact_mut(classes).enumerate() {
-                let Some(y) = self.class(target.data[i], classes) else { continue };
+        simd::dispatch!(|isa| {
+            for (i, stats) in saved.chunks_exact(2).enumerate() {
+                let row = i * classes..(i + 1) * classes;
+                let Some(y) = self.class(target.data[i], classes) else {
+                    dlogits.put(row.clone(), row.map(|_| 0.0));
+                    continue;
+                };
                 let dloss = match self.reduction {
                     Reduction::Mean => dy[0] * per_kept,
                     Reduction::Sum => dy[0],
                     Reduction::None => dy[i],
                 };
-                let others = exponentials(scratch, logits.row(i), saved[2 * i], y);
-                // p_y − 1 is minus the sum of the others, which cancels nothing as p_y → 1.
-                scratch[y] = -others;
-                let (per_sum, spread) = (1.0 / saved[2 * i + 1], smoothing / classes as f32);
-                for (dlogits, e) in dlogits.iter_mut().zip(&*scratch) {
-                    *dlogits += dloss * (e * per_sum - spread);
-                }
-                dlogits[y] += dloss * smoothing;
+                let (max, sum) = (stats[0], stats[1]);
+                let others = exponentials(isa, scratch, logits.row(i), max, y);
+                // p_y − 1 is minus the sum of the others, which cancels nothing as p_y → 1; what
+                // is spread over all classes is here taken from y.
+                scratch[y] = smoothing * sum - others;
+                let (per_sum, spread) = (1.0 / sum, smoothing / classes as f32);
+                dlogits.put(row, scratch.iter().map(|e| dloss * (e * per_sum - spread)));
             }
         });
     }
@@ -255,12 +258,12 @@ impl Fast for CrossEntropy {
 
 /// Fills `e` with e^(x − max), 0 at `skipped`, and returns the sum.
 #[inline(always)]
-fn exponentials(e: &mut [f32], x: &[f32], max: f32, skipped: usize) -> f32 {
+fn exponentials(isa: Isa, e: &mut [f32], x: &[f32], max: f32, skipped: usize) -> f32 {
     for (e, x) in e.iter_mut().zip(x) {
-        *e = exp(x - max);
+        *e = exp_nonpositive(x - max);
     }
     e[skipped] = 0.0;
-    simd::sum(e)
+    simd::sum(isa, e)
 }
 
 /// The mean of (prediction − target)² over all elements.
@@ -308,26 +311,17 @@ impl<T: Num> Reference<T> for MeanSquaredError {
 }
 
 impl Fast for MeanSquaredError {
-    /// The differences, so that their squares go through the sum that every path shares.
-    fn scratch(&self, args: &[Shape]) -> usize {
-        args[0].len()
-    }
     fn forward(
         &self,
         args: &[View<f32>],
         outs: &mut [&mut [f32]],
         _saved: &mut [f32],
-        scratch: &mut [f32],
+        _scratch: &mut [f32],
     ) {
         let [prediction, target] = [args[0].data, args[1].data];
-        let n = prediction.len();
-        outs[0][0] = simd::dispatch!(|| {
-            let rows = scratch.iter_mut().zip(prediction).zip(target);
-            for ((difference, prediction), target) in rows {
-                *difference = prediction - target;
-            }
-            simd::sum_of_squares_around(&scratch[..n], 0.0) / n as f32
-        });
+        let square = |sum: f32, [a, b]: [f32; 2]| (a - b).mul_add(a - b, sum);
+        let sum = simd::dispatch!(|isa| simd::sum_of(isa, [prediction, target], square));
+        outs[0][0] = sum / prediction.len() as f32;
     }
     fn vjp(
         &self,
@@ -340,19 +334,12 @@ impl Fast for MeanSquaredError {
         let [prediction, target] = [args[0].data, args[1].data];
         let factor = dy[0] * 2.0 / prediction.len() as f32;
         let [dprediction, dtarget] = dargs else { unreachable!("two arguments") };
-        let (dprediction, dtarget) = (dprediction.to_add(), dtarget.to_add());
+        let differences = || prediction.iter().zip(target).map(|(a, b)| factor * (a - b));
+        let all = 0..prediction.len();
         simd::dispatch!(|| {
-            add_scaled_difference(dprediction, factor, prediction, target);
-            add_scaled_difference(dtarget, -factor, prediction, target);
+            dprediction.put(all.clone(), differences());
+            dtarget.put(all.clone(), differences().map(|difference| -difference));
         });
-    }
-}
-
-/// d += factor·(a − b); an empty d is wanted by nobody.
-#[inline(always)]
-fn add_scaled_difference(d: &mut [f32], factor: f32, a: &[f32], b: &[f32]) {
-    for ((d, a), b) in d.iter_mut().zip(a).zip(b) {
-        *d += factor * (a - b);
     }
 }
 

@@ -159,12 +159,14 @@ impl Fast for GainedResidual {
         simd::dispatch!(|| {
             if let [gain] = *gain.data {
                 for ((y, x), branch) in y.iter_mut().zip(x.data).zip(branch.data) {
-                    *y = x + gain * branch;
+                    *y = gain.mul_add(*branch, *x);
                 }
             } else {
                 for (i, y) in y.chunks_exact_mut(cols).enumerate() {
-                    y.copy_from_slice(x.row(i));
-                    simd::add_product(y, gain.data, branch.row(i));
+                    let inner = x.row(i).iter().zip(branch.row(i)).zip(gain.data);
+                    for (y, ((x, branch), gain)) in y.iter_mut().zip(inner) {
+                        *y = gain.mul_add(*branch, *x);
+                    }
                 }
             }
         });
@@ -178,23 +180,26 @@ impl Fast for GainedResidual {
         _scratch: &mut [f32],
     ) {
         let [branch, gain] = [args[1], args[2]];
-        let cols = branch.shape.cols();
+        let (rows, cols) = (branch.shape.rows(), branch.shape.cols());
         let [dx, dbranch, dgain] = dargs else { unreachable!("three arguments") };
-        let (dx, dbranch, dgain) = (dx.to_add(), dbranch.to_add(), dgain.to_add());
-        simd::dispatch!(|| {
-            simd::add(dx, dy);
-            for (i, dy) in dy.chunks_exact(cols).enumerate() {
-                let range = i * cols..(i + 1) * cols;
-                let dbranch = dbranch.get_mut(range).unwrap_or_default();
+        let dgain = dgain.to_add();
+        simd::dispatch!(|isa| for block in simd::row_blocks(rows, cols) {
+            for i in block.clone() {
+                let row = i * cols..(i + 1) * cols;
+                let dy = &dy[row.clone()];
+                dx.put(row.clone(), dy.iter().copied());
                 if let [gain] = *gain.data {
-                    simd::add_scaled(dbranch, gain, dy);
+                    dbranch.put(row, dy.iter().map(|dy| gain * dy));
                     if let Some(dgain) = dgain.first_mut() {
-                        *dgain += simd::dot(dy, branch.row(i));
+                        *dgain += simd::dot(isa, dy, branch.row(i));
                     }
                 } else {
-                    simd::add_product(dbranch, gain.data, dy);
-                    simd::add_product(dgain, dy, branch.row(i));
+                    dbranch.put(row, dy.iter().zip(gain.data).map(|(dy, gain)| gain * dy));
                 }
+            }
+            if gain.data.len() > 1 {
+                let xs = [dy, branch.data];
+                simd::add_columns(dgain, block, xs, [], |sum, _, [dy, x], []| dy.mul_add(x, sum));
             }
         });
     }

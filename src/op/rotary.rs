@@ -110,24 +110,24 @@ impl Rotary {
         }
     }
 
-    /// Calls `turn` with every head, as its first and its second half, in `y` and in `x`, and with
-    /// the cosines and the sines of its position.
+    /// Puts x, every pair turned by its angle times `direction`, into y.
     #[inline(always)]
-    fn heads(
-        &self,
-        shape: Shape,
-        y: &mut [f32],
-        x: &[f32],
-        turn: impl Fn([&mut [f32]; 2], [&[f32]; 2], [&[f32]; 2]),
-    ) {
+    fn turned(&self, shape: Shape, y: &mut Grad, x: &[f32], direction: f32) {
         let (seq, cols, width) = (shape.sizes()[1], shape.cols(), self.head_width);
-        let rows = y.chunks_exact_mut(cols).zip(x.chunks_exact(cols));
-        for (i, (y, x)) in rows.enumerate() {
-            let row = &self.table[i % seq * width..][..width];
-            let (cos, sin) = row.split_at(width / 2);
-            for (y, x) in y.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
-                let ((y0, y1), (x0, x1)) = (y.split_at_mut(width / 2), x.split_at(width / 2));
-                turn([y0, y1], [x0, x1], [cos, sin]);
+        for (i, x) in x.chunks_exact(cols).enumerate() {
+            let (cos, sin) = self.table[i % seq * width..][..width].split_at(width / 2);
+            for (h, x) in x.chunks_exact(width).enumerate() {
+                let (x0, x1) = x.split_at(width / 2);
+                let pairs = || x0.iter().zip(x1).zip(cos.iter().zip(sin));
+                let (start, half) = (i * cols + h * width, width / 2);
+                let first = |((x0, x1), (cos, sin)): ((&f32, &f32), (&f32, &f32))| {
+                    x0 * cos - x1 * (direction * sin)
+                };
+                let second = |((x0, x1), (cos, sin)): ((&f32, &f32), (&f32, &f32))| {
+                    x1 * cos + x0 * (direction * sin)
+                };
+                y.put(start..start + half, pairs().map(first));
+                y.put(start + half..start + width, pairs().map(second));
             }
         }
     }
@@ -141,19 +141,8 @@ impl Fast for Rotary {
         _saved: &mut [f32],
         _scratch: &mut [f32],
     ) {
-        let (x, y) = (args[0], &mut *outs[0]);
-        simd::dispatch!(|| self.heads(
-            x.shape,
-            y,
-            x.data,
-            #[inline(always)]
-            |[y0, y1], [x0, x1], [cos, sin]| {
-                for i in 0..y0.len() {
-                    y0[i] = x0[i] * cos[i] - x1[i] * sin[i];
-                    y1[i] = x1[i] * cos[i] + x0[i] * sin[i];
-                }
-            },
-        ));
+        let (x, mut y) = (args[0], Grad::fresh(outs[0]));
+        simd::dispatch!(|| self.turned(x.shape, &mut y, x.data, 1.0));
     }
     fn vjp(
         &self,
@@ -163,19 +152,7 @@ impl Fast for Rotary {
         dargs: &mut [Grad],
         _scratch: &mut [f32],
     ) {
-        let dx = dargs[0].to_add();
-        simd::dispatch!(|| self.heads(
-            args[0].shape,
-            dx,
-            dy,
-            #[inline(always)]
-            |[dx0, dx1], [dy0, dy1], [cos, sin]| {
-                for i in 0..dx0.len() {
-                    dx0[i] += dy0[i] * cos[i] + dy1[i] * sin[i];
-                    dx1[i] += dy1[i] * cos[i] - dy0[i] * sin[i];
-                }
-            },
-        ));
+        simd::dispatch!(|| self.turned(args[0].shape, &mut dargs[0], dy, -1.0));
     }
 }
 

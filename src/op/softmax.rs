@@ -6,7 +6,7 @@
 //! Subtracting m changes nothing in exact arithmetic and keeps e from overflowing: the largest is
 //! 1, so that Σe is at least 1.
 
-use super::elementary::exp;
+use super::elementary::exp_nonpositive;
 use super::simd::{self, dot, max, sum};
 use super::{Arg, Fast, Grad, Law, Op, Reference, Shape, View};
 use crate::num::Num;
@@ -91,16 +91,16 @@ impl Fast for Softmax {
     ) {
         let cols = args[0].shape.cols();
         let y = &mut *outs[0];
-        simd::dispatch!(|| {
+        simd::dispatch!(|isa, cols| {
             let rows = args[0].data.chunks_exact(cols).zip(y.chunks_exact_mut(cols));
             for ((x, y), saved) in rows.zip(saved.chunks_exact_mut(2)) {
                 // A row of −∞ keeps its −∞ and sums to 0; −∞ − (−∞) would be NaN.
-                let largest = max(x);
+                let largest = max(isa, x);
                 let shift = if largest == f32::NEG_INFINITY { 0.0 } else { largest };
                 for (y, x) in y.iter_mut().zip(x) {
-                    *y = exp(x - shift);
+                    *y = exp_nonpositive(x - shift);
                 }
-                let total = sum(y);
+                let total = sum(isa, y);
                 let scale = if total == 0.0 { 0.0 } else { 1.0 / total };
                 for y in y {
                     *y *= scale;
@@ -119,18 +119,17 @@ impl Fast for Softmax {
         scratch: &mut [f32],
     ) {
         let cols = args[0].shape.cols();
-        let (y, dx) = (scratch, dargs[0].to_add());
-        simd::dispatch!(|| {
-            for (i, dx) in dx.chunks_exact_mut(cols).enumerate() {
-                let [shift, scale] = [saved[2 * i], saved[2 * i + 1]];
-                for (y, x) in y.iter_mut().zip(args[0].row(i)) {
-                    *y = exp(x - shift) * scale;
+        let dx = &mut dargs[0];
+        simd::dispatch!(|isa, cols| {
+            let y = &mut scratch[..cols];
+            for (i, stats) in saved.chunks_exact(2).enumerate() {
+                let row = i * cols..(i + 1) * cols;
+                let (x, dy) = (&args[0].data[row.clone()], &dy[row.clone()]);
+                for (y, x) in y.iter_mut().zip(x) {
+                    *y = exp_nonpositive(x - stats[0]) * stats[1];
                 }
-                let dy = &dy[i * cols..(i + 1) * cols];
-                let projection = dot(y, dy);
-                for ((dx, y), dy) in dx.iter_mut().zip(&*y).zip(dy) {
-                    *dx += y * (dy - projection);
-                }
+                let projection = dot(isa, y, dy);
+                dx.put(row, y.iter().zip(dy).map(|(y, dy)| y * (dy - projection)));
             }
         });
     }

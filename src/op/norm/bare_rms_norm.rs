@@ -98,12 +98,12 @@ impl Fast for BareRmsNorm {
     ) {
         let x = args[0];
         let cols = x.shape.cols();
-        let per_col = 1.0 / cols as f32;
         let y = &mut *outs[0];
-        simd::dispatch!(|| {
+        simd::dispatch!(|isa, cols| {
+            let per_col = 1.0 / cols as f32;
             let rows = x.data.chunks_exact(cols).zip(y.chunks_exact_mut(cols));
             for ((x, y), saved) in rows.zip(&mut *saved) {
-                *saved = 1.0 / (dot(x, x) * per_col + self.eps as f32).sqrt();
+                *saved = 1.0 / (dot(isa, x, x) * per_col + self.eps as f32).sqrt();
                 for (y, x) in y.iter_mut().zip(x) {
                     *y = x * *saved;
                 }
@@ -121,16 +121,14 @@ impl Fast for BareRmsNorm {
     ) {
         let x = args[0];
         let cols = x.shape.cols();
-        let per_col = 1.0 / cols as f32;
-        let dx = dargs[0].to_add();
-        simd::dispatch!(|| {
-            let rows = dx.chunks_exact_mut(cols).zip(dy.chunks_exact(cols)).zip(saved);
-            for (i, ((dx, dy), &scale)) in rows.enumerate() {
-                let x = x.row(i);
-                let slope = dot(dy, x) * per_col * scale * scale;
-                for ((dx, dy), x) in dx.iter_mut().zip(dy).zip(x) {
-                    *dx += scale * (dy - x * slope);
-                }
+        let dx = &mut dargs[0];
+        simd::dispatch!(|isa, cols| {
+            let per_col = 1.0 / cols as f32;
+            for (i, &scale) in saved.iter().enumerate() {
+                let row = i * cols..(i + 1) * cols;
+                let (x, dy) = (&x.data[row.clone()], &dy[row.clone()]);
+                let slope = -scale * (scale * (scale * (dot(isa, dy, x) * per_col)));
+                dx.put(row, x.iter().zip(dy).map(|(x, dy)| scale.mul_add(*dy, x * slope)));
             }
         });
     }

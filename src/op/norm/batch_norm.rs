@@ -8,6 +8,8 @@
 //! Training moves the running mean and variance, new = (1 − momentum)·old + momentum·batch, the
 //! variance of the batch taken over R − 1. So one row has none and is refused.
 
+use std::ops::Range;
+
 use super::super::simd;
 use super::super::{Arg, Fast, Grad, Kind, Law, Op, Reference, Shape, View};
 use super::Norm;
@@ -151,25 +153,13 @@ impl BatchNorm {
     }
 }
 
-/// Sums rows into `total`, by blocks of rows that are each summed into `partial` first, so that
-/// the rounding error grows with the rows of a block and the number of blocks, not their product.
-#[inline(always)]
-fn sum_rows(rows: usize, total: &mut [f32], partial: &mut [f32], add: impl Fn(usize, &mut [f32])) {
-    const BLOCK: usize = 64;
-    total.fill(0.0);
-    for first in (0..rows).step_by(BLOCK) {
-        partial.fill(0.0);
-        for i in first..rows.min(first + BLOCK) {
-            add(i, partial);
-        }
-        simd::add(total, partial);
-    }
-}
-
 impl Fast for BatchNorm {
     /// mean and rstd of every column.
     fn saved(&self, args: &[Shape]) -> usize {
         2 * args[0].cols()
+    }
+    fn scratch(&self, args: &[Shape]) -> usize {
+        3 * args[0].cols()
     }
 
     fn forward(
@@ -185,23 +175,15 @@ impl Fast for BatchNorm {
         self.assert_rows(rows);
         let [y, new_mean, new_var] = outs else { unreachable!("three outputs") };
         let (mean, rstd) = saved.split_at_mut(cols);
-        let (partial, var) = scratch[..2 * cols].split_at_mut(cols);
+        let (block_mean, var) = scratch[..2 * cols].split_at_mut(cols);
         let (eps, momentum) = (self.eps as f32, self.momentum as f32);
-        simd::dispatch!(|| {
+        simd::dispatch!(|_isa, cols| {
             mean.copy_from_slice(running_mean.data);
             var.copy_from_slice(running_var.data);
             new_mean.copy_from_slice(running_mean.data);
             new_var.copy_from_slice(running_var.data);
             if self.training {
-                sum_rows(rows, mean, partial, |i, sum| simd::add(sum, x.row(i)));
-                for mean in &mut *mean {
-                    *mean /= rows as f32;
-                }
-                sum_rows(rows, var, partial, |i, sum| {
-                    for ((sum, x), mean) in sum.iter_mut().zip(x.row(i)).zip(&*mean) {
-                        *sum += (x - mean) * (x - mean);
-                    }
-                });
+                moments(rows, x.data, &mut mean[..cols], &mut var[..cols], &mut block_mean[..cols]);
                 let unbiased = momentum / (rows - 1) as f32;
                 for ((running, mean), (running_var, squares)) in
                     new_mean.iter_mut().zip(&*mean).zip(new_var.iter_mut().zip(var.iter_mut()))
@@ -214,12 +196,13 @@ impl Fast for BatchNorm {
             for (rstd, var) in rstd.iter_mut().zip(&*var) {
                 *rstd = 1.0 / (var + eps).sqrt();
             }
-            for (i, y) in y.chunks_exact_mut(cols).enumerate() {
-                let centre = x.row(i).iter().zip(&*mean).zip(&*rstd);
-                for (y, ((x, mean), rstd)) in y.iter_mut().zip(centre) {
-                    *y = (x - mean) * rstd;
+            // Of one length, which the compiler sees: no index below can be out of bounds.
+            let (mean, rstd) = (&mean[..cols], &rstd[..cols]);
+            let (weight, bias) = (&weight.data[..cols], &bias.data[..cols]);
+            for (x, y) in x.data.chunks_exact(cols).zip(y.chunks_exact_mut(cols)) {
+                for j in 0..cols {
+                    y[j] = ((x[j] - mean[j]) * rstd[j]).mul_add(weight[j], bias[j]);
                 }
-                simd::scale_shift(y, weight.data, bias.data);
             }
         });
     }
@@ -235,46 +218,78 @@ impl Fast for BatchNorm {
         let [x, weight] = [args[0], args[1]];
         let (rows, cols) = (x.shape.rows(), x.shape.cols());
         let [dx, dweight, dbias, ..] = dargs else { unreachable!("five arguments") };
-        let (dx, dweight, dbias) = (dx.to_add(), dweight.to_add(), dbias.to_add());
+        let (dweight, dbias) = (dweight.to_add(), dbias.to_add());
         let (mean, rstd) = saved.split_at(cols);
-        let (partial, sums) = scratch.split_at_mut(cols);
-        let (shift, slope) = sums.split_at_mut(cols);
-        let dy = View::new(x.shape, dy);
-        simd::dispatch!(|| {
-            sum_rows(rows, shift, partial, |i, sum| simd::add(sum, dy.row(i)));
-            sum_rows(rows, slope, partial, |i, sum| {
-                let centre = x.row(i).iter().zip(mean).zip(rstd);
-                for ((sum, dy), ((x, mean), rstd)) in sum.iter_mut().zip(dy.row(i)).zip(centre) {
-                    *sum += dy * ((x - mean) * rstd);
-                }
-            });
+        let (factor, sums) = scratch.split_at_mut(cols);
+        let (shift, slope) = sums[..2 * cols].split_at_mut(cols);
+        simd::dispatch!(|_isa, cols| {
+            let (mean, rstd) = (&mean[..cols], &rstd[..cols]);
+            let (shift, slope) = (&mut shift[..cols], &mut slope[..cols]);
+            shift.fill(0.0);
+            slope.fill(0.0);
+            for block in blocks(rows, cols) {
+                simd::add_columns(shift, block.clone(), [dy], [], |sum, _, [dy], []| sum + dy);
+                simd::add_columns(slope, block, [x.data, dy], [mean], |sum, _, [x, dy], [mean]| {
+                    dy.mul_add(x - mean, sum)
+                });
+            }
+            for (slope, rstd) in slope.iter_mut().zip(rstd) {
+                *slope *= rstd;
+            }
             simd::add(dbias, shift);
             simd::add(dweight, slope);
             // In evaluation the statistics do not move with x.
             let seen = if self.training { 1.0 / rows as f32 } else { 0.0 };
-            for mean_of in [&mut *shift, &mut *slope] {
-                for sum in mean_of {
-                    *sum *= seen;
-                }
+            let factor = &mut factor[..cols];
+            for j in 0..cols {
+                shift[j] *= seen;
+                slope[j] *= seen * rstd[j];
+                factor[j] = weight.data[j] * rstd[j];
             }
-            for (j, factor) in partial.iter_mut().enumerate() {
-                *factor = weight.data[j] * rstd[j];
-            }
-            // Of one length, which the compiler sees: no index below can be out of bounds.
-            let (mean, rstd, factor) = (&mean[..cols], &rstd[..cols], &partial[..cols]);
-            let (shift, slope) = (&shift[..cols], &slope[..cols]);
-            for (i, dx) in dx.chunks_exact_mut(cols).enumerate() {
-                let (x, dy) = (&x.row(i)[..cols], &dy.row(i)[..cols]);
-                for j in 0..cols {
-                    let xhat = (x[j] - mean[j]) * rstd[j];
-                    dx[j] += factor[j] * (dy[j] - shift[j] - xhat * slope[j]);
-                }
+            let columns = || mean.iter().zip(&*factor).zip(&*shift).zip(&*slope);
+            for i in 0..rows {
+                let row = i * cols..(i + 1) * cols;
+                let elements = x.data[row.clone()].iter().zip(&dy[row.clone()]).zip(columns());
+                dx.put(row, elements.map(|((x, dy), (((mean, factor), shift), slope))| {
+                    factor * (mean - x).mul_add(*slope, dy - shift)
+                }));
             }
         });
     }
+}
 
-    fn scratch(&self, args: &[Shape]) -> usize {
-        3 * args[0].cols()
+/// Blocks of rows that stay in the second cache, so few that the rounding error of a sum of sums
+/// grows with the rows of a block and the number of blocks, not their product.
+#[inline(always)]
+fn blocks(rows: usize, cols: usize) -> impl Iterator<Item = Range<usize>> {
+    let block = ((1 << 16) / cols).clamp(8, 64);
+    (0..rows).step_by(block).map(move |first| first..rows.min(first + block))
+}
+
+/// The mean of every column and its sum of squares around it, in one pass over memory.
+///
+/// Each block has its own mean and squares, which join those of the rows before it: with n rows
+/// before and m in the block, whose mean is off by d, the mean moves by d·m/(n + m) and the squares
+/// gain d²·n·m/(n + m) (Chan, Golub & LeVeque 1979).
+#[inline(always)]
+fn moments(rows: usize, x: &[f32], mean: &mut [f32], squares: &mut [f32], own: &mut [f32]) {
+    mean.fill(0.0);
+    squares.fill(0.0);
+    for block in blocks(rows, mean.len()) {
+        let (before, after) = (block.start as f32, block.end as f32);
+        let share = 1.0 / block.len() as f32;
+        own.fill(0.0);
+        simd::add_columns(own, block.clone(), [x], [], |sum, _, [x], []| sum + x);
+        own.iter_mut().for_each(|sum| *sum *= share);
+        simd::add_columns(squares, block.clone(), [x], [own], |sum, _, [x], [own]| {
+            (x - own).mul_add(x - own, sum)
+        });
+        let moved = block.len() as f32 / after;
+        for ((mean, squares), own) in mean.iter_mut().zip(squares.iter_mut()).zip(&*own) {
+            let off = own - *mean;
+            *squares += off * off * (before * moved);
+            *mean += off * moved;
+        }
     }
 }
 

@@ -7,7 +7,7 @@
 //! No element sees another one: there is no statistic and nothing to save.
 
 use super::super::elementary::tanh;
-use super::super::simd::{self, dot};
+use super::super::simd;
 use super::super::{Arg, Fast, Grad, Law, Op, Reference, Shape, View};
 use super::Norm;
 use crate::num::Num;
@@ -100,10 +100,9 @@ impl Fast for DynamicTanh {
         let y = &mut *outs[0];
         simd::dispatch!(|| {
             for (x, y) in x.data.chunks_exact(cols).zip(y.chunks_exact_mut(cols)) {
-                for (y, x) in y.iter_mut().zip(x) {
-                    *y = tanh(alpha * x);
+                for (((y, x), w), b) in y.iter_mut().zip(x).zip(weight.data).zip(bias.data) {
+                    *y = tanh(alpha * x).mul_add(*w, *b);
                 }
-                simd::scale_shift(y, weight.data, bias.data);
             }
         });
     }
@@ -117,33 +116,38 @@ impl Fast for DynamicTanh {
         scratch: &mut [f32],
     ) {
         let [x, alpha, weight] = [args[0], args[1], args[2]];
-        let (cols, alpha) = (x.shape.cols(), alpha.data[0]);
+        let (rows, cols, alpha) = (x.shape.rows(), x.shape.cols(), alpha.data[0]);
         let [dx, dalpha, dweight, dbias] = dargs else { unreachable!("four arguments") };
-        let (dx, dalpha) = (dx.to_add(), dalpha.to_add());
-        let (dweight, dbias) = (dweight.to_add(), dbias.to_add());
-        let (t, w) = scratch.split_at_mut(cols);
-        simd::dispatch!(|| {
-            for (i, dy) in dy.chunks_exact(cols).enumerate() {
-                let x = x.row(i);
-                for (t, x) in t.iter_mut().zip(x) {
-                    *t = tanh(alpha * x);
-                }
-                for (((w, weight), dy), t) in w.iter_mut().zip(weight.data).zip(dy).zip(&*t) {
-                    *w = weight * dy * (1.0 - t * t);
-                }
-                if let Some(dalpha) = dalpha.first_mut() {
-                    *dalpha += dot(w, x);
-                }
-                simd::add_product(dweight, dy, t);
-                simd::add(dbias, dy);
-                let dx = dx.get_mut(i * cols..(i + 1) * cols).unwrap_or_default();
-                simd::add_scaled(dx, alpha, w);
+        let (dalpha, dweight, dbias) = (dalpha.to_add(), dweight.to_add(), dbias.to_add());
+        // The tanh of a block of rows, which its three gradients share.
+        let t = &mut scratch[..simd::rows_at_once(cols) * cols];
+        simd::dispatch!(|isa| for block in simd::row_blocks(rows, cols) {
+            let start = block.start;
+            let inside = start * cols..block.end * cols;
+            for (t, x) in t.iter_mut().zip(&x.data[inside.clone()]) {
+                *t = tanh(alpha * x);
             }
+            for i in block.clone() {
+                let row = i * cols..(i + 1) * cols;
+                let (x, dy) = (&x.data[row.clone()], &dy[row.clone()]);
+                let t = &t[(i - start) * cols..][..cols];
+                let w = |t: f32, dy: f32, weight: f32| weight * dy * t.mul_add(-t, 1.0);
+                if let Some(dalpha) = dalpha.first_mut() {
+                    let add = |lane, [x, t, dy, weight]: [f32; 4]| w(t, dy, weight).mul_add(x, lane);
+                    *dalpha += simd::sum_of(isa, [x, t, dy, weight.data], add);
+                }
+                let elements = t.iter().zip(dy).zip(weight.data);
+                dx.put(row, elements.map(|((t, dy), weight)| alpha * w(*t, *dy, *weight)));
+            }
+            let (t, dy) = (&t[..inside.len()], &dy[inside]);
+            let block = 0..block.len();
+            simd::add_columns(dweight, block.clone(), [t, dy], [], |sum, _, [t, dy], []| dy.mul_add(t, sum));
+            simd::add_columns(dbias, block, [dy], [], |sum, _, [dy], []| sum + dy);
         });
     }
 
     fn scratch(&self, args: &[Shape]) -> usize {
-        2 * args[0].cols()
+        simd::rows_at_once(args[0].cols()) * args[0].cols()
     }
 }
 

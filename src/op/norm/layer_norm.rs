@@ -7,7 +7,9 @@
 //! The variance is that of the centred values, never mean(x²) − μ²: the one-pass form loses
 //! (mean/std)²·u relative accuracy and can go below zero.
 
-use super::super::simd::{self, dot, sum, sum_of_squares_around};
+use std::ops::Range;
+
+use super::super::simd::{self, Isa, or_neutral, sum, sum_of_squares_around};
 use super::super::{Arg, Fast, Grad, Law, Op, Reference, Shape, View};
 use super::Norm;
 use crate::num::Num;
@@ -121,28 +123,34 @@ impl Fast for LayerNorm {
     fn saved(&self, args: &[Shape]) -> usize {
         2 * args[0].rows()
     }
+    /// A weight and a bias that change nothing, where there are none.
+    fn scratch(&self, args: &[Shape]) -> usize {
+        2 * args[0].cols()
+    }
 
     fn forward(
         &self,
         args: &[View<f32>],
         outs: &mut [&mut [f32]],
         saved: &mut [f32],
-        _scratch: &mut [f32],
+        scratch: &mut [f32],
     ) {
-        let [x, weight, bias] = [args[0], args[1], args[2]];
+        let x = args[0];
         let cols = x.shape.cols();
-        let per_col = 1.0 / cols as f32;
-        let y = &mut *outs[0];
-        simd::dispatch!(|| {
+        let (ones, zeros) = scratch.split_at_mut(cols);
+        let weight = or_neutral(args[1].data, ones, 1.0);
+        let bias = or_neutral(args[2].data, zeros, -0.0);
+        let (y, eps) = (&mut *outs[0], self.eps as f32);
+        simd::dispatch!(|isa, cols| {
+            let (per_col, weight, bias) = (1.0 / cols as f32, &weight[..cols], &bias[..cols]);
             let rows = x.data.chunks_exact(cols).zip(y.chunks_exact_mut(cols));
             for ((x, y), stats) in rows.zip(saved.chunks_exact_mut(2)) {
-                let mean = sum(x) * per_col;
-                let rstd =
-                    1.0 / (sum_of_squares_around(x, mean) * per_col + self.eps as f32).sqrt();
-                for (y, x) in y.iter_mut().zip(x) {
-                    *y = (x - mean) * rstd;
+                let mean = sum(isa, x) * per_col;
+                let var = sum_of_squares_around(isa, x, mean) * per_col;
+                let rstd = 1.0 / (var + eps).sqrt();
+                for (((y, x), w), b) in y.iter_mut().zip(x).zip(weight).zip(bias) {
+                    *y = ((x - mean) * rstd).mul_add(*w, *b);
                 }
-                simd::scale_shift(y, weight.data, bias.data);
                 stats.copy_from_slice(&[mean, rstd]);
             }
         });
@@ -156,34 +164,42 @@ impl Fast for LayerNorm {
         dargs: &mut [Grad],
         scratch: &mut [f32],
     ) {
-        let [x, weight] = [args[0], args[1]];
-        let cols = x.shape.cols();
-        let per_col = 1.0 / cols as f32;
+        let x = args[0];
+        let (rows, cols) = (x.shape.rows(), x.shape.cols());
+        let weight = or_neutral(args[1].data, &mut scratch[..cols], 1.0);
         let [dx, dweight, dbias] = dargs else { unreachable!("three arguments") };
-        let (dx, dweight, dbias) = (dx.to_add(), dweight.to_add(), dbias.to_add());
-        let (xhat, w) = scratch.split_at_mut(cols);
-        simd::dispatch!(|| {
-            for (i, dy) in dy.chunks_exact(cols).enumerate() {
-                let (mean, rstd) = (saved[2 * i], saved[2 * i + 1]);
-                for (xhat, x) in xhat.iter_mut().zip(x.row(i)) {
-                    *xhat = (x - mean) * rstd;
-                }
-                simd::add_product(dweight, dy, xhat);
-                simd::add(dbias, dy);
-                if !dx.is_empty() {
-                    simd::product(w, dy, weight.data);
-                    let shift = sum(w) * per_col;
-                    let slope = dot(w, xhat) * per_col;
-                    let dx = &mut dx[i * cols..(i + 1) * cols];
-                    for ((dx, w), xhat) in dx.iter_mut().zip(&*w).zip(&*xhat) {
-                        *dx += rstd * (w - shift - xhat * slope);
-                    }
-                }
+        let (dweight, dbias) = (dweight.to_add(), dbias.to_add());
+        simd::dispatch!(|isa, cols| for block in simd::row_blocks(rows, cols) {
+            for i in block.clone() {
+                let row = i * cols..(i + 1) * cols;
+                row_vjp(isa, dx, row, x.data, dy, &weight[..cols], &saved[2 * i..]);
             }
+            simd::add_columns(dweight, block.clone(), [x.data, dy], [], |sum, i, [x, dy], []| {
+                dy.mul_add((x - saved[2 * i]) * saved[2 * i + 1], sum)
+            });
+            simd::add_columns(dbias, block, [dy], [], |sum, _, [dy], []| sum + dy);
         });
     }
+}
 
-    fn scratch(&self, args: &[Shape]) -> usize {
-        2 * args[0].cols()
-    }
+/// dx of one row: s·w + (x − μ)·(−s³·mean(w ⊙ (x − μ))) − s·mean(w), with x̂ written out.
+#[inline(always)]
+fn row_vjp(
+    isa: Isa,
+    dx: &mut Grad,
+    row: Range<usize>,
+    x: &[f32],
+    dy: &[f32],
+    weight: &[f32],
+    stats: &[f32],
+) {
+    let (x, dy, mean, rstd) = (&x[row.clone()], &dy[row.clone()], stats[0], stats[1]);
+    let per_col = 1.0 / x.len() as f32;
+    let along = |lane: f32, [x, dy, w]: [f32; 3]| (x - mean).mul_add(dy * w, lane);
+    let shift = -rstd * (simd::dot(isa, dy, weight) * per_col);
+    let slope = -rstd * (rstd * (rstd * (simd::sum_of(isa, [x, dy, weight], along) * per_col)));
+    let elements = x.iter().zip(dy).zip(weight);
+    // Of one column nothing is left: the first two terms are a number and its opposite.
+    let straight = |dy: f32, w: f32| rstd * (dy * w) + shift;
+    dx.put(row, elements.map(|((x, dy), w)| (x - mean).mul_add(slope, straight(*dy, *w))));
 }

@@ -8,7 +8,9 @@
 //! The backward pass takes a rounding for the identity, as automatic differentiation does: dx is
 //! made of the unrounded x̂, dweight of the x̂ that was multiplied.
 
-use super::super::simd::{self, dot};
+use std::ops::Range;
+
+use super::super::simd::{self, Isa, dot};
 use super::super::{Arg, Fast, Grad, Law, Op, Reference, Shape, View};
 use super::Norm;
 use crate::num::{Format, Num};
@@ -129,35 +131,32 @@ impl Fast for RmsNorm {
     fn saved(&self, args: &[Shape]) -> usize {
         args[0].rows()
     }
+    /// The gain offset + weight, ones where there is no weight.
+    fn scratch(&self, args: &[Shape]) -> usize {
+        args[0].cols()
+    }
 
     fn forward(
         &self,
         args: &[View<f32>],
         outs: &mut [&mut [f32]],
         saved: &mut [f32],
-        _scratch: &mut [f32],
+        scratch: &mut [f32],
     ) {
-        let [x, weight] = [args[0], args[1]];
+        let (x, y) = (args[0], &mut *outs[0]);
         let cols = x.shape.cols();
-        let (per_col, eps, offset) = (1.0 / cols as f32, self.eps as f32, self.offset as f32);
-        let y = &mut *outs[0];
-        simd::dispatch!(|| {
-            let rows = x.data.chunks_exact(cols).zip(y.chunks_exact_mut(cols));
-            for ((x, y), saved) in rows.zip(&mut *saved) {
-                let rstd = 1.0 / (dot(x, x) * per_col + eps).sqrt();
-                for (y, x) in y.iter_mut().zip(x) {
-                    *y = x * rstd;
-                }
-                if self.cast == Cast::BeforeWeight {
-                    simd::round_to(y, self.format);
-                }
-                for (y, w) in y.iter_mut().zip(weight.data) {
-                    *y *= offset + w;
-                }
-                simd::round_to(y, self.format);
-                *saved = rstd;
+        let gain = self.gain(args[1].data, &mut scratch[..cols]);
+        match self.format {
+            Format::Exact | Format::F32 => simd::dispatch!(|isa, cols| {
+                self.rows(isa, x.data, y, &gain[..cols], saved, |xhat, gain| xhat * gain)
+            }),
+            Format::Bf16 => {
+                let before = self.cast == Cast::BeforeWeight;
+                let first = |xhat| if before { simd::bf16(xhat) } else { xhat };
+                let scaled = |xhat, gain| simd::bf16(first(xhat) * gain);
+                simd::dispatch!(|isa| self.rows(isa, x.data, y, gain, saved, scaled))
             }
-        });
+        }
     }
 
     fn vjp(
@@ -168,39 +167,81 @@ impl Fast for RmsNorm {
         dargs: &mut [Grad],
         scratch: &mut [f32],
     ) {
-        let [x, weight] = [args[0], args[1]];
-        let cols = x.shape.cols();
-        let (per_col, offset) = (1.0 / cols as f32, self.offset as f32);
+        let x = args[0];
+        let (rows, cols) = (x.shape.rows(), x.shape.cols());
+        let gain = self.gain(args[1].data, &mut scratch[..cols]);
+        let rounds = self.format == Format::Bf16 && self.cast == Cast::BeforeWeight;
         let [dx, dweight] = dargs else { unreachable!("two arguments") };
-        let (dx, dweight) = (dx.to_add(), dweight.to_add());
-        let (xhat, w) = scratch.split_at_mut(cols);
-        simd::dispatch!(|| {
-            for ((i, dy), &rstd) in dy.chunks_exact(cols).enumerate().zip(saved) {
-                for (xhat, x) in xhat.iter_mut().zip(x.row(i)) {
-                    *xhat = x * rstd;
-                }
-                if !dx.is_empty() {
-                    w.copy_from_slice(dy);
-                    for (w, weight) in w.iter_mut().zip(weight.data) {
-                        *w *= offset + weight;
-                    }
-                    let slope = dot(w, xhat) * per_col;
-                    let dx = &mut dx[i * cols..(i + 1) * cols];
-                    for ((dx, w), xhat) in dx.iter_mut().zip(&*w).zip(&*xhat) {
-                        *dx += rstd * (w - xhat * slope);
-                    }
-                }
-                if self.cast == Cast::BeforeWeight {
-                    simd::round_to(xhat, self.format);
-                }
-                simd::add_product(dweight, dy, xhat);
+        let dweight = dweight.to_add();
+        simd::dispatch!(|isa, cols| for block in simd::row_blocks(rows, cols) {
+            for i in block.clone() {
+                let row = i * cols..(i + 1) * cols;
+                row_vjp(isa, dx, row, x.data, dy, &gain[..cols], saved[i]);
+            }
+            let xs = [x.data, dy];
+            if rounds {
+                simd::add_columns(dweight, block, xs, [], |sum, i, [x, dy], []| {
+                    dy.mul_add(simd::bf16(x * saved[i]), sum)
+                });
+            } else {
+                simd::add_columns(dweight, block, xs, [], |sum, i, [x, dy], []| {
+                    dy.mul_add(x * saved[i], sum)
+                });
             }
         });
     }
+}
 
-    fn scratch(&self, args: &[Shape]) -> usize {
-        2 * args[0].cols()
+impl RmsNorm {
+    /// offset + weight, or ones.
+    fn gain<'a>(&self, weight: &[f32], gain: &'a mut [f32]) -> &'a [f32] {
+        gain.fill(1.0);
+        for (gain, weight) in gain.iter_mut().zip(weight) {
+            *gain = self.offset as f32 + weight;
+        }
+        gain
     }
+
+    /// y = scaled(x̂, gain) for every row.
+    #[inline(always)]
+    fn rows(
+        &self,
+        isa: Isa,
+        x: &[f32],
+        y: &mut [f32],
+        gain: &[f32],
+        saved: &mut [f32],
+        scaled: impl Fn(f32, f32) -> f32,
+    ) {
+        let cols = gain.len();
+        let per_col = 1.0 / cols as f32;
+        let rows = x.chunks_exact(cols).zip(y.chunks_exact_mut(cols));
+        for ((x, y), saved) in rows.zip(saved) {
+            let rstd = 1.0 / (dot(isa, x, x) * per_col + self.eps as f32).sqrt();
+            for ((y, x), gain) in y.iter_mut().zip(x).zip(gain) {
+                *y = scaled(x * rstd, *gain);
+            }
+            *saved = rstd;
+        }
+    }
+}
+
+/// dx of one row: s·w − x·s³·mean(w ⊙ x), with x̂ written out.
+#[inline(always)]
+fn row_vjp(
+    isa: Isa,
+    dx: &mut Grad,
+    row: Range<usize>,
+    x: &[f32],
+    dy: &[f32],
+    gain: &[f32],
+    rstd: f32,
+) {
+    let (x, dy) = (&x[row.clone()], &dy[row.clone()]);
+    let along = simd::sum_of(isa, [x, dy, gain], |lane, [x, dy, gain]| x.mul_add(dy * gain, lane));
+    let slope = -rstd * (rstd * (rstd * (along * (1.0 / x.len() as f32))));
+    let elements = x.iter().zip(dy).zip(gain);
+    dx.put(row, elements.map(|((x, dy), gain)| rstd.mul_add(dy * gain, x * slope)));
 }
 
 #[cfg(test)]

@@ -112,10 +112,10 @@ impl Fast for ScaleNorm {
         let cols = args[0].shape.cols();
         let eps = self.eps as f32;
         let y = &mut *outs[0];
-        simd::dispatch!(|| {
+        simd::dispatch!(|isa, cols| {
             let rows = x.chunks_exact(cols).zip(y.chunks_exact_mut(cols));
             for ((x, y), saved) in rows.zip(&mut *saved) {
-                let norm = dot(x, x).sqrt();
+                let norm = dot(isa, x, x).sqrt();
                 // A NaN is not below eps, and stays.
                 let inverse = 1.0 / if norm < eps { eps } else { norm };
                 for (y, x) in y.iter_mut().zip(x) {
@@ -138,21 +138,18 @@ impl Fast for ScaleNorm {
         let cols = x.shape.cols();
         let flat = 1.0 / self.eps as f32;
         let [dx, dweight] = dargs else { unreachable!("two arguments") };
-        let (dx, dweight) = (dx.to_add(), dweight.to_add());
-        simd::dispatch!(|| {
-            for ((i, dy), &inverse) in dy.chunks_exact(cols).enumerate().zip(saved) {
-                let x = x.row(i);
-                let projection = dot(x, dy) * inverse;
+        let dweight = dweight.to_add();
+        simd::dispatch!(|isa, cols| {
+            for (i, &inverse) in saved.iter().enumerate() {
+                let row = i * cols..(i + 1) * cols;
+                let (x, dy) = (&x.data[row.clone()], &dy[row.clone()]);
+                let projection = dot(isa, x, dy) * inverse;
                 if let Some(dweight) = dweight.first_mut() {
                     *dweight += projection;
                 }
-                if !dx.is_empty() {
-                    let slope = if inverse == flat { 0.0 } else { projection };
-                    let dx = &mut dx[i * cols..(i + 1) * cols];
-                    for ((dx, dy), x) in dx.iter_mut().zip(dy).zip(x) {
-                        *dx += weight * inverse * (dy - x * inverse * slope);
-                    }
-                }
+                let along = if inverse == flat { 0.0 } else { projection };
+                let (straight, slope) = (weight * inverse, -(weight * inverse) * (inverse * along));
+                dx.put(row, x.iter().zip(dy).map(|(x, dy)| straight.mul_add(*dy, x * slope)));
             }
         });
     }
