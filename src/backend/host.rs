@@ -206,10 +206,35 @@ impl<T: Element> Host<T> {
     pub fn forward(&mut self, weights: &[T], states: &[T], observer: &mut impl Observer<T>) -> T {
         assert_eq!((weights.len(), states.len()), (self.plan.weights, self.plan.states));
         let plan = self.plan.clone();
-        for action in &plan.actions[..plan.turn] {
+        for (t, action) in plan.actions[..plan.turn].iter().enumerate() {
+            self.fetch_next(t, weights);
             self.run_forward(action, weights, states, observer);
         }
         self.output()[0]
+    }
+
+    /// Asks for what the action after number `t` reads and writes, to be there when it runs: a
+    /// deep stack comes by a value once in a pass, and the hardware sees no pattern in it.
+    fn fetch_next(&self, t: usize, weights: &[T]) {
+        let Some(next) = self.plan.actions.get(t + 1) else { return };
+        for place in &next.args {
+            match place {
+                Place::Weight(range) => fetch(&weights[range.clone()]),
+                Place::Slot(slot) if next.pass == Pass::Backward => fetch(&self.slots[*slot]),
+                // Forward, the arguments have just been computed.
+                _ => {}
+            }
+        }
+        match next.pass {
+            Pass::Backward => {
+                for place in &next.dargs {
+                    if let Place::Weight(range) = place {
+                        fetch(&self.gradients[range.clone()]);
+                    }
+                }
+            }
+            _ => next.outs.iter().for_each(|&slot| fetch(&self.slots[slot])),
+        }
     }
 
     /// The output of the last step, after a forward pass.
@@ -231,7 +256,8 @@ impl<T: Element> Host<T> {
         let plan = self.plan.clone();
         assert!(plan.turn < plan.actions.len(), "this host was made for inference");
         let mut seeded = false;
-        for action in &plan.actions[plan.turn..] {
+        for (t, action) in plan.actions.iter().enumerate().skip(plan.turn) {
+            self.fetch_next(t, weights);
             match action.pass {
                 Pass::Backward => {
                     if !seeded {
@@ -345,6 +371,23 @@ impl<T: Element> Host<T> {
                 self.slots[*slot] = taken;
             }
         }
+    }
+}
+
+/// Asks the second cache for the beginning of a buffer.
+fn fetch<T>(data: &[T]) {
+    /// Bytes of a line, and lines that the cache can spare.
+    const LINE: usize = 64;
+    const LINES: usize = 1024;
+    for line in data.chunks(LINE / size_of::<T>()).take(LINES) {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: a hint for an address that exists; it changes nothing.
+        unsafe {
+            use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+            _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast());
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = line;
     }
 }
 
