@@ -8,10 +8,13 @@
 //! (Dao et al. 2022, arXiv 2205.14135). D comes from p and dp, not from ⟨dy, y⟩ as there: y need
 //! not be kept, and the row of ds sums to 0 as well as p sums to 1.
 
+use std::array;
+use std::ops::Range;
+
 use pulp::Simd;
 
 use super::elementary::exp;
-use super::panel::{LANES, Left, pack, product, transpose, unpack_add};
+use super::panel::{LANES, Left, Target, pack, product, transpose};
 use super::{Arg, Fast, Grad, Kind, Law, Op, Reference, Shape, View};
 use crate::num::Num;
 
@@ -61,6 +64,18 @@ impl Rows {
     /// The place of channel c of token t.
     fn at(self, t: usize, c: usize) -> usize {
         self.start + t * self.stride + c
+    }
+
+    /// The first rows as what a product is written to.
+    fn target<'a>(
+        self,
+        data: &'a mut [f32],
+        rows: usize,
+        cols: usize,
+        adds: bool,
+        factors: Option<[f32; LANES]>,
+    ) -> Target<'a> {
+        Target { data, start: self.start, stride: self.stride, rows, cols, adds, factors }
     }
 }
 
@@ -291,10 +306,12 @@ impl Fast for Attention {
         let Sizes { batch, queries, .. } = self.sizes(args[0], args[1]);
         2 * batch * self.heads * queries
     }
-    /// Copies of k and v, their gradients, tiles of q and dy by rows and by channels, p and ds.
+    /// A sample of q, dy, k and v, a tile of q and dy by channels, p and ds; and room to align.
     fn scratch(&self, args: &[Shape]) -> usize {
         let sizes = self.sizes(args[0], args[1]);
-        4 * sizes.keys * sizes.padded() + 4 * TILE * sizes.padded() + 2 * TILE * sizes.keys
+        let sample =
+            self.heads * sizes.head(sizes.queries) + self.kv_heads * sizes.head(sizes.keys);
+        2 * (sample + sizes.head(TILE) + TILE * tiled(sizes.keys)) + LANES
     }
 
     fn forward(
@@ -327,6 +344,15 @@ impl Sizes {
     fn padded(&self) -> usize {
         self.width.next_multiple_of(LANES)
     }
+    /// The numbers of a packed head.
+    fn head(&self, seq: usize) -> usize {
+        tiled(seq) * self.padded()
+    }
+}
+
+/// Tokens in whole tiles; those beyond the last are zeros that nobody sees.
+fn tiled(seq: usize) -> usize {
+    seq.next_multiple_of(TILE)
 }
 
 /// Some queries of one head.
@@ -337,32 +363,91 @@ struct Tile {
     /// The first query and how many there are.
     first: usize,
     count: usize,
-    /// The keys that the last of the queries sees by its place.
+    /// The keys that the last of the queries sees by its place, in whole tiles.
     keys: usize,
-    /// Where the first query lies in q and y.
-    start: usize,
-    /// Where the two numbers of the first query are saved.
+    /// Whether it is the first that meets its keys, all of them.
+    meets: bool,
+    /// Where the queries lie in q and y, and the keys in k and v.
+    rows: Rows,
+    key_rows: Rows,
+    /// Where the queries and the keys lie in a packed sample.
+    packed: usize,
+    packed_keys: usize,
+    /// Where its first query is among the queries of all samples and heads.
     saved: usize,
 }
 
+/// −∞, then ∞: the lanes from a place on, as many as a tile has, bound the first ones to −∞.
+const BOUNDS: [f32; 2 * TILE] = {
+    let mut bounds = [f32::NEG_INFINITY; 2 * TILE];
+    let mut l = TILE;
+    while l < 2 * TILE {
+        bounds[l] = f32::INFINITY;
+        l += 1;
+    }
+    bounds
+};
+
 impl Attention {
-    fn tiles(&self, sizes: Sizes, sample: usize, head: usize) -> impl Iterator<Item = Tile> {
-        let (q_rows, _) = self.places(sample, head, sizes);
-        (0..sizes.queries).step_by(TILE).map(move |first| {
+    /// The tiles of a sample, of each head the last one first: it sees every key.
+    fn tiles(&self, sizes: Sizes, sample: usize) -> impl Iterator<Item = Tile> {
+        let per_kv_head = self.heads / self.kv_heads;
+        let starts = move || (0..sizes.queries).step_by(TILE).rev();
+        let places = (0..self.heads).flat_map(move |head| starts().map(move |first| (head, first)));
+        places.map(move |(head, first)| {
+            let (rows, key_rows) = self.places(sample, head, sizes);
             let count = TILE.min(sizes.queries - first);
             Tile {
                 sample,
                 head,
                 first,
                 count,
-                keys: self.seen(sizes, first + count - 1),
-                start: q_rows.at(first, 0),
-                saved: 2 * ((sample * self.heads + head) * sizes.queries + first),
+                keys: tiled(self.seen(sizes, first + count - 1)),
+                meets: head % per_kv_head == 0 && first + count == sizes.queries,
+                rows: Rows { start: rows.at(first, 0), ..rows },
+                key_rows,
+                packed: head * sizes.head(sizes.queries) + first * sizes.padded(),
+                packed_keys: head / per_kv_head * sizes.head(sizes.keys),
+                saved: (sample * self.heads + head) * sizes.queries + first,
             }
         })
     }
 
+    /// Copies a sample to whole tiles, head after head, times a factor.
+    ///
+    /// All heads at once, so that the sample is read from end to end: memory is slow to give one
+    /// head's pieces of every token.
+    #[inline(always)]
+    #[expect(clippy::too_many_arguments, reason = "the sizes of q differ from those of k")]
+    fn pack_sample<S: Simd>(
+        &self,
+        simd: S,
+        packed: &mut [f32],
+        x: &[f32],
+        sample: usize,
+        heads: usize,
+        seq: usize,
+        width: usize,
+        factor: f32,
+    ) {
+        let padded = width.next_multiple_of(LANES);
+        let head_len = tiled(seq) * padded;
+        let place = |head| self.rows(sample, head, heads, seq, width);
+        let (Rows { start, stride }, next) = (place(0), place(1).start - place(0).start);
+        for t in 0..seq {
+            for head in 0..heads {
+                let x = &x[start + t * stride + head * next..][..width];
+                let packed = &mut packed[head * head_len + t * padded..][..padded];
+                pack(simd, packed, x, factor);
+            }
+        }
+        for head in packed.chunks_exact_mut(head_len) {
+            head[seq * padded..].fill(0.0);
+        }
+    }
+
     /// How many keys query i sees by its place.
+    #[inline(always)]
     fn seen(&self, sizes: Sizes, i: usize) -> usize {
         match self.causal {
             true => (i + 1 + sizes.keys).saturating_sub(sizes.queries).min(sizes.keys),
@@ -370,68 +455,98 @@ impl Attention {
         }
     }
 
+    /// From how many queries of a tile, the first ones, key j is hidden by its place.
+    #[inline(always)]
+    fn hidden(&self, sizes: Sizes, tile: &Tile, j: usize) -> usize {
+        match self.causal && j < sizes.keys {
+            // Where j − keys > i − queries.
+            true => (j + sizes.queries).saturating_sub(tile.first + sizes.keys).min(TILE),
+            false if j < sizes.keys => 0,
+            false => TILE,
+        }
+    }
+
     /// Adds the bias to a tile of logits by keys, and puts −∞ where a query may not attend.
     #[inline(always)]
-    fn bias_and_mask(&self, sizes: Sizes, args: &[View<f32>], tile: &Tile, s: &mut [f32]) {
+    fn bias_and_mask(&self, sizes: Sizes, args: &[View<f32>], tile: &Tile, s: &mut [[f32; TILE]]) {
         let (mask, bias) = (args[3].data, args[4].data);
         for l in 0..tile.count {
             let i = tile.first + l;
             if !bias.is_empty() {
-                let bias = &bias[(tile.head * sizes.queries + i) * sizes.keys..];
-                for (s, bias) in rows(s).iter_mut().zip(bias) {
+                let bias = &bias[(tile.head * sizes.queries + i) * sizes.keys..][..sizes.keys];
+                for (s, bias) in s.iter_mut().zip(bias) {
                     s[l] += bias;
                 }
             }
             if !mask.is_empty() {
-                let allowed = &mask[(tile.sample * sizes.queries + i) * sizes.keys..];
-                for (s, &allowed) in rows(s).iter_mut().zip(allowed) {
+                let allowed = &mask[(tile.sample * sizes.queries + i) * sizes.keys..][..sizes.keys];
+                for (s, &allowed) in s.iter_mut().zip(allowed) {
                     s[l] = if allowed == 0.0 { f32::NEG_INFINITY } else { s[l] };
                 }
             }
         }
-        if self.causal {
-            let seen_by_all = self.seen(sizes, tile.first);
-            for (s, j) in rows(s).iter_mut().zip(0..).skip(seen_by_all) {
-                // Key j is hidden from query i where j − keys > i − queries.
-                let hidden = (j + sizes.queries).saturating_sub(tile.first + sizes.keys);
-                s[..hidden.min(TILE)].fill(f32::NEG_INFINITY);
+        for (s, j) in s.iter_mut().zip(0..).skip(self.seen(sizes, tile.first)) {
+            // By a minimum, since a comparison of places would become a branch for every lane.
+            let bound = &BOUNDS[TILE - self.hidden(sizes, tile, j)..][..TILE];
+            for l in 0..TILE {
+                s[l] = if bound[l] < s[l] { bound[l] } else { s[l] };
             }
         }
     }
+
+    /// The inner indices of Σ over keys for some queries of a tile.
+    #[inline(always)]
+    fn keys_of(&self, sizes: Sizes, tile: &Tile, queries: Range<usize>) -> Range<usize> {
+        0..self.seen(sizes, tile.first + queries.end - 1)
+    }
+
+    /// The inner indices of Σ over the queries of a tile for some keys.
+    #[inline(always)]
+    fn queries_of(&self, sizes: Sizes, tile: &Tile, keys: Range<usize>) -> Range<usize> {
+        self.hidden(sizes, tile, keys.start)..TILE
+    }
 }
 
-/// ⟨query, key⟩ of a tile, row by row of `keys`: one row of `scores` per key, one lane per query.
+/// ⟨query, key⟩ of a tile: one row of scores per key, one lane per query.
 #[inline(always)]
-fn products_by_keys<S: Simd>(simd: S, keys: &[f32], queries: &[f32], scores: &mut [f32]) {
-    let width = queries.len() / TILE;
+fn products_by_keys<S: Simd>(simd: S, keys: &[f32], queries: &[f32], scores: &mut [[f32; TILE]]) {
+    // The usual widths as constants: every address of a block is then one base and an offset.
+    match queries.len() / TILE {
+        16 => products_of_width(simd, 16, keys, queries, scores),
+        32 => products_of_width(simd, 32, keys, queries, scores),
+        64 => products_of_width(simd, 64, keys, queries, scores),
+        width => products_of_width(simd, width, keys, queries, scores),
+    }
+}
+
+#[inline(always)]
+fn products_of_width<S: Simd>(
+    simd: S,
+    width: usize,
+    keys: &[f32],
+    queries: &[f32],
+    scores: &mut [[f32; TILE]],
+) {
+    let target = Target {
+        start: 0,
+        stride: TILE,
+        rows: scores.len(),
+        cols: TILE,
+        adds: false,
+        factors: None,
+        data: scores.as_flattened_mut(),
+    };
     let left = Left { data: keys, row: width, step: 1 };
     product(
         simd,
-        scores.len() / TILE,
+        target.rows,
         left,
         queries,
         TILE,
         #[inline(always)]
-        |j, l, sums| store(simd, &mut scores[j * TILE + l..][..S::F32_LANES], sums),
+        |_| 0..width,
+        target,
     );
-}
-
-/// The first lanes of a vector, as many as y has.
-#[inline(always)]
-fn store<S: Simd>(simd: S, y: &mut [f32], vector: S::f32s) {
-    match S::as_mut_simd_f32s(y) {
-        ([y], []) => *y = vector,
-        _ => simd.partial_store_f32s(y, vector),
-    }
-}
-
-/// y += the first lanes of a vector, as many as y has.
-#[inline(always)]
-fn add<S: Simd>(simd: S, y: &mut [f32], vector: S::f32s) {
-    match S::as_mut_simd_f32s(y) {
-        ([y], []) => *y = simd.add_f32s(*y, vector),
-        _ => simd.partial_store_f32s(y, simd.add_f32s(simd.partial_load_f32s(y), vector)),
-    }
 }
 
 /// Forward of every head, for one instruction set.
@@ -448,35 +563,30 @@ impl pulp::WithSimd for Forward<'_, '_> {
     type Output = ();
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Forward { op, sizes, args, y, saved, mut scratch } = self;
+        let Forward { op, sizes, args, y, saved, scratch } = self;
         let (width, padded) = (sizes.width, sizes.padded());
         let scale = op.scale(width) as f32;
-        let k = take(&mut scratch, sizes.keys * padded);
-        let v = take(&mut scratch, sizes.keys * padded);
-        let q = take(&mut scratch, TILE * padded);
-        let q_channels = take(&mut scratch, TILE * padded);
-        let s = take(&mut scratch, TILE * sizes.keys);
-        q.fill(0.0);
-        for (sample, head) in pairs(sizes.batch, op.heads) {
-            let (q_rows, k_rows) = op.places(sample, head, sizes);
-            pack(k, &args[1].data[k_rows.start..], k_rows.stride, width, 1.0);
-            pack(v, &args[2].data[k_rows.start..], k_rows.stride, width, 1.0);
-            for tile in op.tiles(sizes, sample, head) {
-                pack(
-                    &mut q[..tile.count * padded],
-                    &args[0].data[tile.start..],
-                    q_rows.stride,
-                    width,
-                    scale,
-                );
-                transpose(q_channels, q);
-                let s = &mut s[..TILE * tile.keys];
-                products_by_keys(simd, k, q_channels, s);
+        let mut scratch = aligned(scratch);
+        let q = take(&mut scratch, op.heads * sizes.head(sizes.queries));
+        let k = take(&mut scratch, op.kv_heads * sizes.head(sizes.keys));
+        let v = take(&mut scratch, op.kv_heads * sizes.head(sizes.keys));
+        let channels = take(&mut scratch, sizes.head(TILE));
+        let s = rows(take(&mut scratch, TILE * tiled(sizes.keys)));
+        for sample in 0..sizes.batch {
+            op.pack_sample(simd, q, args[0].data, sample, op.heads, sizes.queries, width, scale);
+            op.pack_sample(simd, k, args[1].data, sample, op.kv_heads, sizes.keys, width, 1.0);
+            op.pack_sample(simd, v, args[2].data, sample, op.kv_heads, sizes.keys, width, 1.0);
+            for tile in op.tiles(sizes, sample) {
+                let q = &q[tile.packed..][..sizes.head(TILE)];
+                let [k, v] = [&*k, &*v].map(|x| &x[tile.packed_keys..][..tile.keys * padded]);
+                let s = &mut s[..tile.keys];
+                transpose(channels, q);
+                products_by_keys(simd, k, channels, s);
                 op.bias_and_mask(sizes, args, &tile, s);
 
                 let max = largest(s);
                 let mut sum = [0.0; TILE];
-                for s in rows(s) {
+                for s in &mut *s {
                     for l in 0..TILE {
                         s[l] = exp(s[l] - max[l]);
                     }
@@ -484,23 +594,20 @@ impl pulp::WithSimd for Forward<'_, '_> {
                         sum[l] += s[l];
                     }
                 }
-                let stats = saved[tile.saved..].chunks_exact_mut(2).take(tile.count);
+                let stats = saved[2 * tile.saved..].chunks_exact_mut(2).take(tile.count);
                 for (l, stats) in stats.enumerate() {
                     stats.copy_from_slice(&[max[l], sum[l]]);
                 }
                 let per_sum = sum.map(reciprocal);
                 product(
                     simd,
-                    tile.count,
-                    Left { data: s, row: 1, step: TILE },
-                    &v[..tile.keys * padded],
+                    TILE,
+                    Left { data: s.as_flattened(), row: 1, step: TILE },
+                    v,
                     padded,
                     #[inline(always)]
-                    |l, c, sums| {
-                        let lanes = S::F32_LANES.min(width.saturating_sub(c));
-                        let y = &mut y[tile.start + l * q_rows.stride + c.min(width)..][..lanes];
-                        store(simd, y, simd.mul_f32s(simd.splat_f32s(per_sum[l]), sums));
-                    },
+                    |queries| op.keys_of(sizes, &tile, queries),
+                    tile.rows.target(y, tile.count, width, false, Some(per_sum)),
                 );
             }
         }
@@ -522,50 +629,44 @@ impl pulp::WithSimd for Backward<'_, '_, '_> {
     type Output = ();
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Backward { op, sizes, args, dy, saved, dargs, mut scratch } = self;
+        let Backward { op, sizes, args, dy, saved, dargs, scratch } = self;
         let [dq, dk, dv, _, dbias] = dargs else { unreachable!("five arguments") };
-        let (dq, dk, dv, dbias) = (dq.to_add(), dk.to_add(), dv.to_add(), dbias.to_add());
+        let dbias = dbias.to_add();
         let (width, padded) = (sizes.width, sizes.padded());
         let scale = op.scale(width) as f32;
-        let k = take(&mut scratch, sizes.keys * padded);
-        let v = take(&mut scratch, sizes.keys * padded);
-        let dk_head = take(&mut scratch, sizes.keys * padded);
-        let dv_head = take(&mut scratch, sizes.keys * padded);
-        let q = take(&mut scratch, TILE * padded);
-        let dy_tile = take(&mut scratch, TILE * padded);
-        let channels = take(&mut scratch, TILE * padded);
-        let p = take(&mut scratch, TILE * sizes.keys);
-        let ds = take(&mut scratch, TILE * sizes.keys);
-        for (sample, head) in pairs(sizes.batch, op.heads) {
-            let (q_rows, k_rows) = op.places(sample, head, sizes);
-            pack(k, &args[1].data[k_rows.start..], k_rows.stride, width, 1.0);
-            pack(v, &args[2].data[k_rows.start..], k_rows.stride, width, 1.0);
-            dk_head.fill(0.0);
-            dv_head.fill(0.0);
-            for tile in op.tiles(sizes, sample, head) {
-                let (p, ds) = (&mut p[..TILE * tile.keys], &mut ds[..TILE * tile.keys]);
-                for (packed, x, factor) in
-                    [(&mut *q, args[0].data, scale), (&mut *dy_tile, dy, 1.0)]
-                {
-                    let (used, rest) = packed.split_at_mut(tile.count * padded);
-                    pack(used, &x[tile.start..], q_rows.stride, width, factor);
-                    rest.fill(0.0);
-                }
-                transpose(channels, q);
-                products_by_keys(simd, k, channels, p);
+        let mut scratch = aligned(scratch);
+        let q = take(&mut scratch, op.heads * sizes.head(sizes.queries));
+        let dy_sample = take(&mut scratch, op.heads * sizes.head(sizes.queries));
+        let k = take(&mut scratch, op.kv_heads * sizes.head(sizes.keys));
+        let v = take(&mut scratch, op.kv_heads * sizes.head(sizes.keys));
+        let q_channels = take(&mut scratch, sizes.head(TILE));
+        let dy_channels = take(&mut scratch, sizes.head(TILE));
+        let p = rows(take(&mut scratch, TILE * tiled(sizes.keys)));
+        let ds = rows(take(&mut scratch, TILE * tiled(sizes.keys)));
+        for sample in 0..sizes.batch {
+            op.pack_sample(simd, q, args[0].data, sample, op.heads, sizes.queries, width, scale);
+            op.pack_sample(simd, dy_sample, dy, sample, op.heads, sizes.queries, width, 1.0);
+            op.pack_sample(simd, k, args[1].data, sample, op.kv_heads, sizes.keys, width, 1.0);
+            op.pack_sample(simd, v, args[2].data, sample, op.kv_heads, sizes.keys, width, 1.0);
+            for tile in op.tiles(sizes, sample) {
+                let [q, dy] = [&*q, &*dy_sample].map(|x| &x[tile.packed..][..sizes.head(TILE)]);
+                let [k, v] = [&*k, &*v].map(|x| &x[tile.packed_keys..][..tile.keys * padded]);
+                let (p, ds) = (&mut p[..tile.keys], &mut ds[..tile.keys]);
+                transpose(q_channels, q);
+                transpose(dy_channels, dy);
+                products_by_keys(simd, k, q_channels, p);
+                products_by_keys(simd, v, dy_channels, ds);
                 op.bias_and_mask(sizes, args, &tile, p);
-                transpose(channels, dy_tile);
-                products_by_keys(simd, v, channels, ds);
 
                 // A lane of no query has 1/Σ = 0, hence p = 0 and no part in any gradient.
                 let (mut max, mut per_sum) = ([0.0; TILE], [0.0; TILE]);
-                let stats = saved[tile.saved..].chunks_exact(2).take(tile.count);
+                let stats = saved[2 * tile.saved..].chunks_exact(2).take(tile.count);
                 for (l, stats) in stats.enumerate() {
                     max[l] = stats[0];
                     per_sum[l] = reciprocal(stats[1]);
                 }
                 let mut mean = [0.0; TILE];
-                for (p, dp) in rows(p).iter_mut().zip(rows(ds)) {
+                for (p, dp) in p.iter_mut().zip(&*ds) {
                     for l in 0..TILE {
                         p[l] = exp(p[l] - max[l]) * per_sum[l];
                     }
@@ -573,7 +674,7 @@ impl pulp::WithSimd for Backward<'_, '_, '_> {
                         mean[l] += p[l] * dp[l];
                     }
                 }
-                for (p, ds) in rows(p).iter_mut().zip(rows(ds)) {
+                for (p, ds) in p.iter().zip(&mut *ds) {
                     for l in 0..TILE {
                         ds[l] = p[l] * (ds[l] - mean[l]);
                     }
@@ -581,52 +682,52 @@ impl pulp::WithSimd for Backward<'_, '_, '_> {
 
                 if !dbias.is_empty() {
                     for l in 0..tile.count {
-                        let start = (head * sizes.queries + tile.first + l) * sizes.keys;
-                        for (dbias, ds) in dbias[start..].iter_mut().zip(rows(ds)) {
+                        let start = (tile.head * sizes.queries + tile.first + l) * sizes.keys;
+                        for (dbias, ds) in dbias[start..][..sizes.keys].iter_mut().zip(&*ds) {
                             *dbias += ds[l];
                         }
                     }
                 }
                 if !dq.is_empty() {
+                    let (dq, adds) = dq.raw();
                     product(
                         simd,
-                        tile.count,
-                        Left { data: ds, row: 1, step: TILE },
-                        &k[..tile.keys * padded],
+                        TILE,
+                        Left { data: ds.as_flattened(), row: 1, step: TILE },
+                        k,
                         padded,
                         #[inline(always)]
-                        |l, c, sums| {
-                            let lanes = S::F32_LANES.min(width.saturating_sub(c));
-                            let dq = &mut dq[tile.start + l * q_rows.stride + c.min(width)..];
-                            let sums = simd.mul_f32s(simd.splat_f32s(scale), sums);
-                            add(simd, &mut dq[..lanes], sums);
-                        },
+                        |queries| op.keys_of(sizes, &tile, queries),
+                        tile.rows.target(dq, tile.count, width, adds, Some([scale; TILE])),
                     );
                 }
-                for (wanted, d, weights, x) in [
-                    (!dk.is_empty(), &mut *dk_head, &*ds, &*q),
-                    (!dv.is_empty(), &mut *dv_head, &*p, &*dy_tile),
-                ] {
-                    if wanted {
+                for (d, weights, x) in [(&mut *dk, &*ds, q), (&mut *dv, &*p, dy)] {
+                    if !d.is_empty() {
+                        let (d, adds) = d.raw();
+                        let adds = adds || !tile.meets;
                         product(
                             simd,
                             tile.keys,
-                            Left { data: weights, row: TILE, step: 1 },
+                            Left { data: weights.as_flattened(), row: TILE, step: 1 },
                             x,
                             padded,
                             #[inline(always)]
-                            |j, c, sums| add(simd, &mut d[j * padded + c..][..S::F32_LANES], sums),
+                            |keys| op.queries_of(sizes, &tile, keys),
+                            tile.key_rows.target(d, sizes.keys, width, adds, None),
                         );
                     }
                 }
             }
-            for (d, d_head) in [(&mut *dk, &*dk_head), (&mut *dv, &*dv_head)] {
-                if !d.is_empty() {
-                    unpack_add(&mut d[k_rows.start..], d_head, k_rows.stride, width);
-                }
-            }
         }
     }
+}
+
+/// The scratch space from the next whole vector on: a vector across two lines of the cache is read
+/// at half the speed.
+#[inline(always)]
+fn aligned(scratch: &mut [f32]) -> &mut [f32] {
+    let lanes = scratch.as_ptr().align_offset(LANES * size_of::<f32>());
+    &mut scratch[lanes.min(LANES)..]
 }
 
 /// The next `n` numbers of what is left of the scratch space.
@@ -644,12 +745,12 @@ fn rows(tile: &mut [f32]) -> &mut [[f32; TILE]] {
 /// The largest number of every lane, 0 where each is −∞: any finite shift serves a query that
 /// attends to nothing, whose row becomes zeros and not NaN.
 #[inline(always)]
-fn largest(s: &mut [f32]) -> [f32; TILE] {
+fn largest(s: &[[f32; TILE]]) -> [f32; TILE] {
+    let larger = |a: f32, b: f32| if b > a { b } else { a };
+    // Made anew and not changed in place: so the lanes stay in registers.
     let mut max = [f32::NEG_INFINITY; TILE];
-    for s in rows(s) {
-        for l in 0..TILE {
-            max[l] = if s[l] > max[l] { s[l] } else { max[l] };
-        }
+    for s in s {
+        max = array::from_fn(|l| larger(max[l], s[l]));
     }
     max.map(|max| if max == f32::NEG_INFINITY { 0.0 } else { max })
 }
