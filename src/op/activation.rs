@@ -6,15 +6,15 @@
 //! gelu' = Φ + xφ; silu' = σ + xσ(1 − σ). y = f(gate) ⊙ up is the gated form (Shazeer 2020,
 //! arXiv 2002.05202): dgate = f'(gate) ⊙ up ⊙ dy, dup = f(gate) ⊙ dy.
 //!
-//! Both paths write 1 + erf z as erfc(−z) and ½(1 + tanh u) as σ(2u), the same numbers without the
-//! cancellation for negative x. So every function is relatively accurate, to some units of rounding
+//! The reference writes 1 + erf z as erfc(−z), the fast path takes Φ from its tail on either side,
+//! and both write ½(1 + tanh u) as σ(2u): the same numbers without the cancellation for negative
+//! x. So every function is relatively accurate, to some units of rounding
 //! of its exponent, until it underflows; the contract is an absolute error of a few u·|x|.
 
-use std::f32::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 use std::hint::select_unpredictable as select;
 use std::ops::Range;
 
-use super::elementary::{erfc, exp, exp_nonpositive};
+use super::elementary::{exp, exp_nonpositive, normal_tail};
 use super::simd;
 use super::{Arg, Fast, Grad, Law, Op, Reference, Shape, View};
 use crate::num::Num;
@@ -229,10 +229,10 @@ impl Curve for Relu {
 impl Curve for Gelu {
     #[inline(always)]
     fn both(x: f32) -> (f32, f32) {
-        let above = 0.5 * erfc(-x * FRAC_1_SQRT_2);
-        // φ(x) = e^(−x²/2)/√(2π), and 1/√(2π) = (2/√π)·(1/√2)/2.
-        let density = exp_nonpositive(-0.5 * x * x) * (0.5 * FRAC_2_SQRT_PI * FRAC_1_SQRT_2);
-        (x * above, x.mul_add(density, above))
+        const PER_ROOT_TAU: f32 = 0.398_942_3;
+        let (tail, bell) = normal_tail(x);
+        let below = select(x < 0.0, tail, 1.0 - tail);
+        (x * below, x.mul_add(bell * PER_ROOT_TAU, below))
     }
 }
 
