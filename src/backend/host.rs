@@ -206,11 +206,34 @@ impl<T: Element> Host<T> {
     pub fn forward(&mut self, weights: &[T], states: &[T], observer: &mut impl Observer<T>) -> T {
         assert_eq!((weights.len(), states.len()), (self.plan.weights, self.plan.states));
         let plan = self.plan.clone();
-        for (t, action) in plan.actions[..plan.turn].iter().enumerate() {
-            self.fetch_next(t, weights);
-            self.run_forward(action, weights, states, observer);
+        for t in 0..plan.turn {
+            self.act(&plan, t, weights, states, T::zero(), observer);
         }
         self.output()[0]
+    }
+
+    /// Runs action `t`, whichever pass it belongs to.
+    fn act(
+        &mut self,
+        plan: &Plan,
+        t: usize,
+        weights: &[T],
+        states: &[T],
+        dloss: T,
+        observer: &mut impl Observer<T>,
+    ) {
+        self.fetch_next(t, weights);
+        let action = &plan.actions[t];
+        match action.pass {
+            Pass::Forward => self.run_forward(action, weights, states, observer),
+            Pass::Again => self.run_forward(action, weights, states, &mut Unobserved),
+            Pass::Backward => {
+                if t == plan.seed {
+                    self.slots[action.outs[0]].fill(dloss);
+                }
+                self.run_backward(action, weights, states, observer);
+            }
+        }
     }
 
     /// Asks for what the action after number `t` reads and writes, to be there when it runs: a
@@ -255,21 +278,31 @@ impl<T: Element> Host<T> {
     ) {
         let plan = self.plan.clone();
         assert!(plan.turn < plan.actions.len(), "this host was made for inference");
-        let mut seeded = false;
-        for (t, action) in plan.actions.iter().enumerate().skip(plan.turn) {
-            self.fetch_next(t, weights);
-            match action.pass {
-                Pass::Backward => {
-                    if !seeded {
-                        self.slots[action.outs[0]].fill(dloss);
-                        seeded = true;
-                    }
-                    self.run_backward(action, weights, states, observer);
-                }
-                _ => self.run_forward(action, weights, states, &mut Unobserved),
-            }
+        for t in plan.turn..plan.actions.len() {
+            self.act(&plan, t, weights, states, dloss, observer);
         }
         self.cleared = false;
+    }
+
+    /// Runs the hosts of several shards forward and backward, each action for all of them before
+    /// the next: so a weight comes from memory once for all.
+    pub fn together<S>(
+        shards: &mut [S],
+        host: fn(&mut S) -> &mut Self,
+        weights: &[T],
+        states: &[T],
+        dloss: T,
+    ) {
+        let Some(first) = shards.first_mut() else { return };
+        let plan = host(first).plan.clone();
+        for t in 0..plan.actions.len() {
+            for shard in &mut *shards {
+                host(shard).act(&plan, t, weights, states, dloss, &mut Unobserved);
+            }
+        }
+        for shard in shards {
+            host(shard).cleared = false;
+        }
     }
 
     /// Adds `share` times what the states take over to `next`, for one shard of several.

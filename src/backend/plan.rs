@@ -76,8 +76,10 @@ pub struct Plan {
     pub(super) scratch: usize,
     /// Where the inputs lie, by value index.
     pub(super) inputs: HashMap<usize, usize>,
-    /// Index of the first backward action.
+    /// Index of the first action behind the forward pass.
     pub(super) turn: usize,
+    /// Index of the first backward action, which reads the gradient of the loss.
+    pub(super) seed: usize,
     pub(super) weights: usize,
     pub(super) states: usize,
 }
@@ -444,6 +446,7 @@ impl Layout {
             }
         }
         let turn = order.iter().position(|&(_, pass)| pass != Pass::Forward);
+        let seed = order.iter().position(|&(_, pass)| pass == Pass::Backward);
         let mut met = vec![false; program.values().len()];
         let mut first_of = |id: Id| {
             let weight = matches!(vectors[id.index()], Place::Weight(_));
@@ -493,6 +496,7 @@ impl Layout {
             inputs: self.inputs.iter().map(|(&value, &l)| (value, slot(l))).collect(),
             slots,
             turn: turn.unwrap_or(order.len()),
+            seed: seed.unwrap_or(order.len()),
             weights,
             states,
         }

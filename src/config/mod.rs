@@ -519,14 +519,15 @@ impl RunConfig {
         ((self.width as f64 * self.ffn_ratio).round() as usize).max(1)
     }
 
-    /// Parts of the batch that run side by side: the largest of 4, 2, 1 that divides the batch
-    /// into shards of 64 tokens or more, unless given.
+    /// Parts of the batch that run side by side, unless given: 4 of 256 tokens or more, 2 of 64
+    /// tokens or more, or 1. Products of fewer rows than that take longer by a tenth and more.
     pub fn shards(&self) -> usize {
-        let fits = |n: &usize| {
+        let fits = |&(n, tokens): &(usize, usize)| {
             let passes = n * self.micro_batches;
-            self.batch.is_multiple_of(passes) && self.batch * self.seq / passes >= 64
+            self.batch.is_multiple_of(passes) && self.batch * self.seq / passes >= tokens
         };
-        self.shards.unwrap_or_else(|| [4, 2].into_iter().find(fits).unwrap_or(1))
+        let auto = || [(4, 256), (2, 64)].into_iter().find(fits).map_or(1, |(n, _)| n);
+        self.shards.unwrap_or_else(auto)
     }
 
     /// Sequences in one pass of one shard.

@@ -193,26 +193,29 @@ impl<T: Element> Trainer<T> {
         if let Some(probe) = probe.as_deref_mut() {
             self.shards[0].probe = Some(std::mem::take(probe));
         }
-        self.shards.par_iter_mut().enumerate().for_each(|(i, shard)| {
-            shard.host.clear();
-            shard.loss = 0.0;
+        // Each thread takes its shards side by side. How many there are changes no bit: every shard
+        // has its own buffers.
+        let share = self.shards.len().div_ceil(rayon::current_num_threads());
+        self.shards.par_chunks_mut(share).enumerate().for_each(|(part, shards)| {
+            shards.iter_mut().for_each(|shard| shard.host.clear());
+            shards.iter_mut().for_each(|shard| shard.loss = 0.0);
             for pass in 0..passes {
-                let first = (i * passes + pass) * samples;
-                set_inputs(&mut shard.host, inputs, batch, first, samples, step);
-                let host = &mut shard.host;
-                let loss = match &mut shard.probe {
-                    Some(probe) if pass == 0 => {
-                        let loss = host.forward(parameters, states, probe);
-                        host.backward(parameters, states, dloss, probe);
-                        loss
-                    }
-                    _ => {
-                        let loss = host.forward(parameters, states, &mut Unobserved);
-                        host.backward(parameters, states, dloss, &mut Unobserved);
-                        loss
-                    }
-                };
-                shard.loss += loss.value() / passes as f64;
+                for (i, shard) in shards.iter_mut().enumerate() {
+                    let first = ((part * share + i) * passes + pass) * samples;
+                    set_inputs(&mut shard.host, inputs, batch, first, samples, step);
+                }
+                let mut rest = &mut *shards;
+                if let Some(Shard { host, probe: Some(probe), .. }) = rest.first_mut()
+                    && pass == 0
+                {
+                    host.forward(parameters, states, probe);
+                    host.backward(parameters, states, dloss, probe);
+                    rest = &mut rest[1..];
+                }
+                Host::together(rest, |shard| &mut shard.host, parameters, states, dloss);
+                for shard in &mut *shards {
+                    shard.loss += shard.host.output()[0].value() / passes as f64;
+                }
             }
         });
         if let (Some(probe), Some(seen)) = (probe.as_deref_mut(), self.shards[0].probe.take()) {
