@@ -17,4 +17,4 @@ pub use profile::Stopwatch;
 pub use report::Report;
 pub use size::{SIZES, Size};
 pub use step::{PARTS, StepTime, step_time};
-pub use timing::{Samples, Timing, cpu_seconds, interleaved};
+pub use timing::{Samples, Timing, interleaved};

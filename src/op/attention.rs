@@ -323,7 +323,7 @@ impl Fast for Attention {
     ) {
         let sizes = self.sizes(args[0].shape, args[1].shape);
         let y = &mut *outs[0];
-        pulp::Arch::new().dispatch(Forward { op: self, sizes, args, y, saved, scratch });
+        super::simd::arch().dispatch(Forward { op: self, sizes, args, y, saved, scratch });
     }
 
     fn vjp(
@@ -335,7 +335,7 @@ impl Fast for Attention {
         scratch: &mut [f32],
     ) {
         let sizes = self.sizes(args[0].shape, args[1].shape);
-        pulp::Arch::new().dispatch(Backward { op: self, sizes, args, dy, saved, dargs, scratch });
+        super::simd::arch().dispatch(Backward { op: self, sizes, args, dy, saved, dargs, scratch });
     }
 }
 

@@ -59,9 +59,12 @@ impl Target<'_> {
                 *vector = simd.mul_f32s(simd.splat_f32s(factor), *vector);
             }
         }
+        if c >= self.cols {
+            return;
+        }
         let start = self.start + r * self.stride + c;
         if r + ROWS > self.rows || c + S::F32_LANES > self.cols {
-            let lanes = S::F32_LANES.min(self.cols.saturating_sub(c));
+            let lanes = S::F32_LANES.min(self.cols - c);
             let count = self.rows.saturating_sub(r);
             for (i, vector) in vectors.into_iter().enumerate().take(count) {
                 let y = &mut self.data[start + i * self.stride..][..lanes];

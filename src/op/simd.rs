@@ -79,6 +79,7 @@ pub fn run<R>(body: impl FnMut(Isa) -> R) -> R {
 #[inline(always)]
 pub fn at_width<R>(cols: usize, mut body: impl FnMut(usize) -> R) -> R {
     match cols {
+        32 => body(32),
         64 => body(64),
         128 => body(128),
         256 => body(256),
