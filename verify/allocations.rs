@@ -32,6 +32,7 @@ fn steps_after_the_first_allocate_nothing() {
                     trainer.advance(None);
                 }
                 let before = allocations();
+                assert!(before > 0, "somebody counts");
                 for _ in 0..5 {
                     trainer.advance(None);
                 }

@@ -249,12 +249,20 @@ def picture(results):
                 "values": [[value(name, entry) for entry in entries] for name in names],
             }
         )
+    ours, best = spans(maps[0]["values"]) if maps else ("", "")
     sizes = {entry["size"] for entry in results["steps"]}
     listed = ", ".join(f"{size} {shape(results, size)}" for size in sorted(sizes))
     return {
-        "title": "How far is a training step from its matrix products?",
-        "subtitle": "Time of a step over the time of its matrix products alone; lower is better",
+        "title": f"A step takes Plummet {ours} its matrix products, the best peer {best}",
+        "subtitle": "Time of a training step over the time of its matrix products alone; lower is better",
         "maps": maps,
         "value": "times the floor",
-        "notes": [f"Width/depth/sequence/batch: {listed}."],
+        "notes": [f"Width/depth/sequence/batch: {listed}. A dash was not measured."],
     }
+
+
+def spans(values):
+    """The least and the most of our row, and of the best of the others, in words."""
+    ours, *peers = values
+    best = [min(filter(None, column)) for column in zip(*peers) if any(column)]
+    return [f"{min(row):.1f} to {max(row):.1f} times" for row in (ours, best)]

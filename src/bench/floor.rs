@@ -125,11 +125,6 @@ impl Rates {
     pub fn seconds(&self, products: &BTreeMap<Product, usize>) -> f64 {
         products.iter().map(|(p, &count)| count as f64 * self.seconds[p]).sum()
     }
-
-    /// Every product with its rate in floating-point operations per second.
-    pub fn each(&self) -> impl Iterator<Item = (Product, f64)> + '_ {
-        self.seconds.iter().map(|(p, s)| (*p, p.flops() / s))
-    }
 }
 
 /// c = a·b, one thread.

@@ -21,6 +21,17 @@ pub struct Report {
 }
 
 impl Report {
+    /// What the picture shows of the steps, in a sentence.
+    fn finding(&self) -> String {
+        let ratios = || self.steps.iter().map(|step| step.one / step.floor);
+        let (least, most) = (ratios().fold(f64::INFINITY, f64::min), ratios().fold(0.0, f64::max));
+        match self.steps.len() {
+            0 => "No training step was measured".to_string(),
+            1 => format!("A training step takes {most:.1} times its matrix products"),
+            _ => format!("A training step takes {least:.1} to {most:.1} times its matrix products"),
+        }
+    }
+
     /// The picture: steps split by operator, in units of their matrix products, and operators in
     /// units of the copy.
     pub fn picture(&self) -> Bars {
@@ -44,7 +55,7 @@ impl Report {
         let memory = self.copies.last().map_or(0.0, |limit| limit.one / 1e9);
         let quick = if self.quick { " Measured for seconds only (--quick)." } else { "" };
         Bars {
-            title: "How near is a training step to its matrix products?".to_string(),
+            title: self.finding(),
             subtitle: format!(
                 "One thread, f32. This machine multiplies {:.0} Gflop/s and copies {:.0} GB/s from \
                  L2, {memory:.0} GB/s from the farthest arrays measured.{quick}",

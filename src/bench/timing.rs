@@ -12,10 +12,6 @@ impl Samples {
     pub fn new(seconds: Vec<f64>) -> Self {
         Samples(seconds)
     }
-    /// Seconds, in the order in which they were taken.
-    pub fn seconds(&self) -> &[f64] {
-        &self.0
-    }
     /// The median, in seconds; NaN of nothing.
     pub fn median(&self) -> f64 {
         quantile(&self.0, 0.5)
@@ -23,11 +19,6 @@ impl Samples {
     /// The least, in seconds.
     pub fn least(&self) -> f64 {
         quantile(&self.0, 0.0)
-    }
-    /// The median of the ratios of pairs taken one after the other: self over `other`.
-    pub fn ratio(&self, other: &Samples) -> f64 {
-        let ratios: Vec<f64> = self.0.iter().zip(&other.0).map(|(a, b)| a / b).collect();
-        quantile(&ratios, 0.5)
     }
 }
 
