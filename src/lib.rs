@@ -11,6 +11,7 @@
 //!   looks like.
 //! - [`train`]: the only training loop; [`sweep`]: products of configurations.
 //! - [`plot`]: data to PNG; [`survey`]: the built-in experiments, their pictures and report.
+//! - [`gate`]: judging other implementations of the same operators.
 //! - [`cli`]: the command line; [`memory`]: what memory there is and was used.
 
 pub mod backend;
@@ -18,6 +19,7 @@ pub mod bench;
 pub mod check;
 pub mod cli;
 pub mod config;
+pub mod gate;
 pub mod memory;
 pub mod num;
 pub mod op;

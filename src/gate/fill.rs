@@ -1,0 +1,148 @@
+//! What the tensors of a case are filled with.
+
+use super::case::{Kind, Upstream};
+use super::operator::{Fill, Slot};
+use super::tensor::Dtype;
+use crate::rng::Rng;
+
+/// The elements of one tensor, before they are rounded to its dtype.
+pub fn fill(slot: &Slot, kind: Kind, upstream: Upstream, dtype: Dtype, rng: &mut Rng) -> Vec<f64> {
+    let count: usize = slot.shape.iter().product();
+    let cols = slot.shape.last().copied().unwrap_or(1).max(1);
+    let whole = kind == Kind::Whole;
+    let mut each = |draw: &mut dyn FnMut(&mut Rng) -> f64| -> Vec<f64> {
+        (0..count).map(|_| draw(rng)).collect()
+    };
+    match slot.fill {
+        Fill::Rows => (0..count / cols).flat_map(|_| row(kind, cols, dtype, rng)).collect(),
+        Fill::Within(limit) => {
+            let rows = (0..count / cols).flat_map(|_| {
+                let mut row = row(kind, cols, dtype, rng);
+                let largest = row.iter().fold(0.0f64, |most, value| most.max(value.abs()));
+                if largest > limit {
+                    row.iter_mut().for_each(|value| *value *= limit / largest);
+                }
+                row
+            });
+            rows.collect()
+        }
+        // Whole weights differ from one, from each other and in sign.
+        Fill::Weight if whole => each(&mut |rng| [1.0, 2.0, -1.0, 3.0, 0.5, 0.0][rng.below(6)]),
+        Fill::Weight => {
+            each(&mut |rng| if rng.below(8) == 0 && count > 1 { 0.0 } else { rng.normal() })
+        }
+        Fill::Normal(std) if whole => each(&mut |rng| std * (rng.below(5) as f64 - 2.0)),
+        Fill::Normal(std) => each(&mut |rng| std * rng.normal()),
+        Fill::Positive if whole => each(&mut |rng| [1.0, 4.0, 0.25][rng.below(3)]),
+        Fill::Positive => each(&mut |rng| rng.normal().abs() + 0.1),
+        Fill::Squares if whole => each(&mut |rng| [0.0, 1.0, 4.0][rng.below(3)]),
+        Fill::Squares => {
+            each(&mut |rng| if rng.below(8) == 0 { 0.0 } else { rng.normal().powi(2) })
+        }
+        Fill::Upstream => gradient(upstream, count, cols, rng),
+        Fill::Below(limit) => each(&mut |rng| rng.below(limit) as f64),
+        Fill::Labels { classes, ignored } => each(&mut |rng| match rng.below(5) {
+            0 => ignored as f64,
+            _ => rng.below(classes) as f64,
+        }),
+        Fill::Mask => mask(count, cols, rng),
+        Fill::Scores => each(&mut |rng| match rng.below(12) {
+            0 => f64::NEG_INFINITY,
+            1 => -dtype.largest(),
+            _ => rng.normal(),
+        }),
+        Fill::Count => (0..count).map(|i| i as f64).collect(),
+    }
+}
+
+/// One row of a kind, such that cols·max|x|² stays within 2^±120 and within the dtype.
+fn row(kind: Kind, cols: usize, dtype: Dtype, rng: &mut Rng) -> Vec<f64> {
+    let sign = if rng.below(2) == 0 { 1.0 } else { -1.0 };
+    let size = sign * 10f64.powi(1 + rng.below(4) as i32);
+    let normal = |mean: f64, std: f64, rng: &mut Rng| -> Vec<f64> {
+        (0..cols).map(|_| mean + std * rng.normal()).collect()
+    };
+    match kind {
+        Kind::Normal => normal(0.0, 1.0, rng),
+        Kind::BigMean => normal(size, 1.0, rng),
+        Kind::TinyVariance => {
+            let std = 10f64.powf(-1.0 - 3.0 * rng.uniform());
+            normal(rng.below(2) as f64 * 0.125, std, rng)
+        }
+        Kind::Outlier => {
+            let mut row = normal(0.0, 0.1, rng);
+            row[rng.below(cols)] = size;
+            row
+        }
+        Kind::Constant => vec![[0.0, 1.0, 1234.0, rng.normal(), 3e-3][rng.below(5)]; cols],
+        Kind::Scaled => {
+            let most = match dtype {
+                Dtype::F16 => 13,
+                _ => 50 - (cols as f64).log2().ceil() as i32 / 2,
+            };
+            let least = if dtype == Dtype::F16 { -10 } else { -most };
+            let power = least + rng.below((most - least + 1) as usize) as i32;
+            normal(0.0, 2f64.powi(power), rng)
+        }
+        Kind::Mixed => row(Kind::ALL[rng.below(6)], cols, dtype, rng),
+        Kind::Exact => exact(cols, dtype, rng),
+        Kind::Whole => (0..cols).map(|_| rng.below(5) as f64 - 2.0).collect(),
+    }
+}
+
+/// Small whole steps around a large whole offset, in pairs: in `f32` and wider every partial sum is
+/// a whole number below 2²⁴, the mean is the offset and the squares of what is left are exact.
+fn exact(cols: usize, dtype: Dtype, rng: &mut Rng) -> Vec<f64> {
+    let steps = if dtype.bytes() == 2 { 2 } else { 8 };
+    // cols·(offset + steps) stays exact, and so does the offset itself.
+    let room = (dtype.unit().recip() / 4.0).min(2f64.powi(23)) / cols as f64;
+    let most = (room - steps as f64).max(0.0).min(dtype.unit().recip() / 4.0);
+    let offset = (most * [0.0, 0.25, 1.0][rng.below(3)]).floor();
+    let mut row: Vec<f64> = Vec::with_capacity(cols);
+    while row.len() + 2 <= cols {
+        let step = (1 + rng.below(steps)) as f64;
+        row.extend([offset + step, offset - step]);
+    }
+    row.resize(cols, offset);
+    // In an order of its own, each pair apart.
+    for i in (1..cols).rev() {
+        row.swap(i, rng.below(i + 1));
+    }
+    row
+}
+
+fn gradient(kind: Upstream, count: usize, cols: usize, rng: &mut Rng) -> Vec<f64> {
+    match kind {
+        Upstream::Normal => {
+            let mean = rng.below(2) as f64;
+            (0..count).map(|_| mean + rng.normal()).collect()
+        }
+        Upstream::OneHot => {
+            let mut dy = vec![0.0; count];
+            for row in dy.chunks_mut(cols) {
+                row[rng.below(row.len())] = 1.0;
+            }
+            dy
+        }
+        Upstream::Sparse => {
+            (0..count).map(|_| if rng.below(8) == 0 { rng.normal() } else { 0.0 }).collect()
+        }
+        Upstream::Whole => (0..count).map(|_| rng.below(5) as f64 - 2.0).collect(),
+    }
+}
+
+/// Rows that are open, partly closed, closed at their first keys, or closed altogether.
+fn mask(count: usize, cols: usize, rng: &mut Rng) -> Vec<f64> {
+    let mut mask = Vec::with_capacity(count);
+    for _ in 0..count / cols {
+        let kind = rng.below(6);
+        let first = rng.below(cols + 1);
+        mask.extend((0..cols).map(|j| match kind {
+            0 => 1.0,
+            1 => f64::from(j >= first),
+            2 => 0.0,
+            _ => f64::from(rng.below(3) > 0),
+        }));
+    }
+    mask
+}

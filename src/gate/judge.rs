@@ -1,0 +1,167 @@
+//! One answer against the oracle, element by element.
+
+use serde::{Deserialize, Serialize};
+
+use super::call::{Call, Reply};
+use super::oracle::Expected;
+use super::tensor::{Dtype, Tensor};
+
+/// How good an answer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Grade {
+    /// Within the statistical bound, which grows with √n.
+    A,
+    /// Within the worst-case bound, which grows with n.
+    B,
+    /// Beyond.
+    Fail,
+}
+
+/// One tensor of an answer, judged.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Graded {
+    /// The tensor.
+    pub tensor: String,
+    /// How good it is.
+    pub grade: Grade,
+    /// The largest |got − truth| / bound, of the worst-case bound.
+    pub q: f64,
+    /// The same of the statistical bound: what accuracy is compared by.
+    pub q_statistical: f64,
+    /// The element that is furthest off.
+    pub at: usize,
+    /// What came there.
+    pub got: f64,
+    /// What should have.
+    pub want: f64,
+    /// By how much it may be off.
+    pub bound: f64,
+    /// The share of elements that are too ill-conditioned to bound.
+    pub unbounded: f64,
+}
+
+/// What an answer is worth.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Judged {
+    /// Every tensor of the right name, shape and dtype, graded.
+    Graded(Vec<Graded>),
+    /// It is not the answer to this question: in words.
+    Wrong(String),
+}
+
+impl Judged {
+    /// The worst grade.
+    pub fn grade(&self) -> Grade {
+        match self {
+            Judged::Wrong(_) => Grade::Fail,
+            Judged::Graded(graded) => graded.iter().map(|g| g.grade).max().unwrap_or(Grade::A),
+        }
+    }
+    /// True where the answer is wrong.
+    pub fn fails(&self) -> bool {
+        self.grade() == Grade::Fail
+    }
+}
+
+/// Judges a reply to a call; `expected` holds the tensors of a full answer.
+pub fn judge(call: &Call, expected: &[Expected], reply: &Reply) -> Judged {
+    let operator = super::op::find(&call.op).expect("a call is of an operator");
+    let refuse = operator.must_refuse(call);
+    let answer = match reply {
+        Reply::Error(_) if refuse => return Judged::Graded(Vec::new()),
+        _ if refuse => return Judged::Wrong("answered what must be refused with an error".into()),
+        Reply::Ok(answer) => answer,
+        Reply::Unsupported(why) => {
+            return Judged::Wrong(format!("answered unsupported to what it declares: {why}"));
+        }
+        Reply::Error(why) => return Judged::Wrong(format!("answered error: {why}")),
+    };
+    for name in &call.want {
+        let Some(expected) = expected.iter().find(|expected| expected.name == *name) else {
+            return Judged::Wrong(format!("{name} is no output of {}", call.op));
+        };
+        match answer.get(name) {
+            None => return Judged::Wrong(format!("tensor {name} is missing")),
+            Some(got) if got.shape != expected.shape => {
+                let (got, want) = (&got.shape, &expected.shape);
+                return Judged::Wrong(format!("{name} has shape {got:?}, not {want:?}"));
+            }
+            Some(got) if got.dtype != expected.dtype => {
+                let (got, want) = (got.dtype, expected.dtype);
+                return Judged::Wrong(format!("{name} has dtype {got}, not {want}"));
+            }
+            Some(_) => {}
+        }
+    }
+    if let Some(name) = answer.keys().find(|name| !call.want.contains(name)) {
+        return Judged::Wrong(format!("tensor {name} was not asked for"));
+    }
+    let wanted = expected.iter().filter(|expected| call.want.contains(&expected.name));
+    Judged::Graded(wanted.map(|expected| grade(expected, &answer[&expected.name])).collect())
+}
+
+/// Grades one tensor of the right shape and dtype.
+pub fn grade(expected: &Expected, got: &Tensor) -> Graded {
+    let (mut most, mut at, mut statistical, mut unbounded) = (-1.0, 0, 0.0f64, 0usize);
+    for (i, &value) in got.values.iter().enumerate() {
+        unbounded += usize::from(!expected.worst[i].is_finite());
+        let q = quotient(expected, i, value, expected.worst[i]);
+        statistical = statistical.max(quotient(expected, i, value, expected.statistical[i]));
+        if q > most {
+            (most, at) = (q, i);
+        }
+    }
+    let count = got.values.len().max(1);
+    Graded {
+        tensor: expected.name.clone(),
+        grade: match (most, statistical) {
+            (_, q) if q <= 1.0 => Grade::A,
+            (q, _) if q <= 1.0 => Grade::B,
+            _ => Grade::Fail,
+        },
+        q: most.max(0.0),
+        q_statistical: statistical,
+        at,
+        got: got.values.get(at).copied().unwrap_or(0.0),
+        want: expected.truth.get(at).copied().unwrap_or(0.0),
+        bound: expected.worst.get(at).copied().unwrap_or(0.0),
+        unbounded: unbounded as f64 / count as f64,
+    }
+}
+
+/// |got − truth| / bound, infinite where the class is wrong.
+fn quotient(expected: &Expected, i: usize, got: f64, bound: f64) -> f64 {
+    let truth = expected.truth[i];
+    let class = |value: f64, dtype: Dtype| -> f64 {
+        // What rounds beyond the largest number is an infinity.
+        if value.abs() > dtype.largest() * (1.0 + dtype.unit()) {
+            value.signum() * f64::INFINITY
+        } else {
+            value
+        }
+    };
+    if truth.is_nan() {
+        return if got.is_nan() { 0.0 } else { f64::INFINITY };
+    }
+    if got.is_nan() {
+        return f64::INFINITY;
+    }
+    if got == class(truth, expected.dtype) {
+        return 0.0;
+    }
+    if got.is_infinite() || truth.is_infinite() {
+        // Near the threshold of overflow both classes are right.
+        let reach = truth.abs() + bound;
+        let near = got.is_infinite() && reach > expected.dtype.largest();
+        let beyond = truth.is_finite() && got.signum() == truth.signum() && near;
+        return if beyond { 0.0 } else { f64::INFINITY };
+    }
+    if bound == f64::INFINITY {
+        return 0.0;
+    }
+    let error = ((got - truth) - expected.rest[i]).abs();
+    // An error of nothing is within a bound of nothing; anything that is no number is not.
+    let q = if error == 0.0 { 0.0 } else { error / bound };
+    if q.is_nan() { f64::INFINITY } else { q }
+}

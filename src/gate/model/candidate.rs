@@ -1,0 +1,89 @@
+//! A model as a candidate, in this process.
+
+use std::collections::BTreeMap;
+
+use super::{Native, Twist, natively};
+use crate::gate::call::{Broken, Call, Candidate, Claims, Hello, Identity, Reply, Served};
+use crate::gate::op;
+use crate::gate::operator::{Named, Problem};
+use crate::gate::oracle;
+use crate::gate::tensor::{Dtype, Tensor, Tensors};
+use crate::num::Num;
+
+/// A model, right or wrong, that answers calls.
+#[derive(Debug, Clone)]
+pub struct ModelCandidate {
+    op: &'static str,
+    id: &'static str,
+    native: bool,
+    calls: u64,
+}
+
+impl ModelCandidate {
+    /// The model of `op` with the twist of this name; `""` for the plain form.
+    pub fn new(op: &'static str, id: &'static str) -> Self {
+        let native = super::mutants(op).iter().any(|mutant| mutant.id == id && mutant.native);
+        ModelCandidate { op, id, native, calls: 0 }
+    }
+}
+
+impl Candidate for ModelCandidate {
+    fn hello(&mut self) -> Result<Hello, Broken> {
+        let operator = op::find(self.op).expect("a model is of an operator");
+        let dtypes = operator.dtypes().iter().copied();
+        let served = Served {
+            dir: Some(operator.dirs().to_vec()),
+            dtype: Some(dtypes.filter(|dtype| !self.native || dtype.bytes() == 2).collect()),
+            ..Served::default()
+        };
+        let identity = Identity {
+            name: if self.id.is_empty() { self.op.into() } else { self.id.into() },
+            version: env!("CARGO_PKG_VERSION").into(),
+            language: "rust".into(),
+        };
+        let claims = Claims { deterministic: true, batch_invariant: true, inputs_untouched: true };
+        Ok(Hello { identity, ops: [(self.op.to_string(), served)].into(), claims })
+    }
+
+    fn run(&mut self, call: &Call) -> Result<Reply, Broken> {
+        let operator = op::find(&call.op).expect("a call is of an operator");
+        let twist = Twist { id: self.id, calls: self.calls };
+        self.calls += 1;
+        // A mutant may be one that does not refuse.
+        if operator.must_refuse(call) && !twist.id.contains("accepts") {
+            return Ok(Reply::Error("refused by the specification".into()));
+        }
+        Ok(Reply::Ok(answer(call, twist, self.native)))
+    }
+
+    fn restart(&mut self) -> Result<(), Broken> {
+        self.calls = 0;
+        Ok(())
+    }
+}
+
+/// What a model answers, in the arithmetic that a target of its dtype has.
+fn answer(call: &Call, twist: Twist, native: bool) -> Tensors {
+    let variant = BTreeMap::new();
+    if native {
+        natively(call.dtype, || {
+            let problem = Problem::<Native>::exact(call, &variant);
+            stored(call, super::answer(&problem, twist))
+        })
+    } else if call.dtype == Dtype::F64 {
+        stored(call, super::answer(&Problem::<f64>::exact(call, &variant), twist))
+    } else {
+        stored(call, super::answer(&Problem::<f32>::exact(call, &variant), twist))
+    }
+}
+
+fn stored<R: Num>(call: &Call, answer: Vec<Named<R>>) -> Tensors {
+    let wanted = answer.into_iter().filter(|named| call.want.contains(&named.name));
+    wanted
+        .map(|named| {
+            let values = named.data.into_iter().map(Num::value).collect();
+            let dtype = oracle::dtype_of(call, &named.name);
+            (named.name, Tensor::new(dtype, &named.shape, values))
+        })
+        .collect()
+}

@@ -1,0 +1,109 @@
+//! Executable models of right and wrong implementations.
+//!
+//! A model is an implementation of an operator, written apart from the oracle, with named places
+//! where it can be made wrong: each name is a [`Mutant`], after a real bug. The same model, wrong
+//! nowhere but other in form (another order of summation, another formula), is a control. The gate
+//! uses them twice: to prove its own power (every mutant must be caught, no control may be), and to
+//! say what a wrong target behaves like.
+
+mod candidate;
+mod layer_norm;
+mod native;
+
+pub use candidate::ModelCandidate;
+pub use native::{Native, natively};
+
+use super::number::Real;
+use super::operator::{Named, Problem};
+
+/// A wrong implementation.
+#[derive(Debug, Clone, Copy)]
+pub struct Mutant {
+    /// Its name, unique in the bank.
+    pub id: &'static str,
+    /// The operator.
+    pub op: &'static str,
+    /// The class of bug (`cancellation`, `epsilon`, `precision`, `axis`, `tile`, `alias`,
+    /// `determinism`, `backward`, `mask`, `wiring`, `init`, `dropout`, `loss`, `optimizer`,
+    /// `schedule`, `activation`, `statistics`).
+    pub class: &'static str,
+    /// What is wrong, as a failure would say it.
+    pub about: &'static str,
+    /// True where it computes in the storage dtype and keeps no wider sum: it is read at
+    /// [`Native`], and tried on 16-bit problems only.
+    pub native: bool,
+}
+
+impl Mutant {
+    /// A mutant that computes in the accumulator's dtype.
+    pub const fn new(
+        op: &'static str,
+        id: &'static str,
+        class: &'static str,
+        about: &'static str,
+    ) -> Mutant {
+        Mutant { id, op, class, about, native: false }
+    }
+}
+
+/// A right implementation of another form.
+#[derive(Debug, Clone, Copy)]
+pub struct Control {
+    /// Its name, unique in the bank.
+    pub id: &'static str,
+    /// The operator.
+    pub op: &'static str,
+    /// How it is other.
+    pub about: &'static str,
+}
+
+/// What a model does otherwise than the plain form; nothing, for `""`.
+#[derive(Debug, Clone, Copy)]
+pub struct Twist<'a> {
+    /// The id of a mutant or a control.
+    pub id: &'a str,
+    /// How many calls the implementation has answered before, for what goes wrong later only.
+    pub calls: u64,
+}
+
+impl Twist<'_> {
+    /// True for the mutant or control of this name.
+    pub fn is(&self, id: &str) -> bool {
+        self.id == id
+    }
+}
+
+/// The models of one operator.
+pub struct Bank {
+    /// The operator.
+    pub op: &'static str,
+    /// Its wrong implementations.
+    pub mutants: &'static [Mutant],
+    /// Its right ones.
+    pub controls: &'static [Control],
+}
+
+/// One line per operator: its bank, and how it answers at each number.
+macro_rules! models {
+    ($($module:ident),* $(,)?) => {
+        /// The banks of all operators.
+        pub const BANKS: &[Bank] = &[
+            $(Bank { op: stringify!($module), mutants: $module::MUTANTS, controls: $module::CONTROLS }),*
+        ];
+
+        /// What a model answers to a problem.
+        pub fn answer<R: Real>(problem: &Problem<R>, twist: Twist) -> Vec<Named<R>> {
+            match problem.call.op.as_str() {
+                $(stringify!($module) => $module::answer(problem, twist),)*
+                other => panic!("no model of {other}"),
+            }
+        }
+    };
+}
+
+models!(layer_norm);
+
+/// Every mutant of an operator.
+pub fn mutants(op: &str) -> &'static [Mutant] {
+    BANKS.iter().find(|bank| bank.op == op).map_or(&[], |bank| bank.mutants)
+}

@@ -1,0 +1,288 @@
+//! The numbers that the gate's formulas are read at.
+//!
+//! At [`Bound`] every number carries how far a right computation may be from it, so that one pass
+//! through a formula gives the truth and the bound of every element, and bounds compose through a
+//! block as values do. The rules are those of running error analysis (Wilkinson; Higham 2002,
+//! §3.3), with second-order terms kept:
+//!
+//! - a rounding of r costs 2·u·|r|: one for the formula as written and one for another right one
+//!   (a product with a reciprocal for a quotient, a fused multiply-add);
+//! - a sum of n terms costs 2·(n+1)·u·Σ|t| in the worst case, whatever its order, and 2·√n·u·Σ|t| if
+//!   its roundings are independent;
+//! - errors of operands add up in the worst case and as squares if they are independent.
+
+use std::cell::Cell;
+use std::cmp::Ordering;
+use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub, SubAssign};
+
+use super::tensor::Dtype;
+use crate::num::{Dual, Format, Num};
+
+/// A number that the gate's formulas can be read at.
+pub trait Real: Num {
+    /// The sum of some terms, in an order of its own.
+    fn sum(terms: impl IntoIterator<Item = Self>) -> Self {
+        terms.into_iter().fold(Self::zero(), |sum, term| sum + term)
+    }
+    /// The number rounded to a dtype, as a contract says; a derivative passes through.
+    fn narrow(self, dtype: Dtype) -> Self;
+    /// The same number, where another right formula rounds something of this magnitude.
+    fn loosened(self, _magnitude: f64) -> Self {
+        self
+    }
+    /// Σ aᵢ·bᵢ.
+    fn dot(a: &[Self], b: &[Self]) -> Self {
+        Self::sum(a.iter().zip(b).map(|(&a, &b)| a * b))
+    }
+    /// x².
+    fn square(self) -> Self {
+        self * self
+    }
+}
+
+impl Real for f64 {
+    fn narrow(self, dtype: Dtype) -> Self {
+        dtype.round(self)
+    }
+}
+impl Real for f32 {
+    fn narrow(self, dtype: Dtype) -> Self {
+        dtype.round(f64::from(self)) as f32
+    }
+}
+impl Real for Dual {
+    fn narrow(self, dtype: Dtype) -> Self {
+        Dual::new(dtype.round(self.v), self.d)
+    }
+}
+
+thread_local! {
+    static UNIT: Cell<f64> = const { Cell::new(5.960_464_477_539_063e-8) };
+}
+
+/// A number and how far a right computation may be from it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Bound<V = f64> {
+    /// The true value.
+    pub v: V,
+    /// The standard deviation of the error, were all roundings independent.
+    pub spread: f64,
+    /// The largest error.
+    pub worst: f64,
+}
+
+/// Reads a formula at [`Bound`] with unit roundoff `unit`.
+pub fn at_unit<A>(unit: f64, read: impl FnOnce() -> A) -> A {
+    let before = UNIT.replace(unit);
+    let answer = read();
+    UNIT.set(before);
+    answer
+}
+
+/// Twice the unit roundoff: what one operation costs.
+fn unit() -> f64 {
+    2.0 * UNIT.get()
+}
+
+impl<V: Num> Bound<V> {
+    /// A number that is exactly given.
+    pub fn exact(v: V) -> Self {
+        Bound { v, spread: 0.0, worst: 0.0 }
+    }
+    /// A result whose operands contribute these errors, and its rounding.
+    fn rounded(v: V, spread: f64, worst: f64) -> Self {
+        let magnitude = v.value().abs();
+        let own = unit() * magnitude;
+        // An infinity is exactly that; a NaN is nobody's error.
+        if !magnitude.is_finite() {
+            return Bound::exact(v);
+        }
+        Bound { v, spread: spread.hypot(own), worst: worst + own + unit() * worst }
+    }
+    fn size(self) -> f64 {
+        self.v.value().abs()
+    }
+    /// f(x) of slope at most `slope` over where x may be.
+    fn map(self, v: V, slope: f64, slope_within: f64) -> Self {
+        Self::rounded(v, times(self.spread, slope), times(self.worst, slope_within))
+    }
+}
+
+/// Nothing times infinity is nothing here: an error that does not exist is not enlarged.
+fn times(a: f64, b: f64) -> f64 {
+    if a == 0.0 || b == 0.0 { 0.0 } else { a * b }
+}
+
+impl<V: Num> PartialEq for Bound<V> {
+    fn eq(&self, other: &Self) -> bool {
+        self.v == other.v
+    }
+}
+impl<V: Num> PartialOrd for Bound<V> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        self.v.partial_cmp(&other.v)
+    }
+}
+impl<V: Num> Add for Bound<V> {
+    type Output = Self;
+    fn add(self, o: Self) -> Self {
+        Self::rounded(self.v + o.v, self.spread.hypot(o.spread), self.worst + o.worst)
+    }
+}
+impl<V: Num> Sub for Bound<V> {
+    type Output = Self;
+    fn sub(self, o: Self) -> Self {
+        self + -o
+    }
+}
+impl<V: Num> Mul for Bound<V> {
+    type Output = Self;
+    fn mul(self, o: Self) -> Self {
+        let (a, b) = (self.size(), o.size());
+        let spread = times(self.spread, b).hypot(times(o.spread, a));
+        let worst = times(self.worst, b) + times(o.worst, a) + times(self.worst, o.worst);
+        Self::rounded(self.v * o.v, spread, worst)
+    }
+}
+impl<V: Num> Div for Bound<V> {
+    type Output = Self;
+    fn div(self, o: Self) -> Self {
+        let v = self.v / o.v;
+        let (r, b) = (v.value().abs(), o.size());
+        if b.is_infinite() {
+            return Bound::exact(v);
+        }
+        let spread = self.spread.hypot(times(o.spread, r)) / b;
+        let nearest = b - o.worst;
+        let worst = self.worst + times(o.worst, r);
+        // A divisor that may be 0 leaves nothing to say, unless there is nothing to divide.
+        let worst = if worst == 0.0 {
+            0.0
+        } else if nearest > 0.0 {
+            worst / nearest
+        } else {
+            f64::INFINITY
+        };
+        Self::rounded(v, spread, worst)
+    }
+}
+impl<V: Num> Neg for Bound<V> {
+    type Output = Self;
+    fn neg(self) -> Self {
+        Bound { v: -self.v, ..self }
+    }
+}
+impl<V: Num> AddAssign for Bound<V> {
+    fn add_assign(&mut self, o: Self) {
+        *self = *self + o;
+    }
+}
+impl<V: Num> SubAssign for Bound<V> {
+    fn sub_assign(&mut self, o: Self) {
+        *self = *self - o;
+    }
+}
+
+impl<V: Num> Num for Bound<V> {
+    fn num(value: f64) -> Self {
+        Bound::exact(V::num(value))
+    }
+    fn value(self) -> f64 {
+        self.v.value()
+    }
+    fn sqrt(self) -> Self {
+        let v = self.v.sqrt();
+        let (x, root) = (self.value(), v.value());
+        let spread = if root > 0.0 { 0.5 * self.spread / root } else { self.spread.sqrt() };
+        let below = (x - self.worst).max(0.0).sqrt();
+        let worst = if self.worst == 0.0 {
+            0.0
+        } else if self.worst.is_infinite() {
+            f64::INFINITY
+        } else {
+            // The side towards 0 is the steeper one; written without cancellation.
+            (self.worst.min(x) / (root + below)).max(self.worst / ((x + self.worst).sqrt() + root))
+        };
+        Self::rounded(v, spread, worst)
+    }
+    fn exp(self) -> Self {
+        let v = self.v.exp();
+        let r = v.value();
+        // A library's exponential may itself reduce its argument in rounded steps.
+        let own = unit() * r * self.size();
+        let own = if r == 0.0 { 0.0 } else { own };
+        let spread = times(r, self.spread).hypot(own);
+        Self::rounded(v, spread, times(r, self.worst.exp_m1()) + own)
+    }
+    fn ln(self) -> Self {
+        let v = self.v.ln();
+        let (x, nearest) = (self.value(), self.value() - self.worst);
+        let worst = if nearest > 0.0 { -(-self.worst / x).ln_1p() } else { f64::INFINITY };
+        let worst = if self.worst == 0.0 { 0.0 } else { worst };
+        Self::rounded(v, self.spread / x, worst)
+    }
+    fn tanh(self) -> Self {
+        let v = self.v.tanh();
+        let slope = |x: f64| 1.0 / x.cosh().powi(2);
+        let nearest = (self.size() - self.worst).max(0.0);
+        self.map(v, slope(self.size()), slope(nearest))
+    }
+    fn erf(self) -> Self {
+        let slope = |x: f64| std::f64::consts::FRAC_2_SQRT_PI * (-x * x).exp();
+        let nearest = (self.size() - self.worst).max(0.0);
+        self.map(self.v.erf(), slope(self.size()), slope(nearest))
+    }
+    fn erfc(self) -> Self {
+        let slope = |x: f64| std::f64::consts::FRAC_2_SQRT_PI * (-x * x).exp();
+        let nearest = (self.size() - self.worst).max(0.0);
+        self.map(self.v.erfc(), slope(self.size()), slope(nearest))
+    }
+    fn abs(self) -> Self {
+        Bound { v: self.v.abs(), ..self }
+    }
+    fn round_to(self, format: Format) -> Self {
+        match format {
+            Format::Exact => self,
+            Format::F32 => self.narrow(Dtype::F32),
+            Format::Bf16 => self.narrow(Dtype::Bf16),
+        }
+    }
+    fn larger(self, other: Self) -> Self {
+        let larger = if other > self { other } else { self };
+        let error = |a: f64, b: f64| if a.is_finite() && b.is_finite() { a.max(b) } else { a + b };
+        Bound {
+            v: larger.v,
+            spread: error(self.spread, other.spread),
+            worst: error(self.worst, other.worst),
+        }
+    }
+}
+
+impl<V: Num> Real for Bound<V> {
+    fn sum(terms: impl IntoIterator<Item = Self>) -> Self {
+        let (mut v, mut count, mut size) = (V::zero(), 0usize, 0.0);
+        let (mut spread, mut worst) = (0.0, 0.0);
+        for term in terms {
+            v += term.v;
+            count += 1;
+            size += term.size();
+            spread += term.spread * term.spread;
+            worst += term.worst;
+        }
+        if count < 2 || !v.value().is_finite() {
+            return Bound { v, spread: f64::sqrt(spread), worst };
+        }
+        let n = count as f64;
+        let worst = worst + (n + 1.0) * unit() * (size + worst);
+        Bound { v, spread: f64::sqrt(spread).hypot(n.sqrt() * unit() * size), worst }
+    }
+    fn narrow(self, dtype: Dtype) -> Self {
+        // The rounding is the target's, whose own number may lie on the other side of a boundary.
+        let own = dtype.unit() * self.size();
+        Bound { v: self.v, spread: self.spread.hypot(own), worst: self.worst + own }
+    }
+    fn loosened(self, magnitude: f64) -> Self {
+        let own = unit() * magnitude;
+        Bound { v: self.v, spread: self.spread.hypot(own), worst: self.worst + own }
+    }
+}

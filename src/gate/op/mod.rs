@@ -1,0 +1,19 @@
+//! The operators of the specification, one file each.
+
+mod layer_norm;
+mod norm;
+
+use super::operator::Operator;
+
+/// Every operator, in the specification's order.
+pub const ALL: &[&dyn Operator] = &[&layer_norm::LayerNorm];
+
+/// The operator of a name.
+pub fn find(name: &str) -> Option<&'static dyn Operator> {
+    ALL.iter().copied().find(|operator| operator.name() == name)
+}
+
+/// Every name.
+pub fn names() -> Vec<&'static str> {
+    ALL.iter().map(|operator| operator.name()).collect()
+}

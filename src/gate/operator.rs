@@ -1,0 +1,318 @@
+//! What the gate knows of an operator: one file in [`op`](super::op) each.
+//!
+//! A file states the axes along which problems vary and the tensors of a problem, and writes
+//! forward and backward once, as naively as can be, for any [`Real`]. Read at
+//! [`Bound`] that is the truth with its bound, read at [`Dual`](crate::num::Dual) an exact
+//! derivative.
+
+use serde_json::Value;
+
+use super::call::{Attrs, Call, Dir};
+use super::case::Case;
+use super::double::Dd;
+use super::number::{Bound, Real};
+use super::tensor::Dtype;
+use crate::num::Dual;
+
+/// A size that problems vary in, and the sizes to try: the smallest is what shrinking aims at.
+#[derive(Debug, Clone, Copy)]
+pub struct Axis {
+    /// Its name in a case.
+    pub name: &'static str,
+    /// Sizes at and beside the widths of registers, blocks and grids.
+    pub sizes: &'static [usize],
+}
+
+/// A value of an attribute.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Setting {
+    /// A number.
+    Num(f64),
+    /// A whole number.
+    Int(i64),
+    /// True or false.
+    Bool(bool),
+    /// A word.
+    Word(&'static str),
+    /// Nothing: the operator's own choice.
+    Null,
+}
+
+impl Setting {
+    /// As JSON.
+    pub fn json(self) -> Value {
+        match self {
+            Setting::Num(value) => value.into(),
+            Setting::Int(value) => value.into(),
+            Setting::Bool(value) => value.into(),
+            Setting::Word(value) => value.into(),
+            Setting::Null => Value::Null,
+        }
+    }
+}
+
+/// An attribute and the values to try: the first is the default.
+#[derive(Debug, Clone, Copy)]
+pub struct Attr {
+    /// Its name in messages.
+    pub name: &'static str,
+    /// The values that cases choose from.
+    pub values: &'static [Setting],
+}
+
+/// What a tensor is, which decides its dtype and whether it has a gradient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// An activation: the dtype of the call, with a gradient.
+    Data,
+    /// An upstream gradient: the dtype of the call.
+    Upstream,
+    /// A learned tensor: the dtype of parameters, with a gradient.
+    Param,
+    /// Running statistics and moments: the dtype of parameters, no gradient.
+    State,
+    /// Indices: i64.
+    Index,
+    /// 1 where attention is allowed: u8.
+    Mask,
+}
+
+/// What a tensor is filled with.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Fill {
+    /// Rows of the kind that the case names.
+    Rows,
+    /// As [`Fill::Rows`], no element beyond this magnitude.
+    Within(f64),
+    /// Standard normal, every eighth element 0.
+    Weight,
+    /// Normal with this standard deviation.
+    Normal(f64),
+    /// |normal| + 0.1.
+    Positive,
+    /// Squares of normal numbers, some of them 0.
+    Squares,
+    /// The upstream gradient that the case names.
+    Upstream,
+    /// Whole numbers below this.
+    Below(usize),
+    /// Class labels below `classes`, now and then `ignored`.
+    Labels {
+        /// How many classes.
+        classes: usize,
+        /// The label that does not count.
+        ignored: i64,
+    },
+    /// A mask of which rows are partly, and some fully, closed.
+    Mask,
+    /// Additive scores: mostly normal, now and then −∞ or the least finite number.
+    Scores,
+    /// 0, 1, 2, …
+    Count,
+}
+
+/// One tensor of a problem.
+#[derive(Debug, Clone)]
+pub struct Slot {
+    /// Its name in messages.
+    pub name: String,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// What it is.
+    pub role: Role,
+    /// What it is filled with.
+    pub fill: Fill,
+    /// True where it may be absent.
+    pub optional: bool,
+}
+
+impl Slot {
+    /// A tensor that is always there.
+    pub fn new(name: impl Into<String>, shape: &[usize], role: Role, fill: Fill) -> Slot {
+        Slot { name: name.into(), shape: shape.to_vec(), role, fill, optional: false }
+    }
+    /// The activations of the case's kind.
+    pub fn data(name: &str, shape: &[usize]) -> Slot {
+        Slot::new(name, shape, Role::Data, Fill::Rows)
+    }
+    /// A learned tensor.
+    pub fn param(name: &str, shape: &[usize]) -> Slot {
+        Slot::new(name, shape, Role::Param, Fill::Weight)
+    }
+    /// The same, allowed to be absent.
+    pub fn optional(mut self) -> Slot {
+        self.optional = true;
+        self
+    }
+}
+
+/// A tensor that a formula reads.
+#[derive(Debug, Clone)]
+pub struct View<R> {
+    /// The sizes, outermost first.
+    pub shape: Vec<usize>,
+    /// The elements, row-major.
+    pub data: Vec<R>,
+}
+
+impl<R: Copy> View<R> {
+    /// The length of the last axis, 1 for a scalar.
+    pub fn cols(&self) -> usize {
+        self.shape.last().copied().unwrap_or(1)
+    }
+    /// The rows of the last axis.
+    pub fn rows(&self) -> impl Iterator<Item = &[R]> {
+        self.data.chunks_exact(self.cols())
+    }
+}
+
+/// A call with its tensors read at some number.
+#[derive(Debug, Clone)]
+pub struct Problem<'a, R> {
+    /// What is asked.
+    pub call: &'a Call,
+    /// The side taken where implementations disagree, by the key after the operator's name.
+    pub variant: &'a std::collections::BTreeMap<String, String>,
+    tensors: Vec<(&'a str, View<R>)>,
+}
+
+impl<'a, R: Real> Problem<'a, R> {
+    /// Reads every tensor of a call with `read`, which is told its name and the place.
+    pub fn read(
+        call: &'a Call,
+        variant: &'a std::collections::BTreeMap<String, String>,
+        mut read: impl FnMut(&str, usize, f64) -> R,
+    ) -> Self {
+        let tensors = call.tensors.iter().map(|(name, tensor)| {
+            let elements = tensor.values.iter().enumerate();
+            let data = elements.map(|(i, &value)| read(name, i, value)).collect();
+            (name.as_str(), View { shape: tensor.shape.clone(), data })
+        });
+        let tensors = tensors.collect();
+        Problem { call, variant, tensors }
+    }
+    /// A problem whose numbers are exactly given.
+    pub fn exact(call: &'a Call, variant: &'a std::collections::BTreeMap<String, String>) -> Self {
+        Problem::read(call, variant, |_, _, value| R::num(value))
+    }
+    /// A tensor that is there by the specification.
+    pub fn get(&self, name: &str) -> &View<R> {
+        self.opt(name).unwrap_or_else(|| panic!("{} needs {name}", self.call.op))
+    }
+    /// A tensor that may be absent.
+    pub fn opt(&self, name: &str) -> Option<&View<R>> {
+        self.tensors.iter().find(|(own, _)| *own == name).map(|(_, view)| view)
+    }
+    /// Every tensor in order of name.
+    pub fn tensors(&self) -> impl Iterator<Item = (&'a str, &View<R>)> {
+        self.tensors.iter().map(|(name, view)| (*name, view))
+    }
+    /// A number among the attributes.
+    pub fn num(&self, name: &str) -> f64 {
+        number(&self.call.attrs, name)
+    }
+    /// A whole number among the attributes.
+    pub fn int(&self, name: &str) -> i64 {
+        self.num(name) as i64
+    }
+    /// A switch among the attributes.
+    pub fn flag(&self, name: &str) -> bool {
+        self.call.attrs[name].as_bool().unwrap_or_else(|| panic!("{name} is true or false"))
+    }
+    /// A word among the attributes.
+    pub fn word(&self, name: &str) -> &'a str {
+        self.call.attrs[name].as_str().unwrap_or_else(|| panic!("{name} is a word"))
+    }
+    /// True where the target has declared this side of a disputed contract.
+    pub fn declares(&self, key: &str, side: &str) -> bool {
+        self.variant.get(key).is_some_and(|declared| declared == side)
+    }
+}
+
+/// A number among attributes.
+pub fn number(attrs: &Attrs, name: &str) -> f64 {
+    attrs[name].as_f64().unwrap_or_else(|| panic!("{name} is a number"))
+}
+
+/// One output of a formula.
+#[derive(Debug, Clone)]
+pub struct Named<R> {
+    /// Its name in messages.
+    pub name: String,
+    /// The sizes, outermost first.
+    pub shape: Vec<usize>,
+    /// The elements, row-major.
+    pub data: Vec<R>,
+}
+
+impl<R> Named<R> {
+    /// An output.
+    pub fn new(name: impl Into<String>, shape: &[usize], data: Vec<R>) -> Self {
+        Named { name: name.into(), shape: shape.to_vec(), data }
+    }
+}
+
+/// Forward and backward as in the paper, for any number.
+pub trait Formula<R: Real> {
+    /// The outputs in the specification's order.
+    fn forward(&self, problem: &Problem<R>) -> Vec<Named<R>>;
+    /// The gradients, given `dy` or `dloss`; those of absent tensors are left out.
+    fn backward(&self, _problem: &Problem<R>) -> Vec<Named<R>> {
+        Vec::new()
+    }
+}
+
+/// An operator of the specification.
+pub trait Operator:
+    Formula<f64> + Formula<Dual> + Formula<Bound> + Formula<Bound<Dd>> + Sync + Send
+{
+    /// Its name.
+    fn name(&self) -> &'static str;
+    /// The passes that it has.
+    fn dirs(&self) -> &'static [Dir] {
+        &[Dir::Fwd, Dir::Bwd]
+    }
+    /// The dtypes of the specification.
+    fn dtypes(&self) -> &'static [Dtype] {
+        &[Dtype::F32, Dtype::F64]
+    }
+    /// The sizes of a problem.
+    fn axes(&self) -> &'static [Axis];
+    /// The attributes that cases vary.
+    fn attrs(&self) -> &'static [Attr] {
+        &[]
+    }
+    /// All attributes of a request: those that the case chose, and those that follow from sizes.
+    fn attributes(&self, case: &Case) -> Attrs {
+        case.attrs.clone()
+    }
+    /// Where public implementations disagree: keys and sides, the default first.
+    fn variants(&self) -> &'static [(&'static str, [&'static str; 2])] {
+        &[]
+    }
+    /// The tensors of a problem, dy or dloss left out.
+    fn slots(&self, case: &Case) -> Vec<Slot>;
+    /// The name and the shape of the upstream gradient.
+    fn upstream(&self, case: &Case) -> (&'static str, Vec<usize>) {
+        let slots = self.slots(case);
+        ("dy", slots[0].shape.clone())
+    }
+    /// True for a call that every target must refuse with an error.
+    fn must_refuse(&self, _call: &Call) -> bool {
+        false
+    }
+    /// The tensors that are cut along their first axis where a batch is cut into rows; the others
+    /// stay whole. Nothing for an operator whose rows see each other.
+    fn batched(&self, _call: &Call) -> Option<Vec<String>> {
+        None
+    }
+    /// What an answer must hold beyond its bounds, in words where it does not: contracts that are
+    /// decided bit by bit, rows that are exact but for their last roundings.
+    fn beyond(&self, _call: &Call, _answer: &super::tensor::Tensors) -> Vec<String> {
+        Vec::new()
+    }
+    /// True where the answers are random numbers that only their law is known of.
+    fn random(&self) -> bool {
+        false
+    }
+}

@@ -1,0 +1,111 @@
+//! What a right answer is: the truth of every element, and how far off it may be.
+
+use std::collections::BTreeMap;
+
+use super::call::{Call, Dir};
+use super::double::Dd;
+use super::number::{self, Bound, Real};
+use super::op;
+use super::operator::{Named, Operator, Problem};
+use super::tensor::Dtype;
+use crate::num::Num;
+
+/// How many standard deviations the statistical bound allows.
+pub const DEVIATIONS: f64 = 5.0;
+
+/// One tensor of a right answer.
+#[derive(Debug, Clone)]
+pub struct Expected {
+    /// Its name.
+    pub name: String,
+    /// What it must be stored as.
+    pub dtype: Dtype,
+    /// Its sizes.
+    pub shape: Vec<usize>,
+    /// The truth.
+    pub truth: Vec<f64>,
+    /// What `truth` leaves of it, below a unit in the last place of `f64`.
+    pub rest: Vec<f64>,
+    /// The statistical bound: grade A.
+    pub statistical: Vec<f64>,
+    /// The worst-case bound: grade B.
+    pub worst: Vec<f64>,
+}
+
+/// The tensors of a full answer to a call, with their bounds.
+///
+/// `accumulate` is what the target keeps sums in, `variant` the sides that it takes.
+pub fn expect(call: &Call, accumulate: Dtype, variant: &BTreeMap<String, String>) -> Vec<Expected> {
+    let operator = operator(call);
+    number::at_unit(accumulate.unit(), || match call.dtype {
+        Dtype::F64 => {
+            let problem = Problem::<Bound<Dd>>::exact(call, variant);
+            bounded(call, answer(operator, call.dir, &problem), |v| v.lo)
+        }
+        _ => {
+            let problem = Problem::<Bound>::exact(call, variant);
+            bounded(call, answer(operator, call.dir, &problem), |_| 0.0)
+        }
+    })
+}
+
+/// The truth alone, at `f64`.
+pub fn truth(call: &Call) -> Vec<Named<f64>> {
+    let variant = BTreeMap::new();
+    answer(operator(call), call.dir, &Problem::<f64>::exact(call, &variant))
+}
+
+/// The names of a full answer.
+pub fn names(call: &Call) -> Vec<String> {
+    truth(call).into_iter().map(|named| named.name).collect()
+}
+
+fn operator(call: &Call) -> &'static dyn Operator {
+    op::find(&call.op).expect("a call is of an operator")
+}
+
+fn answer<R: Real, O>(operator: &O, dir: Dir, problem: &Problem<R>) -> Vec<Named<R>>
+where
+    O: super::operator::Formula<R> + ?Sized,
+{
+    match dir {
+        Dir::Fwd => operator.forward(problem),
+        Dir::Bwd => operator.backward(problem),
+    }
+}
+
+/// What an output is stored as: a gradient and an updated tensor as that tensor, all else as x.
+pub fn dtype_of(call: &Call, output: &str) -> Dtype {
+    let own = call.tensors.get(output);
+    let primal = output.strip_prefix('d').and_then(|name| call.tensors.get(name));
+    match (call.dir, own, primal) {
+        (Dir::Bwd, _, Some(tensor)) | (Dir::Fwd, Some(tensor), _) => tensor.dtype,
+        _ => call.dtype,
+    }
+}
+
+fn bounded<V: Num>(
+    call: &Call,
+    answer: Vec<Named<Bound<V>>>,
+    rest: impl Fn(V) -> f64,
+) -> Vec<Expected> {
+    let tensors = answer.into_iter().map(|named| {
+        let dtype = dtype_of(call, &named.name);
+        // One more rounding for the output, and what is subnormal may be flushed to 0.
+        let stored = |bound: &Bound<V>, error: f64| {
+            error + dtype.unit() * (bound.v.value().abs() + error) + dtype.smallest_normal()
+        };
+        let statistical =
+            |bound: &Bound<V>| stored(bound, (DEVIATIONS * bound.spread).min(bound.worst));
+        Expected {
+            dtype,
+            truth: named.data.iter().map(|bound| bound.v.value()).collect(),
+            rest: named.data.iter().map(|bound| rest(bound.v)).collect(),
+            statistical: named.data.iter().map(statistical).collect(),
+            worst: named.data.iter().map(|bound| stored(bound, bound.worst)).collect(),
+            name: named.name,
+            shape: named.shape,
+        }
+    });
+    tensors.collect()
+}

@@ -1,0 +1,186 @@
+//! Which cases a run tries: every value of every axis, attribute, kind and presence.
+//!
+//! Every dimension of a case runs through its values in an order of its own, shuffled anew each
+//! time round, so that after as many cases as the longest dimension has values each has been met,
+//! and any two values meet sooner or later. Where a problem grows too large, the sizes that this
+//! case is not about give way.
+
+use super::call::{Dir, Served};
+use super::case::{Case, Kind, Upstream};
+use super::operator::Operator;
+use super::tensor::Dtype;
+use crate::rng::Rng;
+
+/// The most elements of a problem, all tensors together.
+pub const ELEMENTS: usize = 200_000;
+
+/// An endless supply of cases of one operator, pass and pair of dtypes.
+#[derive(Clone)]
+pub struct Plan {
+    operator: &'static dyn Operator,
+    served: Served,
+    dir: Dir,
+    dtypes: (Dtype, Dtype),
+    rng: Rng,
+    count: usize,
+    decks: Vec<Vec<usize>>,
+}
+
+impl Plan {
+    /// Cases that a target which declares `served` can answer.
+    pub fn new(
+        operator: &'static dyn Operator,
+        served: &Served,
+        dir: Dir,
+        dtypes: (Dtype, Dtype),
+        seed: u64,
+    ) -> Plan {
+        let name = format!("{}:{dir}:{}+{}", operator.name(), dtypes.0, dtypes.1);
+        Plan {
+            operator,
+            served: served.clone(),
+            dir,
+            dtypes,
+            rng: Rng::new(seed).named(&name),
+            count: 0,
+            decks: Vec::new(),
+        }
+    }
+
+    /// The next card of a deck of `values`, which is shuffled when it is used up.
+    fn deal(&mut self, deck: usize, values: usize) -> usize {
+        if self.decks.len() <= deck {
+            self.decks.resize(deck + 1, Vec::new());
+        }
+        if self.decks[deck].is_empty() {
+            self.decks[deck] = (0..values).collect();
+            for i in (1..values).rev() {
+                self.decks[deck].swap(i, self.rng.below(i + 1));
+            }
+        }
+        self.decks[deck].pop().expect("a deck has a card")
+    }
+
+    fn draw(&mut self) -> Case {
+        let (operator, served) = (self.operator, self.served.clone());
+        let mut case = Case::simplest(operator, self.dir, self.dtypes.0, self.dtypes.1);
+        case.seed = self.rng.bits() >> 32;
+        let mut deck = 0;
+        let mut next = |plan: &mut Plan, values: usize| {
+            deck += 1;
+            plan.deal(deck - 1, values)
+        };
+        for axis in operator.axes() {
+            case.sizes.insert(axis.name, axis.sizes[next(self, axis.sizes.len())]);
+        }
+        for attr in operator.attrs() {
+            let values: Vec<serde_json::Value> = match served.attrs.get(attr.name) {
+                Some(values) if !values.is_empty() => {
+                    // The values of the plan that are served, or what is served where none is.
+                    let planned = attr.values.iter().map(|value| value.json());
+                    let both: Vec<_> = planned.filter(|value| values.contains(value)).collect();
+                    if both.is_empty() { values.clone() } else { both }
+                }
+                _ => attr.values.iter().map(|value| value.json()).collect(),
+            };
+            let value = values[next(self, values.len())].clone();
+            case.attrs.insert(attr.name.to_string(), value);
+        }
+        case.kind = Kind::ALL[next(self, Kind::ALL.len())];
+        case.upstream = Upstream::ALL[next(self, Upstream::ALL.len())];
+        let optional: Vec<String> =
+            operator.slots(&case).into_iter().filter(|s| s.optional).map(|s| s.name).collect();
+        let presence = next(self, 1 << optional.len().min(6));
+        for (i, name) in optional.into_iter().enumerate() {
+            let understood = served.optional.as_ref().is_none_or(|known| known.contains(&name));
+            if presence >> i.min(5) & 1 == 1 || !understood {
+                case.absent.insert(name);
+            }
+        }
+        self.fit(&mut case);
+        self.count += 1;
+        case
+    }
+
+    /// Makes the problem small enough: the axis that this case is about keeps its size longest.
+    fn fit(&self, case: &mut Case) {
+        let axes = self.operator.axes();
+        let most = self.served.limits.max_elements.unwrap_or(ELEMENTS).min(ELEMENTS);
+        let columns = self.served.limits.max_columns.unwrap_or(usize::MAX);
+        let about = if axes.is_empty() { "" } else { axes[self.count % axes.len()].name };
+        for round in 0..64 {
+            let slots = self.operator.slots(case);
+            let sizes = slots.iter().map(|slot| slot.shape.iter().product::<usize>());
+            let widest = slots.iter().filter_map(|slot| slot.shape.last()).max().copied();
+            let wide = widest.is_some_and(|widest| widest > columns);
+            if sizes.sum::<usize>() <= most && !wide {
+                return;
+            }
+            // The largest other axis first; the axis itself when that did not help.
+            let others = axes.iter().filter(|axis| round > 31 || axis.name != about);
+            let largest = others.max_by_key(|axis| case.sizes[axis.name]);
+            let Some(axis) = largest else { continue };
+            let now = case.sizes[axis.name];
+            let smaller = axis.sizes.iter().copied().filter(|&size| size < now).max();
+            if let Some(smaller) = smaller {
+                case.sizes.insert(axis.name, smaller);
+            } else if round <= 31 {
+                let own = case.sizes[about];
+                let axis = axes.iter().find(|axis| axis.name == about).expect("an axis");
+                if let Some(less) = axis.sizes.iter().copied().filter(|&size| size < own).max() {
+                    case.sizes.insert(axis.name, less);
+                }
+            }
+        }
+    }
+}
+
+impl Iterator for Plan {
+    type Item = Case;
+    fn next(&mut self) -> Option<Case> {
+        Some(self.draw())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gate::op;
+
+    #[test]
+    fn every_value_of_every_axis_appears() {
+        for operator in op::ALL {
+            let dtypes = (operator.dtypes()[0], operator.dtypes()[0]);
+            let dir = operator.dirs()[0];
+            let plan = Plan::new(*operator, &Served::default(), dir, dtypes, 1);
+            let cases: Vec<Case> = plan.take(400).collect();
+            for axis in operator.axes() {
+                for size in axis.sizes {
+                    let met = cases.iter().any(|case| case.sizes[axis.name] == *size);
+                    assert!(met, "{} {} = {size}", operator.name(), axis.name);
+                }
+            }
+            for attr in operator.attrs() {
+                for value in attr.values {
+                    let met = cases.iter().any(|case| case.attrs[attr.name] == value.json());
+                    assert!(met, "{} {} = {value:?}", operator.name(), attr.name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_case_is_its_id() {
+        for operator in op::ALL {
+            for &dir in operator.dirs() {
+                let dtype = operator.dtypes()[0];
+                let plan = Plan::new(*operator, &Served::default(), dir, (dtype, dtype), 1);
+                for case in plan.take(50) {
+                    let again: Case = case.to_string().parse().unwrap();
+                    assert_eq!(again, case);
+                    assert_eq!(again.call(), case.call());
+                }
+            }
+        }
+    }
+}
