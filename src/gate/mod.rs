@@ -18,6 +18,7 @@ pub mod op;
 pub mod operator;
 pub mod oracle;
 pub mod plan;
+pub mod report;
 pub mod selftest;
 pub mod tensor;
 
