@@ -2,5 +2,7 @@
 
 #[path = "gate/bank.rs"]
 mod bank;
+#[path = "gate/check.rs"]
+mod check;
 #[path = "gate/oracle.rs"]
 mod oracle;

@@ -9,9 +9,15 @@
 
 pub mod call;
 pub mod case;
+pub mod check;
+pub mod determinism;
+pub mod diagnose;
 pub mod double;
 pub mod fill;
+pub mod gradients;
 pub mod judge;
+pub mod laws;
+pub mod liveness;
 pub mod model;
 pub mod number;
 pub mod op;
@@ -19,8 +25,12 @@ pub mod operator;
 pub mod oracle;
 pub mod plan;
 pub mod report;
+pub mod scan;
 pub mod selftest;
+pub mod shrink;
 pub mod tensor;
+pub mod trial;
+pub mod vacuity;
 
 pub use call::{Broken, Call, Candidate, Dir, Hello, Reply};
 pub use case::Case;

@@ -84,7 +84,8 @@ pub fn dtype_of(call: &Call, output: &str) -> Dtype {
     }
 }
 
-fn bounded<V: Num>(
+/// What was read at numbers with bounds, as expectations.
+pub fn bounded<V: Num>(
     call: &Call,
     answer: Vec<Named<Bound<V>>>,
     rest: impl Fn(V) -> f64,
