@@ -13,7 +13,7 @@ use super::number::{self, Bound};
 use super::operator::Problem;
 use super::oracle::{self, Expected};
 use super::report::Likeness;
-use super::tensor::Dtype;
+use super::tensor::{Dtype, Tensor};
 use super::trial::Trial;
 
 /// The most answers that an explanation is held against.
@@ -79,12 +79,13 @@ fn explains(evidence: &[&Trial], expect: &dyn Fn(&Trial) -> Vec<Expected>) -> Op
         let answer = trial.answer.as_ref().expect("evidence is answered");
         for expected in expect(trial) {
             let Some(got) = answer.get(&expected.name) else { continue };
-            if got.shape != expected.shape || grade(&expected, got).grade == Grade::Fail {
+            if got.shape != expected.shape || !within(&expected, got) {
                 return None;
             }
             // A bound that excludes nothing explains nothing.
             let unbounded = expected.worst.iter().filter(|w| !w.is_finite()).count();
-            if trial.flaw.is_some() && unbounded * 2 > expected.worst.len() {
+            let flawed = trial.flaw.as_ref().and_then(|flaw| flaw.tensor.as_ref());
+            if flawed == Some(&expected.name) && unbounded * 2 > expected.worst.len() {
                 return None;
             }
             let finite = expected.worst.iter().filter(|w| w.is_finite());
@@ -93,6 +94,18 @@ fn explains(evidence: &[&Trial], expect: &dyn Fn(&Trial) -> Vec<Expected>) -> Op
         }
     }
     Some(width / count.max(1) as f64)
+}
+
+/// True where an answer lies within a model's bounds. Where a wrong formula has none, as that of a
+/// variance that may come out negative, anything may come, NaN too.
+fn within(expected: &Expected, got: &Tensor) -> bool {
+    let mut got = got.clone();
+    for (i, worst) in expected.worst.iter().enumerate() {
+        if !worst.is_finite() {
+            got.values[i] = expected.truth[i];
+        }
+    }
+    grade(expected, &got).grade != Grade::Fail
 }
 
 /// What a model answers, with the bounds of its own formula.

@@ -10,6 +10,7 @@
 pub mod call;
 pub mod case;
 pub mod check;
+pub mod depth;
 pub mod determinism;
 pub mod diagnose;
 pub mod double;
