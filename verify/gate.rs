@@ -6,3 +6,5 @@ mod bank;
 mod check;
 #[path = "gate/oracle.rs"]
 mod oracle;
+#[path = "gate/perf.rs"]
+mod perf;

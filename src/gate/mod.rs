@@ -24,6 +24,7 @@ pub mod number;
 pub mod op;
 pub mod operator;
 pub mod oracle;
+pub mod perf;
 pub mod plan;
 pub mod report;
 pub mod scan;
