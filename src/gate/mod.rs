@@ -6,12 +6,16 @@
 //!   states of itself, [`op`]: the operators, one file each.
 //! - [`oracle`]: the truth and its bounds; [`judge`]: one answer against them.
 //! - [`plan`]: which cases are tried; [`model`]: executable models of right and wrong targets.
+//! - [`report`]: what a run found, in every format; [`manifest`]: what a project expects of it;
+//!   [`diff`]: two runs; [`vectors`]: cases and answers as files.
 
 pub mod call;
 pub mod case;
+pub mod diff;
 pub mod double;
 pub mod fill;
 pub mod judge;
+pub mod manifest;
 pub mod model;
 pub mod number;
 pub mod op;
@@ -21,6 +25,7 @@ pub mod plan;
 pub mod report;
 pub mod selftest;
 pub mod tensor;
+pub mod vectors;
 
 pub use call::{Broken, Call, Candidate, Dir, Hello, Reply};
 pub use case::Case;
