@@ -8,3 +8,5 @@ mod check;
 mod oracle;
 #[path = "gate/perf.rs"]
 mod perf;
+#[path = "gate/report.rs"]
+mod report;

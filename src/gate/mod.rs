@@ -6,6 +6,8 @@
 //!   states of itself, [`op`]: the operators, one file each.
 //! - [`oracle`]: the truth and its bounds; [`judge`]: one answer against them.
 //! - [`plan`]: which cases are tried; [`model`]: executable models of right and wrong targets.
+//! - [`report`]: what a run found, in every format; [`manifest`]: what a project expects of it;
+//!   [`diff`]: two runs; [`vectors`]: cases and answers as files.
 
 pub mod call;
 pub mod case;
@@ -13,12 +15,14 @@ pub mod check;
 pub mod depth;
 pub mod determinism;
 pub mod diagnose;
+pub mod diff;
 pub mod double;
 pub mod fill;
 pub mod gradients;
 pub mod judge;
 pub mod laws;
 pub mod liveness;
+pub mod manifest;
 pub mod model;
 pub mod number;
 pub mod op;
@@ -33,6 +37,7 @@ pub mod shrink;
 pub mod tensor;
 pub mod trial;
 pub mod vacuity;
+pub mod vectors;
 
 pub use call::{Broken, Call, Candidate, Dir, Hello, Reply};
 pub use case::Case;

@@ -1,11 +1,24 @@
 //! What a run of the gate found, as data: every format is written from it.
 //!
-//! The schema is versioned: [`Report::FORMAT`] goes up when a field changes its meaning.
+//! The schema is versioned: [`Report::FORMAT`] goes up when a field changes its meaning, and a new
+//! field alone does not raise it.
+//!
+//! [`text`] is what a terminal shows, [`json`] what machines and [`diff`](super::diff) read,
+//! [`junit`] and [`markdown`] what a CI server shows, [`html`] a page to keep.
+
+pub mod html;
+pub mod json;
+pub mod junit;
+pub mod markdown;
+pub mod text;
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::call::{Claims, Dir, Identity, SPEC};
+use super::call::{Claims, Dir, Identity, SPEC, Served};
 use super::judge::Graded;
+use super::manifest::Expectation;
 use super::tensor::Dtype;
 
 /// A finished run.
@@ -23,9 +36,13 @@ pub struct Report {
     pub command: Vec<String>,
     /// What it promises.
     pub claims: Claims,
+    /// What it declares, by operator.
+    #[serde(default)]
+    pub served: BTreeMap<String, Served>,
     /// The seed of the cases.
     pub seed: u64,
     /// Wall time.
+    #[serde(with = "json::number")]
     pub seconds: f64,
     /// What the run ended with.
     pub exit_code: u8,
@@ -39,6 +56,15 @@ pub struct Report {
     pub notes: Vec<String>,
     /// What the specification has and the target does not declare, as `op:dir:dtype`.
     pub uncovered: Vec<String>,
+    /// What was left out because the manifest says so: names of rows and cases.
+    #[serde(default)]
+    pub skipped: Vec<String>,
+    /// What is required and was not tested.
+    #[serde(default)]
+    pub missing: Vec<String>,
+    /// What the manifest expects, and what came of it.
+    #[serde(default)]
+    pub expectations: Vec<Expectation>,
 }
 
 impl Report {
@@ -54,6 +80,7 @@ impl Report {
             target,
             command,
             claims,
+            served: BTreeMap::new(),
             seed,
             seconds: 0.0,
             exit_code: 0,
@@ -62,8 +89,42 @@ impl Report {
             findings: Vec::new(),
             notes: Vec::new(),
             uncovered: Vec::new(),
+            skipped: Vec::new(),
+            missing: Vec::new(),
+            expectations: Vec::new(),
         }
     }
+
+    /// The expectation of the manifest that covers a finding, which then does not count.
+    pub fn expected(&self, finding: usize) -> Option<&Expectation> {
+        self.expectations.iter().find(|expectation| expectation.findings.contains(&finding))
+    }
+
+    /// The findings that count.
+    pub fn counted(&self) -> impl Iterator<Item = &Finding> {
+        let counts = |(i, _): &(usize, &Finding)| self.expected(*i).is_none();
+        self.findings.iter().enumerate().filter(counts).map(|(_, finding)| finding)
+    }
+
+    /// The findings that the manifest expects, each with its expectation.
+    pub fn excused(&self) -> impl Iterator<Item = (&Finding, &Expectation)> {
+        let findings = self.findings.iter().enumerate();
+        findings.filter_map(|(i, finding)| Some((finding, self.expected(i)?)))
+    }
+}
+
+/// Exit codes in the order in which one hides another: a fault of the gate, an adapter that cannot
+/// be read, a wrong result, a crash, a broken expectation, an accuracy regression, a speed
+/// regression, inconclusive.
+pub const PRECEDENCE: [u8; 8] = [9, 6, 1, 7, 8, 3, 4, 5];
+
+/// What a run ends with, of everything that happened in it; 0 where nothing did.
+///
+/// A code that no run can have, such as that of usage, is a fault of the gate.
+pub fn exit_code(codes: impl IntoIterator<Item = u8>) -> u8 {
+    let rank = |code: u8| PRECEDENCE.iter().position(|&known| known == code).unwrap_or(0);
+    let first = codes.into_iter().filter(|&code| code != 0).map(rank).min();
+    first.map_or(0, |rank| PRECEDENCE[rank])
 }
 
 /// One stage of a run.
@@ -78,6 +139,7 @@ pub struct Stage {
     /// How many of them failed.
     pub failed: usize,
     /// Wall time.
+    #[serde(with = "json::number")]
     pub seconds: f64,
 }
 
@@ -105,12 +167,30 @@ pub struct Row {
     /// Cases that tell no wrong answer from the right one, and do not count.
     pub vacuous: usize,
     /// The largest |got − truth| / worst-case bound, by tensor.
-    pub q: std::collections::BTreeMap<String, f64>,
+    #[serde(with = "json::numbers_by_name")]
+    pub q: BTreeMap<String, f64>,
     /// The same of the statistical bound: the metric of accuracy regressions.
-    pub q_statistical: std::collections::BTreeMap<String, f64>,
+    #[serde(with = "json::numbers_by_name")]
+    pub q_statistical: BTreeMap<String, f64>,
 }
 
 impl Row {
+    /// True where at least one case told right from wrong.
+    pub fn tested(&self) -> bool {
+        self.cases > self.vacuous
+    }
+
+    /// The largest quotient of the worst-case bound.
+    pub fn largest_q(&self) -> f64 {
+        self.q.values().copied().fold(0.0, f64::max)
+    }
+
+    /// The largest quotient of the statistical bound, and its tensor.
+    pub fn largest_q_statistical(&self) -> Option<(&str, f64)> {
+        let all = self.q_statistical.iter().map(|(tensor, &q)| (tensor.as_str(), q));
+        all.max_by(|a, b| a.1.total_cmp(&b.1))
+    }
+
     /// `op:dir:dtype` or `op:dir:dtype+params`.
     pub fn name(&self) -> String {
         let Row { op, dir, dtype, params_dtype, .. } = self;
@@ -182,10 +262,13 @@ pub struct Shrunk {
     /// How many calls it took.
     pub calls: usize,
     /// Every input with its elements: at most the first 64 of each.
+    #[serde(with = "json::inputs")]
     pub inputs: Vec<(String, Vec<usize>, Vec<f64>)>,
     /// The tensor that is wrong, as it came and as it should be.
+    #[serde(with = "json::numbers")]
     pub got: Vec<f64>,
     /// The truth.
+    #[serde(with = "json::numbers")]
     pub want: Vec<f64>,
     /// The original problem in words: `33×769 bf16`.
     pub from: String,
