@@ -2,5 +2,10 @@
 
 #[path = "gate/bank.rs"]
 mod bank;
+#[cfg(unix)]
+#[path = "gate/misbehaving.rs"]
+mod misbehaving;
 #[path = "gate/oracle.rs"]
 mod oracle;
+#[path = "gate/wire.rs"]
+mod wire;

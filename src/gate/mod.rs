@@ -6,6 +6,7 @@
 //!   states of itself, [`op`]: the operators, one file each.
 //! - [`oracle`]: the truth and its bounds; [`judge`]: one answer against them.
 //! - [`plan`]: which cases are tried; [`model`]: executable models of right and wrong targets.
+//! - [`wire`]: frames, targets behind commands and libraries, and serving them.
 
 pub mod call;
 pub mod case;
@@ -20,6 +21,7 @@ pub mod oracle;
 pub mod plan;
 pub mod selftest;
 pub mod tensor;
+pub mod wire;
 
 pub use call::{Broken, Call, Candidate, Dir, Hello, Reply};
 pub use case::Case;
