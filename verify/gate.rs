@@ -10,3 +10,10 @@ mod oracle;
 mod perf;
 #[path = "gate/report.rs"]
 mod report;
+#[cfg(unix)]
+#[path = "gate/misbehaving.rs"]
+mod misbehaving;
+#[path = "gate/oracle.rs"]
+mod oracle;
+#[path = "gate/wire.rs"]
+mod wire;

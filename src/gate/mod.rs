@@ -8,6 +8,7 @@
 //! - [`plan`]: which cases are tried; [`model`]: executable models of right and wrong targets.
 //! - [`report`]: what a run found, in every format; [`manifest`]: what a project expects of it;
 //!   [`diff`]: two runs; [`vectors`]: cases and answers as files.
+//! - [`wire`]: frames, targets behind commands and libraries, and serving them.
 
 pub mod call;
 pub mod case;
@@ -38,6 +39,7 @@ pub mod tensor;
 pub mod trial;
 pub mod vacuity;
 pub mod vectors;
+pub mod wire;
 
 pub use call::{Broken, Call, Candidate, Dir, Hello, Reply};
 pub use case::Case;
