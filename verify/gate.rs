@@ -4,3 +4,5 @@
 mod bank;
 #[path = "gate/oracle.rs"]
 mod oracle;
+#[path = "gate/statistics.rs"]
+mod statistics;

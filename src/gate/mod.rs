@@ -5,6 +5,7 @@
 //! - [`number`], [`double`]: numbers that carry their error bound; [`operator`]: what an operator
 //!   states of itself, [`op`]: the operators, one file each.
 //! - [`oracle`]: the truth and its bounds; [`judge`]: one answer against them.
+//! - [`statistics`]: answers that are random numbers, against their law.
 //! - [`plan`]: which cases are tried; [`model`]: executable models of right and wrong targets.
 
 pub mod call;
@@ -19,6 +20,7 @@ pub mod operator;
 pub mod oracle;
 pub mod plan;
 pub mod selftest;
+pub mod statistics;
 pub mod tensor;
 
 pub use call::{Broken, Call, Candidate, Dir, Hello, Reply};

@@ -9,6 +9,9 @@
 mod adamw;
 mod candidate;
 mod clip_grad_norm;
+mod drop_path;
+mod dropout;
+mod init;
 mod layer_norm;
 mod lr_schedule;
 mod native;
@@ -104,7 +107,7 @@ macro_rules! models {
     };
 }
 
-models!(layer_norm, adamw, clip_grad_norm, lr_schedule);
+models!(layer_norm, adamw, clip_grad_norm, lr_schedule, init, dropout, drop_path);
 
 /// Every mutant of an operator.
 pub fn mutants(op: &str) -> &'static [Mutant] {

@@ -2,6 +2,9 @@
 
 mod adamw;
 mod clip_grad_norm;
+mod drop_path;
+mod dropout;
+pub mod init;
 mod layer_norm;
 mod lr_schedule;
 mod norm;
@@ -14,6 +17,9 @@ pub const ALL: &[&dyn Operator] = &[
     &adamw::AdamW,
     &clip_grad_norm::ClipGradNorm,
     &lr_schedule::LrSchedule,
+    &init::Init,
+    &dropout::Dropout,
+    &drop_path::DropPath,
 ];
 
 /// The operator of a name.
