@@ -17,3 +17,5 @@ mod misbehaving;
 mod oracle;
 #[path = "gate/wire.rs"]
 mod wire;
+#[path = "gate/statistics.rs"]
+mod statistics;

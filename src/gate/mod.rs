@@ -5,6 +5,7 @@
 //! - [`number`], [`double`]: numbers that carry their error bound; [`operator`]: what an operator
 //!   states of itself, [`op`]: the operators, one file each.
 //! - [`oracle`]: the truth and its bounds; [`judge`]: one answer against them.
+//! - [`statistics`]: answers that are random numbers, against their law.
 //! - [`plan`]: which cases are tried; [`model`]: executable models of right and wrong targets.
 //! - [`report`]: what a run found, in every format; [`manifest`]: what a project expects of it;
 //!   [`diff`]: two runs; [`vectors`]: cases and answers as files.
@@ -35,6 +36,7 @@ pub mod report;
 pub mod scan;
 pub mod selftest;
 pub mod shrink;
+pub mod statistics;
 pub mod tensor;
 pub mod trial;
 pub mod vacuity;

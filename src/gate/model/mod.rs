@@ -6,8 +6,14 @@
 //! uses them twice: to prove its own power (every mutant must be caught, no control may be), and to
 //! say what a wrong target behaves like.
 
+mod adamw;
 mod candidate;
+mod clip_grad_norm;
+mod drop_path;
+mod dropout;
+mod init;
 mod layer_norm;
+mod lr_schedule;
 mod native;
 
 pub use candidate::ModelCandidate;
@@ -101,7 +107,7 @@ macro_rules! models {
     };
 }
 
-models!(layer_norm);
+models!(layer_norm, adamw, clip_grad_norm, lr_schedule, init, dropout, drop_path);
 
 /// Every mutant of an operator.
 pub fn mutants(op: &str) -> &'static [Mutant] {

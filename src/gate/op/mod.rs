@@ -1,12 +1,26 @@
 //! The operators of the specification, one file each.
 
+mod adamw;
+mod clip_grad_norm;
+mod drop_path;
+mod dropout;
+pub mod init;
 mod layer_norm;
+mod lr_schedule;
 mod norm;
 
 use super::operator::Operator;
 
 /// Every operator, in the specification's order.
-pub const ALL: &[&dyn Operator] = &[&layer_norm::LayerNorm];
+pub const ALL: &[&dyn Operator] = &[
+    &layer_norm::LayerNorm,
+    &adamw::AdamW,
+    &clip_grad_norm::ClipGradNorm,
+    &lr_schedule::LrSchedule,
+    &init::Init,
+    &dropout::Dropout,
+    &drop_path::DropPath,
+];
 
 /// The operator of a name.
 pub fn find(name: &str) -> Option<&'static dyn Operator> {
