@@ -124,12 +124,14 @@ pub struct Slot {
     pub fill: Fill,
     /// True where it may be absent.
     pub optional: bool,
+    /// The optional tensor that it comes and goes with, as every gate of a stack with the first.
+    pub with: Option<String>,
 }
 
 impl Slot {
     /// A tensor that is always there.
     pub fn new(name: impl Into<String>, shape: &[usize], role: Role, fill: Fill) -> Slot {
-        Slot { name: name.into(), shape: shape.to_vec(), role, fill, optional: false }
+        Slot { name: name.into(), shape: shape.to_vec(), role, fill, optional: false, with: None }
     }
     /// The activations of the case's kind.
     pub fn data(name: &str, shape: &[usize]) -> Slot {
@@ -142,6 +144,11 @@ impl Slot {
     /// The same, allowed to be absent.
     pub fn optional(mut self) -> Slot {
         self.optional = true;
+        self
+    }
+    /// The same, absent where the optional tensor `name` is.
+    pub fn with(mut self, name: impl Into<String>) -> Slot {
+        self.with = Some(name.into());
         self
     }
 }

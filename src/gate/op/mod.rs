@@ -1,12 +1,21 @@
 //! The operators of the specification, one file each.
 
 mod layer_norm;
+mod layers;
 mod norm;
+mod residual;
+mod transformer_block;
+mod transformer_stack;
 
 use super::operator::Operator;
 
 /// Every operator, in the specification's order.
-pub const ALL: &[&dyn Operator] = &[&layer_norm::LayerNorm];
+pub const ALL: &[&dyn Operator] = &[
+    &layer_norm::LayerNorm,
+    &residual::Residual,
+    &transformer_block::TransformerBlock,
+    &transformer_stack::TransformerStack,
+];
 
 /// The operator of a name.
 pub fn find(name: &str) -> Option<&'static dyn Operator> {
