@@ -308,6 +308,14 @@ pub trait Operator:
     fn must_refuse(&self, _call: &Call) -> bool {
         false
     }
+    /// The longest sum of an operator that is many layers in a row.
+    ///
+    /// The worst case of every rounding of every layer grows exponentially with depth, and no
+    /// computation comes near it. For such an operator the roundings within one sum are taken to
+    /// conspire, those of different sums to be independent.
+    fn longest_sum(&self, _call: &Call) -> Option<usize> {
+        None
+    }
     /// The tensors that are cut along their first axis where a batch is cut into rows; the others
     /// stay whole. Nothing for an operator whose rows see each other.
     fn batched(&self, _call: &Call) -> Option<Vec<String>> {

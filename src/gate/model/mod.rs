@@ -8,7 +8,11 @@
 
 mod candidate;
 mod layer_norm;
+mod layers;
 mod native;
+mod residual;
+mod transformer_block;
+mod transformer_stack;
 
 pub use candidate::ModelCandidate;
 pub use native::{Native, natively};
@@ -101,7 +105,7 @@ macro_rules! models {
     };
 }
 
-models!(layer_norm);
+models!(layer_norm, residual, transformer_block, transformer_stack);
 
 /// Every mutant of an operator.
 pub fn mutants(op: &str) -> &'static [Mutant] {

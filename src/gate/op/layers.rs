@@ -6,11 +6,22 @@
 
 use std::collections::BTreeMap;
 
+use crate::gate::call::Call;
 use crate::gate::number::Real;
 use crate::gate::operator::{Named, Problem, View};
 
 /// A matrix as its rows.
 pub type Rows<R> = Vec<Vec<R>>;
+
+/// The most terms of any sum of a block: places, or the sides of a matrix, thrice for the three
+/// projections of one gradient.
+pub fn longest_sum(call: &Call) -> Option<usize> {
+    let sides = call.tensors.values().flat_map(|tensor| {
+        let rows: usize = tensor.shape.iter().rev().skip(1).product();
+        [rows, tensor.shape.last().copied().unwrap_or(1)]
+    });
+    sides.max().map(|longest| 3 * longest)
+}
 
 /// The rows of a tensor's last axis.
 pub fn rows<R: Real>(view: &View<R>) -> Rows<R> {
@@ -62,7 +73,8 @@ impl<R: Real> Gradients<R> {
     /// The sums of one tensor's gradient.
     pub fn of(&mut self, param: &Param<R>) -> &mut Sums<R> {
         let shape = &param.view.shape;
-        let empty = || (shape.clone(), Sums::new(param.view.data.len() / param.cols(), param.cols()));
+        let empty =
+            || (shape.clone(), Sums::new(param.view.data.len() / param.cols(), param.cols()));
         &mut self.0.entry(param.name.clone()).or_insert_with(empty).1
     }
     /// Every gradient as an output, its name behind a `d`.
@@ -113,13 +125,7 @@ pub trait Branch<R> {
     /// f(x).
     fn forward(&self, x: &Rows<R>) -> (Sums<R>, Self::Kept);
     /// Adds the gradient of x to `dx`, those of learned tensors to `grads`.
-    fn backward(
-        &self,
-        kept: &Self::Kept,
-        dy: &Rows<R>,
-        dx: &mut Sums<R>,
-        grads: &mut Gradients<R>,
-    );
+    fn backward(&self, kept: &Self::Kept, dy: &Rows<R>, dx: &mut Sums<R>, grads: &mut Gradients<R>);
 }
 
 /// y = x·Wᵀ + b.
@@ -212,7 +218,8 @@ impl<'a, R: Real> Norm<'a, R> {
     pub fn forward(&self, x: &Rows<R>) -> (Rows<R>, Vec<Normed<R>>) {
         let kept: Vec<Normed<R>> = x.iter().map(|x| self.normed(x)).collect();
         let y = kept.iter().map(|row| {
-            let scaled = row.xhat.iter().enumerate().map(|(j, &xhat)| (j, xhat * self.weight.at(j)));
+            let scaled =
+                row.xhat.iter().enumerate().map(|(j, &xhat)| (j, xhat * self.weight.at(j)));
             scaled.map(|(j, y)| self.bias.as_ref().map_or(y, |bias| y + bias.at(j))).collect()
         });
         (y.collect(), kept)
@@ -220,8 +227,7 @@ impl<'a, R: Real> Norm<'a, R> {
     fn normed(&self, x: &[R]) -> Normed<R> {
         let n = R::count(x.len());
         let mean = if self.centred { R::sum(x.iter().copied()) / n } else { R::zero() };
-        let centred: Vec<R> =
-            x.iter().map(|&x| if self.centred { x - mean } else { x }).collect();
+        let centred: Vec<R> = x.iter().map(|&x| if self.centred { x - mean } else { x }).collect();
         // √(mean(c²) + eps) is the length of the row beside √(n·eps), over √n.
         let beside = [centred.as_slice(), &[(n * self.eps).sqrt()]].concat();
         let rstd = n.sqrt() / R::length(&beside);
@@ -232,7 +238,11 @@ impl<'a, R: Real> Norm<'a, R> {
     pub fn backward(&self, kept: &[Normed<R>], dy: &Rows<R>, grads: &mut Gradients<R>) -> Rows<R> {
         let dweight = grads.of(&self.weight);
         for (row, dy) in kept.iter().zip(dy) {
-            row.xhat.iter().zip(dy).enumerate().for_each(|(j, (&x, &dy))| dweight.add(0, j, dy * x));
+            row.xhat
+                .iter()
+                .zip(dy)
+                .enumerate()
+                .for_each(|(j, (&x, &dy))| dweight.add(0, j, dy * x));
         }
         if let Some(bias) = &self.bias {
             let dbias = grads.of(bias);

@@ -66,6 +66,9 @@ impl Operator for TransformerBlock {
         slots.extend(block_slots(case, "", ""));
         slots
     }
+    fn longest_sum(&self, call: &Call) -> Option<usize> {
+        super::layers::longest_sum(call)
+    }
     fn batched(&self, _: &Call) -> Option<Vec<String>> {
         Some(vec!["x".into(), "dy".into()])
     }

@@ -63,9 +63,8 @@ impl Operator for TransformerStack {
             0 => Fill::Below(2 * vocab),
             _ => Fill::Labels { classes: vocab, ignored },
         };
-        let table = |name: &str, rows: usize| {
-            Slot::new(name, &[rows, d], Role::Param, Fill::Normal(1.0))
-        };
+        let table =
+            |name: &str, rows: usize| Slot::new(name, &[rows, d], Role::Param, Fill::Normal(1.0));
         let mut slots = vec![
             Slot::new("tokens", &shape, Role::Index, Fill::Below(vocab)),
             Slot::new("targets", &shape, Role::Index, targets),
@@ -85,6 +84,9 @@ impl Operator for TransformerStack {
     }
     fn upstream(&self, _: &Case) -> (&'static str, Vec<usize>) {
         ("dloss", Vec::new())
+    }
+    fn longest_sum(&self, call: &Call) -> Option<usize> {
+        super::layers::longest_sum(call)
     }
     fn must_refuse(&self, call: &Call) -> bool {
         let ignored = number(&call.attrs, "ignore_index");
@@ -117,7 +119,8 @@ struct Run<R> {
 
 impl<'a, R: Real> Stack<'a, R> {
     fn of(p: &'a Problem<R>) -> Self {
-        let index = |name: &str| -> Vec<f64> { p.get(name).data.iter().map(|i| i.value()).collect() };
+        let index =
+            |name: &str| -> Vec<f64> { p.get(name).data.iter().map(|i| i.value()).collect() };
         let (seq, ignored) = (p.get("tokens").shape[1], p.num("ignore_index"));
         let (targets, vocab) = (index("targets"), p.get("embed.weight").shape[0] as f64);
         // What is no token counts for nothing here: such a call is refused.
