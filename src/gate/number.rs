@@ -38,6 +38,14 @@ pub trait Real: Num {
     fn square(self) -> Self {
         self * self
     }
+    /// √Σ t²: the length of a vector, which errs by no more than the vector itself.
+    fn length(terms: &[Self]) -> Self {
+        Self::sum(terms.iter().map(|t| t.square())).sqrt()
+    }
+    /// 1 where the number is positive, otherwise 0: the derivative of max(x, 0).
+    fn step(self) -> Self {
+        if self > Self::zero() { Self::one() } else { Self::zero() }
+    }
 }
 
 impl Real for f64 {
@@ -248,7 +256,11 @@ impl<V: Num> Num for Bound<V> {
         }
     }
     fn larger(self, other: Self) -> Self {
-        let larger = if other > self { other } else { self };
+        let (larger, smaller) = if other > self { (other, self) } else { (self, other) };
+        // Beyond doubt, the other has no say.
+        if larger.value() - larger.worst > smaller.value() + smaller.worst {
+            return larger;
+        }
         let error = |a: f64, b: f64| if a.is_finite() && b.is_finite() { a.max(b) } else { a + b };
         Bound {
             v: larger.v,
@@ -284,5 +296,40 @@ impl<V: Num> Real for Bound<V> {
     fn loosened(self, magnitude: f64) -> Self {
         let own = unit() * magnitude;
         Bound { v: self.v, spread: self.spread.hypot(own), worst: self.worst + own }
+    }
+    fn length(terms: &[Self]) -> Self {
+        let v = terms.iter().fold(V::zero(), |sum, t| sum + t.v * t.v).sqrt();
+        let length = v.value();
+        if !length.is_finite() || length == 0.0 {
+            let all = |error: fn(&Self) -> f64| terms.iter().map(error).fold(0.0, f64::hypot);
+            return Bound { v, spread: all(|t| t.spread), worst: all(|t| t.worst) };
+        }
+        // The longest and the shortest vector within the errors, without cancellation.
+        let (mut further, mut nearer, mut shortest, mut spread) = (0.0, 0.0, 0.0, 0.0);
+        for t in terms {
+            let (size, left) = (t.size(), (t.size() - t.worst).max(0.0));
+            further += t.worst * (2.0 * size + t.worst);
+            nearer += (size - left) * (size + left);
+            shortest += left * left;
+            spread += times(t.spread, size / length).powi(2);
+        }
+        let up = match further {
+            f64::INFINITY => further,
+            _ => further / ((length * length + further).sqrt() + length),
+        };
+        let down = nearer / (length + shortest.sqrt());
+        // Half of what the squares and their sum are off by, relatively.
+        let n = terms.len() as f64;
+        let own = 0.5 * (n + 2.0) * unit() * (length + up);
+        let statistical = 0.5 * (n + 2.0).sqrt() * unit() * length;
+        Self::rounded(v, spread.sqrt().hypot(statistical), up.max(down) + own)
+    }
+    fn step(self) -> Self {
+        let v = if self.v > V::zero() { V::one() } else { V::zero() };
+        // Where the sign is open, so is the derivative; the roundings of a sum may conspire, which
+        // for sums of up to 64 terms is 8 times as much.
+        let open = |error: f64| f64::from(error > 0.0 && error >= self.size());
+        let spread = open(8.0 * super::oracle::DEVIATIONS * self.spread);
+        Bound { v, spread, worst: open(self.worst) }
     }
 }

@@ -124,12 +124,14 @@ pub struct Slot {
     pub fill: Fill,
     /// True where it may be absent.
     pub optional: bool,
+    /// The optional tensor that it comes and goes with, as every gate of a stack with the first.
+    pub with: Option<String>,
 }
 
 impl Slot {
     /// A tensor that is always there.
     pub fn new(name: impl Into<String>, shape: &[usize], role: Role, fill: Fill) -> Slot {
-        Slot { name: name.into(), shape: shape.to_vec(), role, fill, optional: false }
+        Slot { name: name.into(), shape: shape.to_vec(), role, fill, optional: false, with: None }
     }
     /// The activations of the case's kind.
     pub fn data(name: &str, shape: &[usize]) -> Slot {
@@ -142,6 +144,11 @@ impl Slot {
     /// The same, allowed to be absent.
     pub fn optional(mut self) -> Slot {
         self.optional = true;
+        self
+    }
+    /// The same, absent where the optional tensor `name` is.
+    pub fn with(mut self, name: impl Into<String>) -> Slot {
+        self.with = Some(name.into());
         self
     }
 }
@@ -300,6 +307,14 @@ pub trait Operator:
     /// True for a call that every target must refuse with an error.
     fn must_refuse(&self, _call: &Call) -> bool {
         false
+    }
+    /// The longest sum of an operator that is many layers in a row.
+    ///
+    /// The worst case of every rounding of every layer grows exponentially with depth, and no
+    /// computation comes near it. For such an operator the roundings within one sum are taken to
+    /// conspire, those of different sums to be independent.
+    fn longest_sum(&self, _call: &Call) -> Option<usize> {
+        None
     }
     /// The tensors that are cut along their first axis where a batch is cut into rows; the others
     /// stay whole. Nothing for an operator whose rows see each other.

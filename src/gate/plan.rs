@@ -93,7 +93,9 @@ impl Plan {
         let presence = next(self, 1 << optional.len().min(6));
         for (i, name) in optional.into_iter().enumerate() {
             let understood = served.optional.as_ref().is_none_or(|known| known.contains(&name));
-            if presence >> i.min(5) & 1 == 1 || !understood {
+            // Six run through every combination, further ones go by chance.
+            let gone = if i < 6 { presence >> i & 1 == 1 } else { self.rng.below(2) == 1 };
+            if gone || !understood {
                 case.absent.insert(name);
             }
         }

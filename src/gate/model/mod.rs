@@ -14,7 +14,11 @@ mod dropout;
 mod init;
 mod layer_norm;
 mod lr_schedule;
+mod layers;
 mod native;
+mod residual;
+mod transformer_block;
+mod transformer_stack;
 
 pub use candidate::ModelCandidate;
 pub use native::{Native, natively};
@@ -108,6 +112,7 @@ macro_rules! models {
 }
 
 models!(layer_norm, adamw, clip_grad_norm, lr_schedule, init, dropout, drop_path);
+models!(layer_norm, residual, transformer_block, transformer_stack);
 
 /// Every mutant of an operator.
 pub fn mutants(op: &str) -> &'static [Mutant] {

@@ -7,7 +7,11 @@ mod dropout;
 pub mod init;
 mod layer_norm;
 mod lr_schedule;
+mod layers;
 mod norm;
+mod residual;
+mod transformer_block;
+mod transformer_stack;
 
 use super::operator::Operator;
 
@@ -20,6 +24,9 @@ pub const ALL: &[&dyn Operator] = &[
     &init::Init,
     &dropout::Dropout,
     &drop_path::DropPath,
+    &residual::Residual,
+    &transformer_block::TransformerBlock,
+    &transformer_stack::TransformerStack,
 ];
 
 /// The operator of a name.
