@@ -4,18 +4,16 @@
 mod bank;
 #[path = "gate/check.rs"]
 mod check;
+#[cfg(unix)]
+#[path = "gate/misbehaving.rs"]
+mod misbehaving;
 #[path = "gate/oracle.rs"]
 mod oracle;
 #[path = "gate/perf.rs"]
 mod perf;
 #[path = "gate/report.rs"]
 mod report;
-#[cfg(unix)]
-#[path = "gate/misbehaving.rs"]
-mod misbehaving;
-#[path = "gate/oracle.rs"]
-mod oracle;
-#[path = "gate/wire.rs"]
-mod wire;
 #[path = "gate/statistics.rs"]
 mod statistics;
+#[path = "gate/wire.rs"]
+mod wire;

@@ -8,12 +8,15 @@ use std::time::{Duration, Instant};
 use super::call::{Broken, Candidate, Dir, Hello, Served};
 use super::case::Case;
 use super::judge::Grade;
+use super::manifest::Manifest;
 use super::operator::Operator;
 use super::plan::Plan;
-use super::report::{Fault, Finding, Report, Row, Shrunk, Stage};
+use super::report::{Fault, Finding, Report, Row, Shrunk, Stage, exit_code};
 use super::tensor::Dtype;
 use super::trial::{self, Flaw, Trial};
-use super::{determinism, diagnose, gradients, laws, liveness, op, scan, shrink, vacuity};
+use super::{
+    determinism, diagnose, gradients, laws, liveness, op, scan, shrink, statistics, vacuity,
+};
 use crate::config::Invalid;
 
 /// Cases of every operator, pass and pair of dtypes, unless something else is said.
@@ -90,6 +93,8 @@ pub struct Options {
     pub pinned: Vec<Case>,
     /// How the target is started, for the report.
     pub command: Vec<String>,
+    /// What the project expects; what it says to skip is not tried.
+    pub manifest: Manifest,
 }
 
 impl Default for Options {
@@ -103,6 +108,7 @@ impl Default for Options {
             stages: (0..STAGES.len() as u8).collect(),
             pinned: Vec::new(),
             command: Vec::new(),
+            manifest: Manifest::default(),
         }
     }
 }
@@ -138,7 +144,9 @@ pub fn check(start: Start, options: &Options, progress: &(dyn Fn(Progress) + Syn
         hello.claims.clone(),
         options.seed,
     );
-    let subjects = subjects(&hello, options);
+    report.served = hello.ops.clone();
+    let (skipped, subjects) = subjects(&hello, options);
+    report.skipped = skipped;
     report.uncovered = uncovered(&hello, options);
     let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let outcomes: Mutex<BTreeMap<usize, Outcome>> = Mutex::new(BTreeMap::new());
@@ -185,7 +193,7 @@ pub fn check(start: Start, options: &Options, progress: &(dyn Fn(Progress) + Syn
     report.stages = stages.into_values().collect();
     // What decides the exit code first, then what is explained.
     report.findings.sort_by_key(|finding| (finding.fault, finding.shrunk.is_none()));
-    report.exit_code = report.findings.first().map_or(0, |finding| finding.fault.exit_code());
+    report.exit_code = exit_code(report.findings.iter().map(|finding| finding.fault.exit_code()));
     report.seconds = began.elapsed().as_secs_f64();
     report
 }
@@ -273,22 +281,29 @@ struct Subject {
     first: bool,
 }
 
-fn subjects(hello: &Hello, options: &Options) -> Vec<Subject> {
-    let mut subjects: Vec<Subject> = Vec::new();
+fn subjects(hello: &Hello, options: &Options) -> (Vec<String>, Vec<Subject>) {
+    let (mut skipped, mut subjects) = (Vec::new(), Vec::new());
     for operator in op::ALL {
         let Some(served) = hello.ops.get(operator.name()) else { continue };
         let mut first = true;
         for dir in served.dirs() {
             for dtypes in served.dtypes() {
-                if wanted(options, operator.name(), dir, dtypes.0) {
-                    let (operator, served) = (*operator, served.clone());
-                    subjects.push(Subject { operator, served, dir, dtypes, first });
+                if !wanted(options, operator.name(), dir, dtypes.0) {
+                    continue;
+                }
+                let (operator, served) = (*operator, served.clone());
+                let subject = Subject { operator, served, dir, dtypes, first };
+                let name = Outcome::begin(&subject).row.name();
+                if options.manifest.skip(&name).is_some() {
+                    skipped.push(name);
+                } else {
+                    subjects.push(subject);
                     first = false;
                 }
             }
         }
     }
-    subjects
+    (skipped, subjects)
 }
 
 fn wanted(options: &Options, op: &str, dir: Dir, dtype: Dtype) -> bool {
@@ -514,7 +529,30 @@ impl Outcome {
         self.tally(5, checks, failed, began);
     }
 
-    fn statistics(&mut self, _target: &mut dyn Candidate, _subject: &Subject, _seed: u64) {}
+    fn statistics(&mut self, target: &mut dyn Candidate, subject: &Subject, seed: u64) {
+        let began = Instant::now();
+        let (name, served) = (subject.operator.name(), &subject.served);
+        let evidence = match statistics::evidence(target, name, served, seed, statistics::ELEMENTS)
+        {
+            Ok(evidence) => evidence,
+            Err(broken) => {
+                let plain = Case::simplest(
+                    subject.operator,
+                    subject.dir,
+                    subject.dtypes.0,
+                    subject.dtypes.1,
+                );
+                self.findings.push(plainly(6, &self.row, &plain, &Flaw::from(&broken)));
+                return self.tally(6, 1, 1, began);
+            }
+        };
+        for found in &evidence.findings {
+            let statistics::Finding { case, message, got, want, bound } = found;
+            let flaw = Flaw::wrong(format!("{message} is {got:e}, not {want:e} ± {bound:.1e}"));
+            self.findings.push(plainly(6, &self.row, case, &flaw));
+        }
+        self.tally(6, evidence.tests, evidence.findings.len(), began);
+    }
 }
 
 /// Adds a trial's flaw to those of its kind.

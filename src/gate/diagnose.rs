@@ -112,13 +112,14 @@ fn within(expected: &Expected, got: &Tensor) -> bool {
 fn of_model(trial: &Trial, id: &str, unit: Dtype, served: &Served) -> Vec<Expected> {
     let twist = Twist { id, calls: 0 };
     let call = &trial.call;
+    let longest = trial.case.operator().longest_sum(call);
     number::at_unit(unit.unit(), || {
         if call.dtype == Dtype::F64 {
             let problem = Problem::<Bound<Dd>>::exact(call, &served.variant);
-            oracle::bounded(call, model::answer(&problem, twist), |v| v.lo)
+            oracle::bounded(call, longest, model::answer(&problem, twist), |v| v.lo)
         } else {
             let problem = Problem::<Bound>::exact(call, &served.variant);
-            oracle::bounded(call, model::answer(&problem, twist), |_| 0.0)
+            oracle::bounded(call, longest, model::answer(&problem, twist), |_| 0.0)
         }
     })
 }

@@ -1,13 +1,9 @@
 //! The gate proves itself: every mutant of the bank must die, no control may fail.
 
-use super::call::{Candidate, Dir};
+use super::call::{Candidate, Served};
 use super::case::Case;
-use super::judge::{Judged, judge};
-use super::op;
-use super::oracle;
 use super::plan::Plan;
-use super::statistics;
-use super::tensor::{Dtype, Tensors};
+use super::{op, statistics, trial};
 
 /// Why a candidate failed a case.
 #[derive(Debug, Clone)]
@@ -42,33 +38,8 @@ pub fn cases(
 }
 
 /// Judges one case; in words where it fails.
-pub fn fails(candidate: &mut dyn Candidate, case: &Case) -> Option<String> {
-    let call = case.call();
-    let operator = case.operator();
-    let reply = match candidate.run(&call) {
-        Ok(reply) => reply,
-        Err(broken) => return Some(broken.to_string()),
-    };
-    let expected = if operator.must_refuse(&call) {
-        Vec::new()
-    } else {
-        oracle::expect(&call, case.dtype.accumulator(), &Default::default())
-    };
-    let judged = judge(&call, &expected, &reply);
-    if let Judged::Wrong(why) = &judged {
-        return Some(why.clone());
-    }
-    if let Judged::Graded(graded) = &judged
-        && let Some(worst) = graded.iter().find(|g| g.grade == super::judge::Grade::Fail)
-    {
-        return Some(format!(
-            "{}[{}] is {:e}, not {:e}: q {:.3e}",
-            worst.tensor, worst.at, worst.got, worst.want, worst.q
-        ));
-    }
-    let empty = Tensors::new();
-    let answer = if let super::call::Reply::Ok(answer) = &reply { answer } else { &empty };
-    operator.beyond(&call, answer).into_iter().next()
+pub fn fails(candidate: &mut dyn Candidate, served: &Served, case: &Case) -> Option<String> {
+    trial::put(candidate, served, case).flaw.map(|flaw| flaw.message)
 }
 
 /// The first case that a candidate fails, within some number of cases.
@@ -80,27 +51,21 @@ pub fn first_kill(
     seed: u64,
     limit: usize,
 ) -> Option<Killed> {
+    let served = candidate.hello().expect("a candidate of the bank says hello").ops;
+    let served = &served[op];
     let random = op::find(op).is_some_and(|operator| operator.random());
     let cases = cases(candidate, op, seed).take(limit - usize::from(random));
     for (i, case) in cases.enumerate() {
-        if let Some(why) = fails(candidate, &case) {
+        if let Some(why) = fails(candidate, served, &case) {
             return Some(Killed { after: i + 1, case, why });
         }
     }
     if !random {
         return None;
     }
-    let served = candidate.hello().expect("a candidate of the bank says hello").ops;
-    let findings = statistics::check(candidate, op, &served[op], seed);
+    let findings = statistics::check(candidate, op, served, seed);
     let finding = findings.expect("a candidate of the bank answers").into_iter().next()?;
     let statistics::Finding { case, message, got, want, bound } = finding;
     let why = format!("{message} is {got:e}, not {want:e} ± {bound:e}");
     Some(Killed { after: limit, case, why })
-}
-
-/// The dtypes and passes of a candidate, for a table.
-pub fn served(dirs: &[Dir], dtypes: &[Dtype]) -> String {
-    let dirs: Vec<String> = dirs.iter().map(Dir::to_string).collect();
-    let dtypes: Vec<&str> = dtypes.iter().map(|dtype| dtype.name()).collect();
-    format!("{} × {}", dirs.join(", "), dtypes.join(", "))
 }

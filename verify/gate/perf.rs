@@ -60,7 +60,11 @@ impl Candidate for Real {
         if self.calls > self.wrong_after {
             y.iter_mut().for_each(|y| *y *= 1.001);
         }
-        let y = Tensor::new(Dtype::F32, &call.tensors["x"].shape, y.into_iter().map(f64::from).collect());
+        let y = Tensor::new(
+            Dtype::F32,
+            &call.tensors["x"].shape,
+            y.into_iter().map(f64::from).collect(),
+        );
         while start.elapsed() < self.transport {}
         Ok(Reply::Ok([("y".to_string(), y)].into()))
     }
@@ -107,7 +111,8 @@ fn power(comparisons: usize, slowdown: f64, budget: f64) -> Counts {
 #[ignore = "takes minutes"]
 fn fifty_equal_and_fifty_slower() {
     let var = |name: &str| std::env::var(name).ok().and_then(|n| n.parse::<f64>().ok());
-    let (count, budget) = (var("GATE_COUNT").unwrap_or(50.0) as usize, var("GATE_BUDGET").unwrap_or(4.0));
+    let (count, budget) =
+        (var("GATE_COUNT").unwrap_or(50.0) as usize, var("GATE_BUDGET").unwrap_or(4.0));
     let equal = power(count, 0.0, budget);
     println!("equal: {equal:?}");
     let slower = power(count, 0.1, budget);

@@ -13,8 +13,8 @@ mod drop_path;
 mod dropout;
 mod init;
 mod layer_norm;
-mod lr_schedule;
 mod layers;
+mod lr_schedule;
 mod native;
 mod residual;
 mod transformer_block;
@@ -111,8 +111,18 @@ macro_rules! models {
     };
 }
 
-models!(layer_norm, adamw, clip_grad_norm, lr_schedule, init, dropout, drop_path);
-models!(layer_norm, residual, transformer_block, transformer_stack);
+models!(
+    layer_norm,
+    residual,
+    transformer_block,
+    transformer_stack,
+    adamw,
+    clip_grad_norm,
+    lr_schedule,
+    init,
+    dropout,
+    drop_path,
+);
 
 /// Every mutant of an operator.
 pub fn mutants(op: &str) -> &'static [Mutant] {

@@ -6,8 +6,8 @@ mod drop_path;
 mod dropout;
 pub mod init;
 mod layer_norm;
-mod lr_schedule;
 mod layers;
+mod lr_schedule;
 mod norm;
 mod residual;
 mod transformer_block;
@@ -18,15 +18,15 @@ use super::operator::Operator;
 /// Every operator, in the specification's order.
 pub const ALL: &[&dyn Operator] = &[
     &layer_norm::LayerNorm,
+    &residual::Residual,
+    &transformer_block::TransformerBlock,
+    &transformer_stack::TransformerStack,
     &adamw::AdamW,
     &clip_grad_norm::ClipGradNorm,
     &lr_schedule::LrSchedule,
     &init::Init,
     &dropout::Dropout,
     &drop_path::DropPath,
-    &residual::Residual,
-    &transformer_block::TransformerBlock,
-    &transformer_stack::TransformerStack,
 ];
 
 /// The operator of a name.
