@@ -4,7 +4,7 @@
 //! cases per control.
 
 use plummet::gate::model::{self, ModelCandidate};
-use plummet::gate::selftest::first_kill;
+use plummet::gate::selftest::{WITHIN, accused, first_kill};
 
 fn chosen() -> impl Iterator<Item = &'static model::Bank> {
     let only = std::env::var("GATE_OP").ok();
@@ -12,12 +12,12 @@ fn chosen() -> impl Iterator<Item = &'static model::Bank> {
 }
 
 #[test]
-fn every_mutant_dies_within_64_cases() {
+fn every_mutant_dies_in_time() {
     let mut alive = Vec::new();
     for bank in chosen() {
         for mutant in bank.mutants {
             let mut candidate = ModelCandidate::new(bank.op, mutant.id);
-            match first_kill(&mut candidate, bank.op, 1, 64) {
+            match first_kill(&mut candidate, bank.op, 1, WITHIN) {
                 Some(killed) => {
                     println!("{:28} {:3}  {}  {}", mutant.id, killed.after, killed.why, killed.case)
                 }
@@ -31,14 +31,30 @@ fn every_mutant_dies_within_64_cases() {
 #[test]
 fn no_control_fails() {
     let cases = std::env::var("GATE_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(150);
-    let mut accused = Vec::new();
+    let mut wrongly = Vec::new();
     for bank in chosen() {
         for id in bank.controls.iter().map(|control| control.id).chain([""]) {
             let mut candidate = ModelCandidate::new(bank.op, id);
-            if let Some(killed) = first_kill(&mut candidate, bank.op, 2, cases) {
-                accused.push(format!("{} {id:?}: {} {}", bank.op, killed.why, killed.case));
+            if let Some(killed) = accused(&mut candidate, bank.op, 2, cases) {
+                wrongly.push(format!("{} {id:?}: {} {}", bank.op, killed.why, killed.case));
             }
         }
     }
-    assert!(accused.is_empty(), "wrongly accused:\n{}", accused.join("\n"));
+    assert!(wrongly.is_empty(), "wrongly accused:\n{}", wrongly.join("\n"));
+}
+
+#[test]
+fn names_are_unique() {
+    let mut ids: Vec<&str> = model::BANKS
+        .iter()
+        .flat_map(|bank| {
+            let mutants = bank.mutants.iter().map(|mutant| (mutant.op, mutant.id));
+            let controls = bank.controls.iter().map(|control| (control.op, control.id));
+            mutants.chain(controls).inspect(|(op, _)| assert_eq!(*op, bank.op)).map(|(_, id)| id)
+        })
+        .collect();
+    let count = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), count);
 }
