@@ -89,10 +89,10 @@ mod tests {
 
     #[test]
     fn what_a_thread_keeps_is_not_blurred_by_another() {
-        let layout = Layout::new::<[u64; 6]>();
+        const TAKEN: Layout = Layout::new::<[u64; 6]>();
         // SAFETY: the layout has a size; the memory is never read, and given back in its layout.
-        let take = || unsafe { Counting.alloc(layout) } as usize;
-        let give = |taken: usize| unsafe { Counting.dealloc(taken as *mut u8, layout) };
+        let take = || unsafe { Counting.alloc(TAKEN) } as usize;
+        let give = |taken: usize| unsafe { Counting.dealloc(taken as *mut u8, TAKEN) };
         let elsewhere = || std::thread::spawn(take).join().unwrap();
 
         let (mut here, mut there) = (0, 0);
