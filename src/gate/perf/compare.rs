@@ -17,9 +17,9 @@
 //!
 //! *A red is seen twice.* Where code and data lie in memory is drawn when a process starts, and can
 //! make equal code some percent faster or slower for as long as it lives (Mytkowicz et al. 2009),
-//! which no number of pairs averages out. So when the interval first lies above +3 % the workers
-//! are started anew, and it is a regression if at a later look the interval still lies there and
-//! the median of the new pairs alone does too.
+//! which no number of pairs averages out. So once an interval lies above +3 % the workers are
+//! started anew, and it is a regression when the median of a quarter as many new pairs alone lies
+//! there too. This only ever takes a red back, so it costs no confidence either.
 
 use serde::{Deserialize, Serialize};
 
@@ -35,15 +35,21 @@ const FIRST_SHARE: f64 = 0.25;
 /// How many quads may make a pair.
 const QUADS: [usize; 4] = [1, 2, 4, 8];
 
-/// Pairs of new workers that repeat a verdict at least: half of what the first look has.
+/// Of the budget, the share after which a red has to have been seen once: new workers repeat it in
+/// the rest.
+const LAST_SHARE: f64 = 0.85;
+
+/// Pairs of new workers that repeat a red at least: half of what the first look has.
 const AGAIN: usize = 8;
 
-/// Seconds that the repetitions of a long timing take at least: ten thousand times what a clock
-/// resolves, and a fraction of what a scheduler hands out at once.
-const LONG: f64 = 5e-4;
+/// Seconds that the repetitions of a long timing take at least: thousands of times what a clock
+/// resolves, and a small part of what a scheduler hands out at once, so that most are undisturbed
+/// even where ten others want the same core.
+const LONG: f64 = 3e-4;
 
-/// How many times as long as a single repetition, transport included, they take at least.
-const TRANSPORT: f64 = 1.0;
+/// How many times as long as a single repetition, transport included, they take at least: what
+/// varies in the transport is then a quarter of its size in the ratio.
+const TRANSPORT: f64 = 4.0;
 
 /// Work of which this many repetitions take no time is not done.
 const MOST: usize = 1 << 24;
@@ -146,7 +152,9 @@ fn same<S: Stand>(stand: &mut S, until: f64, rng: &mut Rng) -> Result<Settled, S
             settled = ways.min_by(|a, b| width(a).total_cmp(&width(b))).expect("some way");
             let slower = SLOWER.ln();
             let told = |seen: Interval| {
-                (seen.low > -slower && seen.high < slower) || seen.low > slower || seen.high < -slower
+                (seen.low > -slower && seen.high < slower)
+                    || seen.low > slower
+                    || seen.high < -slower
             };
             if settled.interval.is_some_and(told) {
                 return Ok(settled);
@@ -169,31 +177,34 @@ fn other<S: Stand>(
     let (sides, slower) = ([Worker::Base, Worker::Cand], SLOWER.ln());
     let repeats = calibrate(stand, sides, until)?;
     let (mut pairs, mut looks, mut looked) = (Vec::new(), Looks::default(), 0);
-    let (mut decision, mut seen, mut anew) = (Decision::Undecided, None, None);
+    let (mut decision, mut seen, mut red) = (Decision::Undecided, None, None);
     loop {
-        let over = stand.elapsed() >= until;
+        let last = stand.elapsed() >= LAST_SHARE * until && red.is_none();
+        let over = last || stand.elapsed() >= until;
         if pairs.len() == looks.next_at() || (over && pairs.len() > looked) {
             looked = pairs.len();
-            let logs = logs(&pairs);
-            seen = interval(&logs, looks.look()).or(seen);
-            decision = match (seen, anew) {
-                (Some(seen), _) if seen.high < slower => Decision::Ok,
-                (Some(seen), None) if seen.low > slower => {
-                    stand.restart()?;
-                    for worker in sides {
-                        stand.time(worker, 1)?;
-                    }
-                    anew = Some(pairs.len());
-                    Decision::Unrepeated
-                }
-                (Some(seen), Some(from)) if seen.low > slower => {
-                    let again = logs.len() >= from + AGAIN && median(logs[from..].to_vec()) > slower;
-                    if again { Decision::Regression } else { Decision::Unrepeated }
-                }
+            seen = interval(&logs(&pairs), looks.look()).or(seen);
+            decision = match seen {
+                Some(seen) if seen.high < slower => Decision::Ok,
+                Some(seen) if seen.low > slower => Decision::Unrepeated,
                 _ => Decision::Undecided,
             };
+            if decision == Decision::Unrepeated && red.is_none() {
+                stand.restart()?;
+                for worker in sides {
+                    stand.time(worker, 1)?;
+                }
+                red = Some(pairs.len());
+            }
         }
-        if over || matches!(decision, Decision::Ok | Decision::Regression) {
+        if let (Decision::Unrepeated, Some(red)) = (decision, red)
+            && pairs.len() >= red + AGAIN.max(red / 4)
+            && median(logs(&pairs[red..])) > slower
+        {
+            decision = Decision::Regression;
+        }
+        let just_red = last && red.is_some();
+        if (over && !just_red) || matches!(decision, Decision::Ok | Decision::Regression) {
             let (pairs, seconds) = (pairs.len(), medians(&pairs));
             return Ok((decision, Settled { interval: seen, pairs, quads, seconds }));
         }
@@ -226,7 +237,8 @@ fn quad<S: Stand>(
 
 /// Seconds of one repetition of either side, of the pair that some quads make.
 fn seconds(quads: &[Quad], repeats: [usize; 2]) -> [f64; 2] {
-    let least = |timing: &dyn Fn(&Quad) -> f64| quads.iter().map(timing).fold(f64::INFINITY, f64::min);
+    let least =
+        |timing: &dyn Fn(&Quad) -> f64| quads.iter().map(timing).fold(f64::INFINITY, f64::min);
     [0, 1].map(|side| {
         let work = least(&|quad| quad.long[side]) - least(&|quad| quad.short[side]);
         // A burst in every short timing can leave less than nothing: an outlier like any other.
@@ -265,7 +277,7 @@ fn calibrate<S: Stand>(
             if work >= wanted || *repeat >= MOST || stand.elapsed() > until {
                 break;
             }
-            let factor = (1.1 * wanted / work.max(1e-9)).ceil().clamp(2.0, 16.0);
+            let factor = (1.1 * wanted / work.max(1e-9)).ceil().clamp(2.0, 64.0);
             *repeat = (*repeat * factor as usize).min(MOST);
         }
     }

@@ -231,7 +231,8 @@ fn timed(
     let rng = Rng::new(options.seed).named(&call.id);
     let (case_id, subject) =
         (call.id.clone(), subjects::subject(case.op, case.dir, (case.dtype, case.params_dtype)));
-    let timing = |same, other, verdict, why| Timing { subject, case: case_id, same, other, verdict, why };
+    let timing =
+        |same, other, verdict, why| Timing { subject, case: case_id, same, other, verdict, why };
     match compare::compare(&mut live, options.budget.as_secs_f64(), rng) {
         Ok(compared) => {
             let (verdict, why) = verdict(&compared, floor, options.budget);
@@ -276,7 +277,7 @@ fn verdict(compared: &Compared, floor: f64, budget: Duration) -> (Verdict, Strin
             (Verdict::Inconclusive, format!("too noisy to tell within {budget:.1} s"))
         }
         Decision::Unrepeated => {
-            (Verdict::Inconclusive, "slower, but not again after a new start".into())
+            (Verdict::Inconclusive, "slower, which a new start has not repeated".into())
         }
         Decision::Biased => {
             (Verdict::Inconclusive, "two workers of the base differ by more than 3 %".into())
@@ -436,7 +437,8 @@ impl fmt::Display for Report {
         if let Some((who, broken)) = &self.broken {
             writeln!(f, "{who} broke: {broken}")?;
         }
-        let count = |verdict| self.timings.iter().filter(|timing| timing.verdict == verdict).count();
+        let count =
+            |verdict| self.timings.iter().filter(|timing| timing.verdict == verdict).count();
         use Verdict::*;
         let counts = [Wrong, Regression, Ok, Inconclusive, Implausible];
         let counts = counts.map(|verdict| format!("{} {verdict}", count(verdict)));

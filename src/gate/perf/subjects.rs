@@ -96,7 +96,8 @@ fn parse(text: &str) -> Result<BTreeMap<String, usize>, Invalid> {
 /// The passes and dtypes that both sides and the specification have.
 fn both(operator: &dyn Operator, a: &Served, b: &Served) -> Vec<(Dir, (Dtype, Dtype))> {
     let known = |dtype: &Dtype| operator.dtypes().contains(dtype);
-    let dirs = operator.dirs().iter().filter(|dir| a.dirs().contains(dir) && b.dirs().contains(dir));
+    let dirs =
+        operator.dirs().iter().filter(|dir| a.dirs().contains(dir) && b.dirs().contains(dir));
     let pairs: Vec<_> = (a.dtypes().into_iter())
         .filter(|pair| b.dtypes().contains(pair) && known(&pair.0) && known(&pair.1))
         .collect();
@@ -115,7 +116,9 @@ fn plain(
     let mut case = Case::simplest(operator, dir, data, params);
     (case.kind, case.upstream, case.seed) = (Kind::Normal, Upstream::Normal, 1);
     for attr in operator.attrs() {
-        let served = |side: &Served, value: &serde_json::Value| side.attrs.get(attr.name).is_none_or(|v| v.contains(value));
+        let served = |side: &Served, value: &serde_json::Value| {
+            side.attrs.get(attr.name).is_none_or(|v| v.contains(value))
+        };
         let values = attr.values.iter().map(|value| value.json());
         if let Some(value) = values.into_iter().find(|value| served(a, value) && served(b, value)) {
             case.attrs.insert(attr.name.to_string(), value);
