@@ -154,7 +154,7 @@ fn ten_percent_are_found() {
 #[test]
 fn transport_cancels() {
     let mut machine = Machine::new(QUIET, 0.1, 1);
-    machine.transport = 5e-3;
+    machine.transport = 2e-3;
     let compared = machine.compared(1);
     assert_eq!(compared.decision, Decision::Regression);
     let seen = compared.other.and_then(|other| other.interval).expect("an interval");

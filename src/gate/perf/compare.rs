@@ -35,9 +35,9 @@ const FIRST_SHARE: f64 = 0.25;
 /// How many quads may make a pair.
 const QUADS: [usize; 4] = [1, 2, 4, 8];
 
-/// Of the budget, the share after which a red has to have been seen once: new workers repeat it in
-/// the rest.
-const LAST_SHARE: f64 = 0.85;
+/// Of the budget, the share after which a red has to have been seen once: the rest is a quarter of
+/// it, which is what new workers need to repeat it.
+const LAST_SHARE: f64 = 0.8;
 
 /// Pairs of new workers that repeat a red at least: half of what the first look has.
 const AGAIN: usize = 8;
