@@ -1,24 +1,29 @@
 //! One comparison: pairs of timings until the interval of their ratio says what it is.
 //!
-//! *A pair* is four visits in the order ABBA or BAAB, as a coin says, so that a drift hits both
-//! sides alike. A visit times one repetition and then `repeat`; a side's time is the least of its
-//! two long timings less the least of its two short ones, over `repeat − 1`: what is the same for
-//! any number of repetitions (the pipe, the copies, the first touch of cold memory) cancels. Noise
-//! on a shared machine only ever adds, in bursts, and so the least of two is spoilt only where both
-//! were hit. What is left of the bursts are outliers, and half of all pairs may be outliers before
-//! a median gives way.
+//! *A quad* is four visits in the order ABBA or BAAB, as a coin says, so that a drift hits both
+//! sides alike. A visit times one repetition and then `repeat`.
 //!
-//! *A/A first.* The base is timed against a second worker of itself. Where its interval lies beyond
-//! ±3 % the machine favours one of two equal workers and can give no verdict on others.
+//! *A pair* is some quads. A side's time is the least of its long timings less the least of its
+//! short ones, over `repeat − 1`: what is the same for any number of repetitions (the pipe, the
+//! copies, the first touch of cold memory) cancels. Noise on a shared machine comes in bursts and
+//! only ever adds, so a least is spoilt only where every timing was hit; the pairs that are spoilt
+//! are outliers, and half of all pairs may be outliers before their median gives way. Short timings
+//! are hit more seldom than long ones; how many quads make the best pair depends on the noise.
+//!
+//! *A/A first.* The base is timed against a second worker of itself, which says two things. Where
+//! the interval lies beyond ±3 % the machine favours one of two equal workers and can give no
+//! verdict on others. And the number of quads in a pair that made this interval narrowest is the
+//! one that is taken then: chosen on pairs that do not count, it costs no confidence.
 //!
 //! *A red is seen twice.* Where code and data lie in memory is drawn when a process starts, and can
 //! make equal code some percent faster or slower for as long as it lives (Mytkowicz et al. 2009),
-//! which no number of pairs averages out. So an interval above +3 % counts only where workers that
-//! were started anew show it again, in pairs of their own.
+//! which no number of pairs averages out. So once an interval lies above +3 % the workers are
+//! started anew, and it is a regression when the median of a quarter as many new pairs alone lies
+//! there too. This only ever takes a red back, so it costs no confidence either.
 
 use serde::{Deserialize, Serialize};
 
-use super::interval::{Interval, Looks};
+use super::interval::{FIRST, Interval, Looks, interval};
 use crate::rng::Rng;
 
 /// A candidate is slower when its interval lies above this ratio to the base.
@@ -27,10 +32,23 @@ pub const SLOWER: f64 = 1.03;
 /// The share of the budget that the A/A run may take.
 const FIRST_SHARE: f64 = 0.25;
 
-/// Seconds that the repetitions of a long timing should take at least.
-const LONG: f64 = 2e-3;
+/// How many quads may make a pair.
+const QUADS: [usize; 4] = [1, 2, 4, 8];
 
-/// How many times as long as a single repetition, transport included, a long timing is at least.
+/// Of the budget, the share after which a red has to have been seen once: the rest is a quarter of
+/// it, which is what new workers need to repeat it.
+const LAST_SHARE: f64 = 0.8;
+
+/// Pairs of new workers that repeat a red at least: half of what the first look has.
+const AGAIN: usize = 8;
+
+/// Seconds that the repetitions of a long timing take at least: thousands of times what a clock
+/// resolves, and a small part of what a scheduler hands out at once, so that most are undisturbed
+/// even where ten others want the same core.
+const LONG: f64 = 3e-4;
+
+/// How many times as long as a single repetition, transport included, they take at least: what
+/// varies in the transport is then a quarter of its size in the ratio.
 const TRANSPORT: f64 = 4.0;
 
 /// Work of which this many repetitions take no time is not done.
@@ -66,6 +84,8 @@ pub struct Settled {
     pub interval: Option<Interval>,
     /// How many pairs it took.
     pub pairs: usize,
+    /// How many quads made a pair.
+    pub quads: usize,
     /// Seconds of one repetition of either side: medians.
     pub seconds: [f64; 2],
 }
@@ -74,13 +94,13 @@ pub struct Settled {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Decision {
-    /// The interval lies above +3 %, and does again after a new start.
+    /// The interval lies above +3 %, and so do the pairs after a new start.
     Regression,
     /// The interval lies below +3 %.
     Ok,
     /// The interval still holds +3 % at the end of the budget.
     Undecided,
-    /// The interval lay above +3 %, and did not after a new start.
+    /// The interval lies above +3 %, but the pairs after a new start do not.
     Unrepeated,
     /// Two workers of the base differ by more than 3 %: the machine cannot tell.
     Biased,
@@ -100,77 +120,138 @@ pub struct Compared {
 /// Compares the candidate with the base, within some seconds.
 pub fn compare<S: Stand>(stand: &mut S, budget: f64, mut rng: Rng) -> Result<Compared, S::Error> {
     let slower = SLOWER.ln();
-    let mut settle = |stand: &mut S, sides, until, done: &dyn Fn(Interval) -> bool| {
-        settle(stand, sides, until, &mut rng, done)
-    };
-    let same = settle(stand, [Worker::Base, Worker::Twin], FIRST_SHARE * budget, &|seen| {
-        seen.low > -slower && seen.high < slower || seen.low > slower || seen.high < -slower
-    })?;
+    let same = same(stand, FIRST_SHARE * budget, &mut rng)?;
     if same.interval.is_some_and(|seen| seen.low > slower || seen.high < -slower) {
         return Ok(Compared { decision: Decision::Biased, same, other: None });
     }
-    let decided = |seen: Interval| seen.low > slower || seen.high < slower;
-    let above = |settled: &Settled| settled.interval.is_some_and(|seen| seen.low > slower);
-    let below = |settled: &Settled| settled.interval.is_some_and(|seen| seen.high < slower);
-    let sides = [Worker::Base, Worker::Cand];
-    let mut other = settle(stand, sides, budget, &decided)?;
-    let mut decision = if below(&other) { Decision::Ok } else { Decision::Undecided };
-    if above(&other) {
-        stand.restart()?;
-        other = settle(stand, sides, budget, &decided)?;
-        decision = match () {
-            () if above(&other) => Decision::Regression,
-            () if below(&other) => Decision::Unrepeated,
-            () => Decision::Undecided,
-        };
-    }
+    let (decision, other) = other(stand, budget, same.quads, &mut rng)?;
     Ok(Compared { decision, same, other: Some(other) })
 }
 
-/// Takes pairs until a look is decisive or the clock says `until`.
-fn settle<S: Stand>(
-    stand: &mut S,
-    sides: [Worker; 2],
-    until: f64,
-    rng: &mut Rng,
-    done: &dyn Fn(Interval) -> bool,
-) -> Result<Settled, S::Error> {
+/// The base against itself, until two workers of it are known to differ by less than 3 %, or by
+/// more.
+fn same<S: Stand>(stand: &mut S, until: f64, rng: &mut Rng) -> Result<Settled, S::Error> {
+    let sides = [Worker::Base, Worker::Twin];
     let repeats = calibrate(stand, sides, until)?;
-    let (mut looks, mut seen, mut looked) = (Looks::default(), None, 0);
-    let (mut logs, mut seconds) = (Vec::new(), [Vec::new(), Vec::new()]);
-    while stand.elapsed() < until {
-        let pair = pair(stand, sides, repeats, rng.below(2))?;
-        logs.push((pair[1] / pair[0]).ln());
-        (0..2).for_each(|side| seconds[side].push(pair[side]));
-        if logs.len() == looks.next_at() {
-            looked = logs.len();
-            seen = looks.look(&logs);
-            if seen.is_some_and(done) {
-                break;
+    let (mut quads, mut looks) = (Vec::new(), Looks::default());
+    let mut settled = Settled { interval: None, pairs: 0, quads: 1, seconds: [f64::NAN; 2] };
+    loop {
+        let over = stand.elapsed() >= until;
+        if quads.len() == looks.next_at() || (over && quads.len() > settled.pairs * settled.quads) {
+            // Each way to make pairs has its part of what this look may miss.
+            let miss = looks.look() / QUADS.len() as f64;
+            // The rest of the budget has to suffice for two looks.
+            let most = (quads.len() as f64 * (1.0 / FIRST_SHARE - 1.0)) as usize / (2 * FIRST);
+            let ways = QUADS.into_iter().filter(|&way| way <= most.max(1)).map(|way| {
+                let pairs: Vec<[f64; 2]> =
+                    quads.chunks_exact(way).map(|quads| seconds(quads, repeats)).collect();
+                let interval = interval(&logs(&pairs), miss);
+                Settled { interval, pairs: pairs.len(), quads: way, seconds: medians(&pairs) }
+            });
+            let width = |way: &Settled| way.interval.map_or(f64::INFINITY, |i| i.high - i.low);
+            settled = ways.min_by(|a, b| width(a).total_cmp(&width(b))).expect("some way");
+            let slower = SLOWER.ln();
+            let told = |seen: Interval| {
+                (seen.low > -slower && seen.high < slower)
+                    || seen.low > slower
+                    || seen.high < -slower
+            };
+            if settled.interval.is_some_and(told) {
+                return Ok(settled);
             }
         }
+        if over {
+            return Ok(settled);
+        }
+        quads.push(quad(stand, sides, repeats, rng.below(2))?);
     }
-    if logs.len() > looked && !seen.is_some_and(done) {
-        seen = looks.look(&logs).or(seen);
-    }
-    Ok(Settled { interval: seen, pairs: logs.len(), seconds: seconds.map(median) })
 }
 
-/// Seconds of one repetition of either side, from one pair; `first` goes first and last.
-fn pair<S: Stand>(
+/// The candidate against the base.
+fn other<S: Stand>(
+    stand: &mut S,
+    until: f64,
+    quads: usize,
+    rng: &mut Rng,
+) -> Result<(Decision, Settled), S::Error> {
+    let (sides, slower) = ([Worker::Base, Worker::Cand], SLOWER.ln());
+    let repeats = calibrate(stand, sides, until)?;
+    let (mut pairs, mut looks, mut looked) = (Vec::new(), Looks::default(), 0);
+    let (mut decision, mut seen, mut red) = (Decision::Undecided, None, None);
+    loop {
+        let last = stand.elapsed() >= LAST_SHARE * until && red.is_none();
+        let over = last || stand.elapsed() >= until;
+        if pairs.len() == looks.next_at() || (over && pairs.len() > looked) {
+            looked = pairs.len();
+            seen = interval(&logs(&pairs), looks.look()).or(seen);
+            decision = match seen {
+                Some(seen) if seen.high < slower => Decision::Ok,
+                Some(seen) if seen.low > slower => Decision::Unrepeated,
+                _ => Decision::Undecided,
+            };
+            if decision == Decision::Unrepeated && red.is_none() {
+                stand.restart()?;
+                for worker in sides {
+                    stand.time(worker, 1)?;
+                }
+                red = Some(pairs.len());
+            }
+        }
+        if let (Decision::Unrepeated, Some(red)) = (decision, red)
+            && pairs.len() >= red + AGAIN.max(red / 4)
+            && median(logs(&pairs[red..])) > slower
+        {
+            decision = Decision::Regression;
+        }
+        let just_red = last && red.is_some();
+        if (over && !just_red) || matches!(decision, Decision::Ok | Decision::Regression) {
+            let (pairs, seconds) = (pairs.len(), medians(&pairs));
+            return Ok((decision, Settled { interval: seen, pairs, quads, seconds }));
+        }
+        let pair = (0..quads).map(|_| quad(stand, sides, repeats, rng.below(2)));
+        pairs.push(seconds(&pair.collect::<Result<Vec<_>, _>>()?, repeats));
+    }
+}
+
+/// The least short and the least long timing of either side.
+#[derive(Debug, Clone, Copy)]
+struct Quad {
+    short: [f64; 2],
+    long: [f64; 2],
+}
+
+/// Four visits; the side `first` goes first and last.
+fn quad<S: Stand>(
     stand: &mut S,
     sides: [Worker; 2],
     repeats: [usize; 2],
     first: usize,
-) -> Result<[f64; 2], S::Error> {
-    let (mut short, mut long) = ([f64::INFINITY; 2], [f64::INFINITY; 2]);
+) -> Result<Quad, S::Error> {
+    let mut quad = Quad { short: [f64::INFINITY; 2], long: [f64::INFINITY; 2] };
     for side in [first, 1 - first, 1 - first, first] {
-        short[side] = short[side].min(stand.time(sides[side], 1)?);
-        long[side] = long[side].min(stand.time(sides[side], repeats[side])?);
+        quad.short[side] = quad.short[side].min(stand.time(sides[side], 1)?);
+        quad.long[side] = quad.long[side].min(stand.time(sides[side], repeats[side])?);
     }
-    // A burst during both short timings can leave less than nothing: an outlier like any other.
-    let each = |side: usize| (long[side] - short[side]) / (repeats[side] - 1) as f64;
-    Ok([0, 1].map(|side| each(side).max(f64::MIN_POSITIVE)))
+    Ok(quad)
+}
+
+/// Seconds of one repetition of either side, of the pair that some quads make.
+fn seconds(quads: &[Quad], repeats: [usize; 2]) -> [f64; 2] {
+    let least =
+        |timing: &dyn Fn(&Quad) -> f64| quads.iter().map(timing).fold(f64::INFINITY, f64::min);
+    [0, 1].map(|side| {
+        let work = least(&|quad| quad.long[side]) - least(&|quad| quad.short[side]);
+        // A burst in every short timing can leave less than nothing: an outlier like any other.
+        (work / (repeats[side] - 1) as f64).max(f64::MIN_POSITIVE)
+    })
+}
+
+fn logs(pairs: &[[f64; 2]]) -> Vec<f64> {
+    pairs.iter().map(|pair| (pair[1] / pair[0]).ln()).collect()
+}
+
+fn medians(pairs: &[[f64; 2]]) -> [f64; 2] {
+    [0, 1].map(|side| median(pairs.iter().map(|pair| pair[side]).collect()))
 }
 
 /// How many repetitions either side's long timings have.
@@ -196,7 +277,7 @@ fn calibrate<S: Stand>(
             if work >= wanted || *repeat >= MOST || stand.elapsed() > until {
                 break;
             }
-            let factor = (1.1 * wanted / work.max(1e-9)).ceil().clamp(2.0, 16.0);
+            let factor = (1.1 * wanted / work.max(1e-9)).ceil().clamp(2.0, 64.0);
             *repeat = (*repeat * factor as usize).min(MOST);
         }
     }

@@ -277,7 +277,7 @@ fn verdict(compared: &Compared, floor: f64, budget: Duration) -> (Verdict, Strin
             (Verdict::Inconclusive, format!("too noisy to tell within {budget:.1} s"))
         }
         Decision::Unrepeated => {
-            (Verdict::Inconclusive, "slower, but not again after a new start".into())
+            (Verdict::Inconclusive, "slower, which a new start has not repeated".into())
         }
         Decision::Biased => {
             (Verdict::Inconclusive, "two workers of the base differ by more than 3 %".into())
