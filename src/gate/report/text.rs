@@ -70,7 +70,7 @@ pub fn write(report: &Report, style: Style) -> String {
         let _ = writeln!(out, "{}", style.faint(&line));
     }
     for note in report.notes.iter().take(NOTES) {
-        let _ = writeln!(out, "note: {note}");
+        let _ = writeln!(out, "note: {}", clean(note));
     }
     if report.notes.len() > NOTES {
         let _ = writeln!(out, "{} more notes in the other formats", report.notes.len() - NOTES);
@@ -123,7 +123,7 @@ pub fn details(report: &Report, finding: &Finding) -> Vec<String> {
     }
     // What the numbers say needs no words, unless it is a law that another stage looks at.
     if finding.worst.is_none() || finding.stage > 2 {
-        lines.extend(finding.message.lines().map(str::to_string));
+        lines.extend(finding.message.lines().map(clean));
     }
     if let Some(worst) = &finding.worst {
         let (got, want) = match &finding.shrunk {
@@ -180,6 +180,11 @@ fn quoted(word: &str) -> String {
     } else {
         format!("'{}'", word.replace('\'', r"'\''"))
     }
+}
+
+/// A text of the target without what would drive a terminal.
+pub fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 /// The attributes of a case, `eps=1e-5`.
@@ -479,7 +484,7 @@ pub fn target(report: &Report) -> String {
     words.extend([identity.version.as_str()].into_iter().filter(|version| !version.is_empty()));
     let language = Some(&identity.language).filter(|language| !language.is_empty());
     let language = language.map_or(String::new(), |language| format!(" ({language})"));
-    format!("{}{language}", words.join(" "))
+    clean(&format!("{}{language}", words.join(" ")))
 }
 
 /// The verdict in one plain line.
