@@ -81,7 +81,7 @@ pub fn first_kill(
     limit: usize,
 ) -> Option<Killed> {
     let random = op::find(op).is_some_and(|operator| operator.random());
-    let cases = cases(candidate, op, seed).take(limit - usize::from(random));
+    let cases = cases(candidate, op, seed).take(limit.saturating_sub(usize::from(random)));
     for (i, case) in cases.enumerate() {
         if let Some(why) = fails(candidate, &case) {
             return Some(Killed { after: i + 1, case, why });
