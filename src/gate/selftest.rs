@@ -71,7 +71,7 @@ pub fn first_kill(
 ) -> Option<Killed> {
     let served = served(candidate, op);
     let random = op::find(op).is_some_and(|operator| operator.random());
-    let cases = cases(&served, op, seed).take(limit - usize::from(random));
+    let cases = cases(&served, op, seed).take(limit.saturating_sub(usize::from(random)));
     for (i, case) in cases.enumerate() {
         if let Some(why) = fails(candidate, &served, &case) {
             return Some(Killed { after: i + 1, case, why });
