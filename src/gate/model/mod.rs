@@ -6,9 +6,15 @@
 //! uses them twice: to prove its own power (every mutant must be caught, no control may be), and to
 //! say what a wrong target behaves like.
 
+mod batch_norm;
 mod candidate;
+mod dynamic_tanh;
 mod layer_norm;
 mod native;
+mod norm;
+mod rms_norm;
+mod scale_norm;
+mod weight_standardize;
 
 pub use candidate::ModelCandidate;
 pub use native::{Native, natively};
@@ -101,7 +107,7 @@ macro_rules! models {
     };
 }
 
-models!(layer_norm);
+models!(layer_norm, rms_norm, scale_norm, batch_norm, dynamic_tanh, weight_standardize);
 
 /// Every mutant of an operator.
 pub fn mutants(op: &str) -> &'static [Mutant] {
