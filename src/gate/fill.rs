@@ -114,12 +114,12 @@ fn constant(cols: usize, dtype: Dtype, rng: &mut Rng) -> Vec<f64> {
     vec![[0.0, 1.0, 1234.0, many * least.min(1.0), 3e-3][rng.below(5)]; cols]
 }
 
-/// Small whole steps around a large whole offset, in pairs: in `f32` and wider every partial sum is
-/// a whole number below 2²⁴, the mean is the offset and the squares of what is left are exact.
+/// Small whole steps around a large whole offset, in pairs: every partial sum is a whole number that
+/// the accumulator has, the mean is the offset and the squares of what is left are exact. The
+/// offset leaves a mean that is not summed, but updated, an eighth of a step.
 fn exact(cols: usize, dtype: Dtype, rng: &mut Rng) -> Vec<f64> {
     let steps = if dtype.bytes() == 2 { 2 } else { 8 };
-    // cols·(offset + steps) stays exact, and so does the offset itself.
-    let room = (dtype.unit().recip() / 4.0).min(2f64.powi(23)) / cols as f64;
+    let room = (dtype.accumulator().unit().recip() / 16.0).min(2f64.powi(23)) / cols as f64;
     let most = (room - steps as f64).max(0.0).min(dtype.unit().recip() / 4.0);
     let offset = (most * [0.0, 0.25, 1.0][rng.below(3)]).floor();
     let mut row: Vec<f64> = Vec::with_capacity(cols);

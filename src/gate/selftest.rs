@@ -1,10 +1,10 @@
 //! The gate proves itself: every mutant of the bank must die, no control may fail.
 
-use super::call::{Candidate, Dir};
+use super::call::{Call, Candidate, Dir};
 use super::case::Case;
 use super::judge::{Judged, judge};
 use super::op;
-use super::oracle;
+use super::oracle::{self, Expected};
 use super::plan::Plan;
 use super::tensor::{Dtype, Tensors};
 
@@ -36,34 +36,54 @@ pub fn cases(candidate: &mut dyn Candidate, op: &str, seed: u64) -> impl Iterato
     })
 }
 
+/// A question and its right answer, which any number of candidates can be judged by.
+pub struct Question {
+    /// The case.
+    pub case: Case,
+    /// What is asked.
+    pub call: Call,
+    expected: Vec<Expected>,
+}
+
+impl Question {
+    /// Draws the tensors of a case and reads the oracle.
+    pub fn new(case: Case) -> Question {
+        let call = case.call();
+        let expected = if case.operator().must_refuse(&call) {
+            Vec::new()
+        } else {
+            oracle::expect(&call, case.dtype.accumulator(), &Default::default())
+        };
+        Question { case, call, expected }
+    }
+
+    /// Asks a candidate; in words where it fails.
+    pub fn fails(&self, candidate: &mut dyn Candidate) -> Option<String> {
+        let reply = match candidate.run(&self.call) {
+            Ok(reply) => reply,
+            Err(broken) => return Some(broken.to_string()),
+        };
+        let judged = judge(&self.call, &self.expected, &reply);
+        if let Judged::Wrong(why) = &judged {
+            return Some(why.clone());
+        }
+        if let Judged::Graded(graded) = &judged
+            && let Some(worst) = graded.iter().find(|g| g.grade == super::judge::Grade::Fail)
+        {
+            return Some(format!(
+                "{}[{}] is {:e}, not {:e}: q {:.3e}",
+                worst.tensor, worst.at, worst.got, worst.want, worst.q
+            ));
+        }
+        let empty = Tensors::new();
+        let answer = if let super::call::Reply::Ok(answer) = &reply { answer } else { &empty };
+        self.case.operator().beyond(&self.call, answer).into_iter().next()
+    }
+}
+
 /// Judges one case; in words where it fails.
 pub fn fails(candidate: &mut dyn Candidate, case: &Case) -> Option<String> {
-    let call = case.call();
-    let operator = case.operator();
-    let reply = match candidate.run(&call) {
-        Ok(reply) => reply,
-        Err(broken) => return Some(broken.to_string()),
-    };
-    let expected = if operator.must_refuse(&call) {
-        Vec::new()
-    } else {
-        oracle::expect(&call, case.dtype.accumulator(), &Default::default())
-    };
-    let judged = judge(&call, &expected, &reply);
-    if let Judged::Wrong(why) = &judged {
-        return Some(why.clone());
-    }
-    if let Judged::Graded(graded) = &judged
-        && let Some(worst) = graded.iter().find(|g| g.grade == super::judge::Grade::Fail)
-    {
-        return Some(format!(
-            "{}[{}] is {:e}, not {:e}: q {:.3e}",
-            worst.tensor, worst.at, worst.got, worst.want, worst.q
-        ));
-    }
-    let empty = Tensors::new();
-    let answer = if let super::call::Reply::Ok(answer) = &reply { answer } else { &empty };
-    operator.beyond(&call, answer).into_iter().next()
+    Question::new(case.clone()).fails(candidate)
 }
 
 /// The first case that a candidate fails, within some number of cases.

@@ -28,7 +28,7 @@ impl Operator for BatchNorm {
     fn attrs(&self) -> &'static [Attr] {
         use Setting::{Bool, Num};
         &[
-            Attr { name: "eps", values: &[Num(1e-5), Num(1e-8), Num(1e-3), Num(0.1)] },
+            Attr { name: "eps", values: &[Num(1e-5), Num(1e-6), Num(1e-3), Num(0.1)] },
             Attr { name: "momentum", values: &[Num(0.1), Num(0.01), Num(1.0), Num(0.25)] },
             Attr { name: "training", values: &[Bool(true), Bool(false)] },
         ]

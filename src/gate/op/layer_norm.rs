@@ -27,7 +27,7 @@ impl Operator for LayerNorm {
     fn attrs(&self) -> &'static [Attr] {
         use Setting::{Int, Num};
         &[
-            Attr { name: "eps", values: &[Num(1e-5), Num(1e-12), Num(1e-3), Num(0.1)] },
+            Attr { name: "eps", values: &[Num(1e-5), Num(1e-12), Num(1e-6), Num(1e-3), Num(0.1)] },
             Attr { name: "normalized_dims", values: &[Int(1), Int(2)] },
         ]
     }

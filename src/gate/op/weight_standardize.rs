@@ -25,7 +25,7 @@ impl Operator for WeightStandardize {
     }
     fn attrs(&self) -> &'static [Attr] {
         use Setting::Num;
-        &[Attr { name: "eps", values: &[Num(1e-5), Num(1e-8), Num(1e-3), Num(0.1)] }]
+        &[Attr { name: "eps", values: &[Num(1e-5), Num(1e-6), Num(1e-3), Num(0.1)] }]
     }
     fn slots(&self, case: &Case) -> Vec<Slot> {
         let (rows, cols) = (case.size("rows"), case.size("cols"));
