@@ -15,6 +15,11 @@ pub fn fill(slot: &Slot, kind: Kind, upstream: Upstream, dtype: Dtype, rng: &mut
     };
     match slot.fill {
         Fill::Rows => (0..count / cols).flat_map(|_| row(kind, cols, dtype, rng)).collect(),
+        Fill::Columns => {
+            let columns: Vec<Vec<f64>> =
+                (0..cols).map(|_| row(kind, count / cols, dtype, rng)).collect();
+            (0..count).map(|i| columns[i % cols][i / cols]).collect()
+        }
         Fill::Within(limit) => {
             let rows = (0..count / cols).flat_map(|_| {
                 let mut row = row(kind, cols, dtype, rng);
@@ -64,7 +69,7 @@ fn row(kind: Kind, cols: usize, dtype: Dtype, rng: &mut Rng) -> Vec<f64> {
     };
     match kind {
         Kind::Normal => normal(0.0, 1.0, rng),
-        Kind::BigMean => normal(size, 1.0, rng),
+        Kind::BigMean => big_mean(size, cols, dtype, rng),
         Kind::TinyVariance => {
             let std = 10f64.powf(-1.0 - 3.0 * rng.uniform());
             normal(rng.below(2) as f64 * 0.125, std, rng)
@@ -74,7 +79,7 @@ fn row(kind: Kind, cols: usize, dtype: Dtype, rng: &mut Rng) -> Vec<f64> {
             row[rng.below(cols)] = size;
             row
         }
-        Kind::Constant => vec![[0.0, 1.0, 1234.0, rng.normal(), 3e-3][rng.below(5)]; cols],
+        Kind::Constant => constant(cols, dtype, rng),
         Kind::Scaled => {
             let most = match dtype {
                 Dtype::F16 => 13,
@@ -90,12 +95,31 @@ fn row(kind: Kind, cols: usize, dtype: Dtype, rng: &mut Rng) -> Vec<f64> {
     }
 }
 
-/// Small whole steps around a large whole offset, in pairs: in `f32` and wider every partial sum is
-/// a whole number below 2²⁴, the mean is the offset and the squares of what is left are exact.
+/// A mean of up to `size` standard deviations: as many as leave the dtype a quarter of one and a
+/// sum in any order a sixteenth, since of a larger mean nothing is known of the variance. Every
+/// second row is made of eighths, so that its sums are exact.
+fn big_mean(size: f64, cols: usize, dtype: Dtype, rng: &mut Rng) -> Vec<f64> {
+    let sums = 1.0 / (32.0 * cols as f64 * dtype.accumulator().unit());
+    let mean = size.signum() * size.abs().min(0.25 / dtype.unit()).min(sums);
+    let eighths = rng.below(2) == 0;
+    let each = |value: f64| if eighths { (8.0 * value).round() / 8.0 } else { value };
+    (0..cols).map(|_| each(mean + rng.normal())).collect()
+}
+
+/// One value, of few digits or of many; of many only where a sum in any order has them to 2⁻⁹ of
+/// √eps for the usual eps.
+fn constant(cols: usize, dtype: Dtype, rng: &mut Rng) -> Vec<f64> {
+    let many = rng.normal();
+    let least = 2f64.powi(-9) * 1e-5f64.sqrt() / (cols as f64 * dtype.accumulator().unit());
+    vec![[0.0, 1.0, 1234.0, many * least.min(1.0), 3e-3][rng.below(5)]; cols]
+}
+
+/// Small whole steps around a large whole offset, in pairs: every partial sum is a whole number that
+/// the accumulator has, the mean is the offset and the squares of what is left are exact. The
+/// offset leaves a mean that is not summed, but updated, an eighth of a step.
 fn exact(cols: usize, dtype: Dtype, rng: &mut Rng) -> Vec<f64> {
     let steps = if dtype.bytes() == 2 { 2 } else { 8 };
-    // cols·(offset + steps) stays exact, and so does the offset itself.
-    let room = (dtype.unit().recip() / 4.0).min(2f64.powi(23)) / cols as f64;
+    let room = (dtype.accumulator().unit().recip() / 16.0).min(2f64.powi(23)) / cols as f64;
     let most = (room - steps as f64).max(0.0).min(dtype.unit().recip() / 4.0);
     let offset = (most * [0.0, 0.25, 1.0][rng.below(3)]).floor();
     let mut row: Vec<f64> = Vec::with_capacity(cols);

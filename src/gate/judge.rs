@@ -156,15 +156,17 @@ fn quotient(expected: &Expected, i: usize, got: f64, bound: f64) -> f64 {
     if got == class(truth, expected.dtype) {
         return 0.0;
     }
+    if bound == f64::INFINITY {
+        // Of what cannot be bounded it is known that it is a number.
+        let finite = class(truth, expected.dtype).is_finite();
+        return if finite && got.is_infinite() { f64::INFINITY } else { 0.0 };
+    }
     if got.is_infinite() || truth.is_infinite() {
         // Near the threshold of overflow both classes are right.
         let reach = truth.abs() + bound;
         let near = got.is_infinite() && reach > expected.dtype.largest();
         let beyond = truth.is_finite() && got.signum() == truth.signum() && near;
         return if beyond { 0.0 } else { f64::INFINITY };
-    }
-    if bound == f64::INFINITY {
-        return 0.0;
     }
     let error = ((got - truth) - expected.rest[i]).abs();
     // An error of nothing is within a bound of nothing; anything that is no number is not.

@@ -46,6 +46,10 @@ pub trait Real: Num {
     fn step(self) -> Self {
         if self > Self::zero() { Self::one() } else { Self::zero() }
     }
+    /// Σ xᵢ/n.
+    fn mean(row: &[Self]) -> Self {
+        Self::sum(row.iter().copied()) / Self::count(row.len())
+    }
 }
 
 impl Real for f64 {
@@ -85,6 +89,23 @@ pub fn at_unit<A>(unit: f64, read: impl FnOnce() -> A) -> A {
     let answer = read();
     UNIT.set(before);
     answer
+}
+
+/// True where every partial sum, in any order, is a number of unit roundoff `unit`: the values are
+/// whole multiples of one power of two, and Σ|value| is fewer than 1/`unit` of those.
+pub fn sums_exactly(values: impl IntoIterator<Item = f64>, unit: f64) -> bool {
+    let (mut step, mut size) = (i32::MAX, 0.0);
+    for value in values.into_iter().filter(|&value| value != 0.0) {
+        let bits = value.to_bits();
+        let (exponent, digits) = ((bits >> 52 & 0x7ff) as i32, bits & ((1 << 52) - 1));
+        if exponent == 0 || exponent == 0x7ff {
+            return false;
+        }
+        let zeros = if digits == 0 { 52 } else { digits.trailing_zeros() as i32 };
+        step = step.min(exponent - 1075 + zeros);
+        size += value.abs();
+    }
+    size == 0.0 || size * unit < 2f64.powi(step)
 }
 
 /// Twice the unit roundoff: what one operation costs.
@@ -290,8 +311,13 @@ impl<V: Num> Real for Bound<V> {
     }
     fn narrow(self, dtype: Dtype) -> Self {
         // The rounding is the target's, whose own number may lie on the other side of a boundary.
-        let own = dtype.unit() * self.size();
-        Bound { v: self.v, spread: self.spread.hypot(own), worst: self.worst + own }
+        let mut own = dtype.unit() * (self.size() + self.worst);
+        // What is subnormal loses digits, or is flushed to 0.
+        if self.worst > 0.0 && self.size() - self.worst < dtype.smallest_normal() {
+            own += dtype.smallest_normal();
+        }
+        let spread = self.spread.hypot(own.min(self.size().max(dtype.smallest_normal())));
+        Bound { v: self.v, spread, worst: self.worst + own }
     }
     fn loosened(self, magnitude: f64) -> Self {
         let own = unit() * magnitude;
@@ -331,5 +357,18 @@ impl<V: Num> Real for Bound<V> {
         let open = |error: f64| f64::from(error > 0.0 && error >= self.size());
         let spread = open(8.0 * super::oracle::DEVIATIONS * self.spread);
         Bound { v, spread, worst: open(self.worst) }
+    }
+    fn mean(row: &[Self]) -> Self {
+        let first = row[0];
+        // One number is its own mean. Equal numbers of few digits have it in every order of
+        // summation and of updating, but for a product with 1/n in place of the quotient.
+        if row.len() == 1 {
+            return first;
+        }
+        let equal = row.iter().all(|x| x.worst == 0.0 && x.v == first.v);
+        if equal && sums_exactly(row.iter().map(|x| x.v.value()), UNIT.get()) {
+            return Bound::rounded(first.v, 0.0, 0.0);
+        }
+        Self::sum(row.iter().copied()) / Self::count(row.len())
     }
 }

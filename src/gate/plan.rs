@@ -7,7 +7,7 @@
 
 use super::call::{Dir, Served};
 use super::case::{Case, Kind, Upstream};
-use super::operator::Operator;
+use super::operator::{Axis, Operator};
 use super::tensor::Dtype;
 use crate::rng::Rng;
 
@@ -109,7 +109,14 @@ impl Plan {
         let axes = self.operator.axes();
         let most = self.served.limits.max_elements.unwrap_or(ELEMENTS).min(ELEMENTS);
         let columns = self.served.limits.max_columns.unwrap_or(usize::MAX);
-        let about = if axes.is_empty() { "" } else { axes[self.count % axes.len()].name };
+        // An axis at its largest comes seldom: the case is about it. Else the axes take turns.
+        let largest = |axis: &&Axis| axis.sizes.iter().max() == Some(&case.sizes[axis.name]);
+        let turn = axes.get(self.count % axes.len().max(1));
+        let about = match axes.iter().filter(largest).count() {
+            1 => axes.iter().find(largest),
+            _ => turn,
+        };
+        let about = about.map_or("", |axis| axis.name);
         for round in 0..64 {
             let slots = self.operator.slots(case);
             let sizes = slots.iter().map(|slot| slot.shape.iter().product::<usize>());

@@ -15,7 +15,8 @@ use super::model::{self, ModelCandidate};
 use super::oracle::{self, Expected};
 use super::plan::Plan;
 use super::tensor::{Dtype, Tensor, Tensors};
-use super::{op, statistics, trial};
+use super::trial::{self, Question};
+use super::{op, statistics};
 use crate::rng::Rng;
 
 /// Within how many cases a mutant must die.
@@ -55,11 +56,6 @@ fn served(candidate: &mut dyn Candidate, op: &str) -> Served {
     candidate.hello().expect("a candidate of the bank says hello").ops[op].clone()
 }
 
-/// Judges one case; in words where it fails.
-fn fails(candidate: &mut dyn Candidate, served: &Served, case: &Case) -> Option<String> {
-    trial::put(candidate, served, case).flaw.map(|flaw| flaw.message)
-}
-
 /// The first case that a candidate fails, within some number of cases.
 ///
 /// Where the answers are random numbers, the last of these cases is stage 6 as a whole.
@@ -70,14 +66,42 @@ pub fn first_kill(
     limit: usize,
 ) -> Option<Killed> {
     let served = served(candidate, op);
+    let mut candidates = [Suspect::new(candidate)];
     let random = op::find(op).is_some_and(|operator| operator.random());
     let cases = cases(&served, op, seed).take(limit.saturating_sub(usize::from(random)));
+    hold(&mut candidates, &served, cases);
+    let [Suspect { candidate, killed }] = candidates;
+    killed.or_else(|| random.then(|| by_law(candidate, op, &served, seed, limit)).flatten())
+}
+
+/// A candidate and the first case that it failed.
+struct Suspect<'a> {
+    candidate: &'a mut dyn Candidate,
+    killed: Option<Killed>,
+}
+
+impl<'a> Suspect<'a> {
+    fn new(candidate: &'a mut dyn Candidate) -> Self {
+        Suspect { candidate, killed: None }
+    }
+}
+
+/// Puts cases to candidates that serve the same, until each has failed one: one oracle does for all.
+fn hold(suspects: &mut [Suspect], served: &Served, cases: impl Iterator<Item = Case>) {
     for (i, case) in cases.enumerate() {
-        if let Some(why) = fails(candidate, &served, &case) {
-            return Some(Killed { after: i + 1, case, why });
+        let mut living = suspects.iter_mut().filter(|suspect| suspect.killed.is_none()).peekable();
+        if living.peek().is_none() {
+            return;
+        }
+        let question = Question::new(case, served);
+        for suspect in living {
+            suspect.killed = question.ask(suspect.candidate).map(|flaw| Killed {
+                after: i + 1,
+                case: question.case.clone(),
+                why: flaw.message,
+            });
         }
     }
-    random.then(|| by_law(candidate, op, &served, seed, limit)).flatten()
 }
 
 /// The first law of a random operator that a candidate breaks.
@@ -95,30 +119,31 @@ fn by_law(
     Some(Killed { after, case, why })
 }
 
-/// Many cases for a right candidate: small problems mostly, every now and then one of any size.
-///
-/// Of a random operator, every case after the first thousand is one run of stage 6 per thousand.
-pub fn accused(candidate: &mut dyn Candidate, op: &str, seed: u64, count: usize) -> Option<Killed> {
-    let any = served(candidate, op);
+/// Many cases for right candidates of one operator: small problems mostly, every now and then one of
+/// any size. Of a random operator, stage 6 once for every thousand cases as well.
+pub fn accused(
+    candidates: &mut [ModelCandidate],
+    op: &str,
+    seed: u64,
+    count: usize,
+) -> Vec<Option<Killed>> {
+    let Some(first) = candidates.first_mut() else { return Vec::new() };
+    let any = served(first, op);
     let mut small = any.clone();
-    let most = any.limits.max_elements.unwrap_or(SMALL).min(SMALL);
-    small.limits.max_elements = Some(most);
-    let (mut large, mut cases) = (cases(&any, op, seed ^ 1), cases(&small, op, seed));
+    small.limits.max_elements = Some(any.limits.max_elements.unwrap_or(SMALL).min(SMALL));
+    let (mut large, mut little) = (cases(&any, op, seed ^ 1), cases(&small, op, seed));
+    let mixed = (0..count).map(|i| {
+        let case = if i % LARGE == LARGE - 1 { large.next() } else { little.next() };
+        case.expect("a plan has no end")
+    });
+    let mut suspects: Vec<Suspect> = candidates.iter_mut().map(|c| Suspect::new(c)).collect();
+    hold(&mut suspects, &any, mixed);
     let random = op::find(op).is_some_and(|operator| operator.random());
-    for i in 0..count {
-        let from = if i % LARGE == LARGE - 1 { large.next() } else { cases.next() };
-        let case = from.expect("a plan has no end");
-        if let Some(why) = fails(candidate, &any, &case) {
-            return Some(Killed { after: i + 1, case, why });
-        }
-        if random && i % 1000 == 999 {
-            let killed = by_law(candidate, op, &any, seed + i as u64, i + 1);
-            if killed.is_some() {
-                return killed;
-            }
-        }
+    for suspect in suspects.iter_mut().filter(|suspect| random && suspect.killed.is_none()) {
+        let mut runs = (0..count.div_ceil(1000) as u64).map(|run| seed.wrapping_add(run));
+        suspect.killed = runs.find_map(|seed| by_law(suspect.candidate, op, &any, seed, count));
     }
-    None
+    suspects.into_iter().map(|suspect| suspect.killed).collect()
 }
 
 /// What became of one mutant.
@@ -213,59 +238,93 @@ pub fn run(effort: &Effort, told: &(dyn Fn(usize, usize) + Sync)) -> Power {
         let chosen = |bank: &&model::Bank| effort.op.as_ref().is_none_or(|op| op == bank.op);
         model::BANKS.iter().filter(chosen)
     };
-    let mutants: Vec<_> = banks().flat_map(|bank| bank.mutants).collect();
-    let controls: Vec<(&str, &str, &str)> = banks()
-        .flat_map(|bank| {
-            let plain = (bank.op, "", "the plain form");
-            let others = bank.controls.iter().map(|c| (c.op, c.id, c.about));
-            std::iter::once(plain).chain(others)
-        })
-        .collect();
-    let all = mutants.len() + controls.len();
+    let all: usize = banks().map(|bank| 2 + bank.mutants.len()).sum();
     let done = AtomicUsize::new(0);
-    let tell = || told(done.fetch_add(1, Ordering::SeqCst) + 1, all);
-    let deaths = mutants.par_iter().map(|mutant| {
-        let death = death(mutant, effort);
-        tell();
-        death
+    let tell = |count| told(done.fetch_add(count, Ordering::SeqCst) + count, all);
+    let banks: Vec<&model::Bank> = banks().collect();
+    let deaths = banks.par_iter().flat_map(|bank| {
+        let deaths = deaths(bank, effort);
+        tell(1);
+        deaths.into_par_iter().zip(bank.mutants).map(|(mut death, mutant)| {
+            if effort.explain {
+                explain(mutant, &mut death);
+            }
+            tell(1);
+            death
+        })
     });
     let deaths = deaths.collect();
-    let acquittals = controls.par_iter().map(|&(op, id, about)| {
-        let mut candidate = ModelCandidate::new(op, id);
-        let killed = accused(&mut candidate, op, effort.seeds[0] ^ 0xacc, effort.cases);
-        tell();
-        Acquittal {
-            op: op.to_string(),
-            id: if id.is_empty() { "plain".to_string() } else { id.to_string() },
-            about: about.to_string(),
-            cases: killed.as_ref().map_or(effort.cases, |killed| killed.after),
-            accused: killed.map(|killed| format!("{} ({})", killed.why, killed.case)),
-        }
+    let acquittals = banks.par_iter().flat_map_iter(|bank| {
+        let acquittals = acquittals(bank, effort);
+        tell(1);
+        acquittals
     });
     let acquittals = acquittals.collect();
     Power { deaths, acquittals, bites: bites(effort) }
 }
 
-fn death(mutant: &model::Mutant, effort: &Effort) -> Death {
-    let after = effort.seeds.iter().map(|&seed| {
-        let mut candidate = ModelCandidate::new(mutant.op, mutant.id);
-        first_kill(&mut candidate, mutant.op, seed, WITHIN).map(|killed| killed.after)
-    });
-    let mut death = Death {
-        op: mutant.op.to_string(),
-        id: mutant.id.to_string(),
-        class: mutant.class.to_string(),
-        about: mutant.about.to_string(),
-        after: after.collect(),
-        shrunk: None,
-        small: false,
-        named: None,
-        right: false,
-    };
-    if effort.explain {
-        explain(mutant, &mut death);
+/// What becomes of the mutants of one operator.
+fn deaths(bank: &model::Bank, effort: &Effort) -> Vec<Death> {
+    let mut deaths: Vec<Death> = (bank.mutants.iter())
+        .map(|mutant| Death {
+            op: mutant.op.to_string(),
+            id: mutant.id.to_string(),
+            class: mutant.class.to_string(),
+            about: mutant.about.to_string(),
+            after: Vec::new(),
+            shrunk: None,
+            small: false,
+            named: None,
+            right: false,
+        })
+        .collect();
+    for &seed in &effort.seeds {
+        // Those that compute in 16 bit serve 16 bit only, and so meet other cases.
+        for native in [false, true] {
+            let own = || bank.mutants.iter().enumerate().filter(|(_, m)| m.native == native);
+            let mut candidates: Vec<ModelCandidate> =
+                own().map(|(_, mutant)| ModelCandidate::new(bank.op, mutant.id)).collect();
+            let Some(first) = candidates.first_mut() else { continue };
+            let served = served(first, bank.op);
+            let random = op::find(bank.op).is_some_and(|operator| operator.random());
+            let limit = WITHIN - usize::from(random);
+            let mut suspects: Vec<Suspect> =
+                candidates.iter_mut().map(|c| Suspect::new(c)).collect();
+            hold(&mut suspects, &served, cases(&served, bank.op, seed).take(limit));
+            for ((i, _), suspect) in own().zip(suspects) {
+                let Suspect { candidate, killed } = suspect;
+                let by_law = || by_law(candidate, bank.op, &served, seed, WITHIN);
+                let killed = killed.or_else(|| random.then(by_law).flatten());
+                deaths[i].after.push(killed.map(|killed| killed.after));
+            }
+        }
     }
-    death
+    deaths
+}
+
+/// What becomes of the right implementations of one operator.
+fn acquittals(bank: &model::Bank, effort: &Effort) -> Vec<Acquittal> {
+    const PARTS: usize = 8;
+    let forms: Vec<(&str, &str)> = std::iter::once(("", "the plain form"))
+        .chain(bank.controls.iter().map(|control| (control.id, control.about)))
+        .collect();
+    let parts = (0..PARTS).into_par_iter().map(|part| {
+        let fresh = forms.iter().map(|(id, _)| ModelCandidate::new(bank.op, id));
+        let mut candidates: Vec<ModelCandidate> = fresh.collect();
+        let seed = (effort.seeds[0] ^ 0xacc) + 1000 * part as u64;
+        let count = effort.cases / PARTS + usize::from(part < effort.cases % PARTS);
+        accused(&mut candidates, bank.op, seed, count)
+    });
+    let parts: Vec<Vec<Option<Killed>>> = parts.collect();
+    let of = |i: usize| parts.iter().find_map(|part| part[i].as_ref());
+    let forms = forms.iter().enumerate().map(|(i, (id, about))| Acquittal {
+        op: bank.op.to_string(),
+        id: if id.is_empty() { "plain".to_string() } else { id.to_string() },
+        about: about.to_string(),
+        cases: effort.cases,
+        accused: of(i).map(|killed| format!("{} ({})", killed.why, killed.case)),
+    });
+    forms.collect()
 }
 
 /// What `gate check` says of a mutant.

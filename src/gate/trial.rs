@@ -93,36 +93,69 @@ pub fn assess(
     expected: Vec<Expected>,
     reply: Result<Reply, Broken>,
 ) -> Trial {
-    let mut trial =
-        Trial { case: case.clone(), call, expected, answer: None, graded: Vec::new(), flaw: None };
+    let (graded, flaw) = verdict(case, &call, &expected, &reply);
+    let answer = match reply {
+        Ok(Reply::Ok(answer)) => Some(answer),
+        _ => None,
+    };
+    Trial { case: case.clone(), call, expected, answer, graded, flaw }
+}
+
+/// Every tensor of an answer graded, and what is wrong with it.
+pub fn verdict(
+    case: &Case,
+    call: &Call,
+    expected: &[Expected],
+    reply: &Result<Reply, Broken>,
+) -> (Vec<Graded>, Option<Flaw>) {
     let reply = match reply {
         Ok(reply) => reply,
-        Err(broken) => {
-            trial.flaw = Some(Flaw::from(&broken));
-            return trial;
-        }
+        Err(broken) => return (Vec::new(), Some(Flaw::from(broken))),
     };
-    match judge(&trial.call, &trial.expected, &reply) {
-        Judged::Wrong(why) => trial.flaw = Some(Flaw::wrong(why)),
-        Judged::Graded(graded) => {
-            let failed = graded.iter().filter(|g| g.grade == Grade::Fail);
-            // The first tensor of the specification's order that fails; its worst element.
-            trial.flaw = failed.clone().next().map(|g| Flaw {
-                tensor: Some(g.tensor.clone()),
-                graded: Some(g.clone()),
-                ..Flaw::wrong(describe(g, failed.count()))
-            });
-            trial.graded = graded;
+    let graded = match judge(call, expected, reply) {
+        Judged::Wrong(why) => return (Vec::new(), Some(Flaw::wrong(why))),
+        Judged::Graded(graded) => graded,
+    };
+    let failed = graded.iter().filter(|g| g.grade == Grade::Fail);
+    // The first tensor of the specification's order that fails; its worst element.
+    let first = failed.clone().next().map(|g| Flaw {
+        tensor: Some(g.tensor.clone()),
+        graded: Some(g.clone()),
+        ..Flaw::wrong(describe(g, failed.count()))
+    });
+    let beyond = || match reply {
+        Reply::Ok(answer) if !expected.is_empty() => {
+            case.operator().beyond(call, answer).into_iter().next().map(Flaw::wrong)
         }
+        _ => None,
+    };
+    let flaw = first.or_else(beyond);
+    (graded, flaw)
+}
+
+/// A case with its right answer, which any number of candidates can be held to.
+pub struct Question {
+    /// The case.
+    pub case: Case,
+    call: Call,
+    expected: Vec<Expected>,
+}
+
+impl Question {
+    /// Draws the tensors of a case and reads the oracle.
+    pub fn new(case: Case, served: &Served) -> Question {
+        let call = case.call();
+        let expected = match case.operator().must_refuse(&call) {
+            true => Vec::new(),
+            false => oracle::expect(&call, served.accumulator(case.dtype), &served.variant),
+        };
+        Question { case, call, expected }
     }
-    if let Reply::Ok(answer) = reply {
-        if trial.flaw.is_none() && !trial.expected.is_empty() {
-            let beyond = case.operator().beyond(&trial.call, &answer).into_iter().next();
-            trial.flaw = beyond.map(Flaw::wrong);
-        }
-        trial.answer = Some(answer);
+    /// What is wrong with a candidate's answer.
+    pub fn ask(&self, candidate: &mut dyn Candidate) -> Option<Flaw> {
+        let reply = candidate.run(&self.call);
+        verdict(&self.case, &self.call, &self.expected, &reply).1
     }
-    trial
 }
 
 fn describe(graded: &Graded, tensors: usize) -> String {

@@ -33,9 +33,11 @@ fn no_control_fails() {
     let cases = std::env::var("GATE_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(150);
     let mut wrongly = Vec::new();
     for bank in chosen() {
-        for id in bank.controls.iter().map(|control| control.id).chain([""]) {
-            let mut candidate = ModelCandidate::new(bank.op, id);
-            if let Some(killed) = accused(&mut candidate, bank.op, 2, cases) {
+        let ids: Vec<&str> = bank.controls.iter().map(|control| control.id).chain([""]).collect();
+        let mut controls: Vec<ModelCandidate> =
+            ids.iter().map(|id| ModelCandidate::new(bank.op, id)).collect();
+        for (id, killed) in ids.iter().zip(accused(&mut controls, bank.op, 2, cases)) {
+            if let Some(killed) = killed {
                 wrongly.push(format!("{} {id:?}: {} {}", bank.op, killed.why, killed.case));
             }
         }

@@ -7,18 +7,24 @@
 //! say what a wrong target behaves like.
 
 mod adamw;
+mod batch_norm;
 mod candidate;
 mod clip_grad_norm;
 mod drop_path;
 mod dropout;
+mod dynamic_tanh;
 mod init;
 mod layer_norm;
 mod layers;
 mod lr_schedule;
 mod native;
+mod norm;
 mod residual;
+mod rms_norm;
+mod scale_norm;
 mod transformer_block;
 mod transformer_stack;
+mod weight_standardize;
 
 pub use candidate::ModelCandidate;
 pub use native::{Native, natively};
@@ -113,6 +119,11 @@ macro_rules! models {
 
 models!(
     layer_norm,
+    rms_norm,
+    scale_norm,
+    batch_norm,
+    dynamic_tanh,
+    weight_standardize,
     residual,
     transformer_block,
     transformer_stack,

@@ -3,11 +3,14 @@
 //! y = (x − mean)/√(var + eps)·weight + bias over the last `normalized_dims` axes; with
 //! w = weight·dy and s = 1/√(var + eps): dx = s·(w − mean(w) − x̂·mean(w·x̂)).
 
-use crate::gate::call::Attrs;
+use super::exact_rows::Row;
+use super::norm::{columns, standardize};
+use crate::gate::call::{Call, Dir};
 use crate::gate::case::Case;
+use crate::gate::double::Dd;
 use crate::gate::number::Real;
-use crate::gate::operator::{Attr, Axis, Formula, Named, Operator, Problem, Setting, Slot};
-use crate::gate::tensor::Dtype;
+use crate::gate::operator::{Attr, Axis, Formula, Named, Operator, Problem, Setting, Slot, number};
+use crate::gate::tensor::{Dtype, Tensor, Tensors};
 
 pub struct LayerNorm;
 
@@ -24,7 +27,7 @@ impl Operator for LayerNorm {
     fn attrs(&self) -> &'static [Attr] {
         use Setting::{Int, Num};
         &[
-            Attr { name: "eps", values: &[Num(1e-5), Num(1e-12), Num(1e-3), Num(0.1)] },
+            Attr { name: "eps", values: &[Num(1e-5), Num(1e-12), Num(1e-6), Num(1e-3), Num(0.1)] },
             Attr { name: "normalized_dims", values: &[Int(1), Int(2)] },
         ]
     }
@@ -39,11 +42,12 @@ impl Operator for LayerNorm {
             Slot::param("bias", &own).optional(),
         ]
     }
-    fn attributes(&self, case: &Case) -> Attrs {
-        case.attrs.clone()
-    }
-    fn batched(&self, _: &crate::gate::call::Call) -> Option<Vec<String>> {
+    fn batched(&self, _: &Call) -> Option<Vec<String>> {
         Some(vec!["x".into(), "dy".into()])
+    }
+    fn beyond(&self, call: &Call, answer: &Tensors) -> Vec<String> {
+        let y = answer.get("y").filter(|_| call.dir == Dir::Fwd);
+        y.and_then(|y| cancels(call, y)).into_iter().collect()
     }
 }
 
@@ -62,17 +66,12 @@ impl<R: Real> Formula<R> for LayerNorm {
     fn forward(&self, p: &Problem<R>) -> Vec<Named<R>> {
         let x = p.get("x");
         let cols = width(p);
+        let (weight, bias) = (p.opt("weight"), p.opt("bias"));
         let y = x.data.chunks_exact(cols).flat_map(|row| {
-            let (centred, rstd) = normalized(row, p);
-            (0..cols).map(move |j| {
-                let mut y = centred[j] * rstd;
-                if let Some(weight) = p.opt("weight") {
-                    y = y * weight.data[j];
-                }
-                if let Some(bias) = p.opt("bias") {
-                    y += bias.data[j];
-                }
-                y
+            let xhat = standardize(row, p.num("eps"), p.declares("eps", "outside")).xhat();
+            xhat.into_iter().enumerate().map(move |(j, xhat)| {
+                let y = weight.map_or(xhat, |weight| xhat * weight.data[j]);
+                bias.map_or(y, |bias| y + bias.data[j])
             })
         });
         vec![Named::new("y", &x.shape, y.collect())]
@@ -81,30 +80,24 @@ impl<R: Real> Formula<R> for LayerNorm {
     fn backward(&self, p: &Problem<R>) -> Vec<Named<R>> {
         let (x, dy) = (p.get("x"), p.get("dy"));
         let cols = width(p);
-        let n = R::count(cols);
+        let weight = p.opt("weight");
         let mut dx = Vec::with_capacity(x.data.len());
         let mut by_row = Vec::new();
         for (x, dy) in x.data.chunks_exact(cols).zip(dy.data.chunks_exact(cols)) {
-            let (centred, rstd) = normalized(x, p);
-            let xhat: Vec<R> = centred.iter().map(|&c| c * rstd).collect();
-            let weight = p.opt("weight");
-            let w: Vec<R> =
-                (0..cols).map(|j| weight.map_or(dy[j], |weight| weight.data[j] * dy[j])).collect();
-            let mean = R::sum(w.iter().copied()) / n;
-            let slope = R::dot(&w, &xhat) / n;
-            dx.extend((0..cols).map(|j| rstd * (w[j] - mean - xhat[j] * slope)));
-            by_row.push((dy, xhat));
+            let row = standardize(x, p.num("eps"), p.declares("eps", "outside"));
+            let weighted = |j: usize| weight.map_or(dy[j], |weight| weight.data[j] * dy[j]);
+            let w: Vec<R> = (0..cols).map(weighted).collect();
+            dx.extend(row.backward(x, &w));
+            by_row.push((dy, row.folded(x)));
         }
         let mut answer = vec![Named::new("dx", &x.shape, dx)];
-        let column = |term: &dyn Fn(&(&[R], Vec<R>), usize) -> R| -> Vec<R> {
-            (0..cols).map(|j| R::sum(by_row.iter().map(|row| term(row, j)))).collect()
-        };
-        if let Some(weight) = p.opt("weight") {
-            let dweight = column(&|(dy, xhat), j| dy[j] * xhat[j]);
+        if let Some(weight) = weight {
+            let dweight = columns(by_row.len(), cols, |i, j| by_row[i].0[j] * by_row[i].1[j]);
             answer.push(Named::new("dweight", &weight.shape, dweight));
         }
         if let Some(bias) = p.opt("bias") {
-            answer.push(Named::new("dbias", &bias.shape, column(&|(dy, _), j| dy[j])));
+            let dbias = columns(by_row.len(), cols, |i, j| by_row[i].0[j]);
+            answer.push(Named::new("dbias", &bias.shape, dbias));
         }
         answer
     }
@@ -116,13 +109,30 @@ fn width<R: Real>(p: &Problem<R>) -> usize {
     x.shape[x.shape.len() - p.int("normalized_dims") as usize..].iter().product()
 }
 
-/// x − mean and 1/√(var + eps), or 1/(√var + eps) where that is declared.
-fn normalized<R: Real>(row: &[R], p: &Problem<R>) -> (Vec<R>, R) {
-    let n = R::count(row.len());
-    let mean = R::sum(row.iter().copied()) / n;
-    let centred: Vec<R> = row.iter().map(|&x| x - mean).collect();
-    let var = R::sum(centred.iter().map(|&c| c.square())) / n;
-    let eps = R::num(p.num("eps"));
-    let std = if p.declares("eps", "outside") { var.sqrt() + eps } else { (var + eps).sqrt() };
-    (centred, R::one() / std)
+/// In words, where an exact row has more than its last roundings.
+fn cancels(call: &Call, y: &Tensor) -> Option<String> {
+    // Below 32 bits the rounding of y hides those of the accumulator.
+    if call.dtype.bytes() < 4 {
+        return None;
+    }
+    let x = &call.tensors["x"];
+    let dims = number(&call.attrs, "normalized_dims") as usize;
+    let cols: usize = x.shape[x.shape.len() - dims..].iter().product();
+    let affine = |name: &str| call.tensors.get(name).map(|tensor| tensor.values.as_slice());
+    let rows = x.values.chunks_exact(cols).zip(y.values.chunks_exact(cols));
+    let residues = rows.enumerate().filter_map(|(i, (x, y))| {
+        let (weight, bias) = (affine("weight"), affine("bias"));
+        let eps = number(&call.attrs, "eps");
+        let row = Row { x, weight, bias, y, eps, dtype: call.dtype };
+        let residue =
+            if call.dtype == Dtype::F64 { row.residue::<Dd>() } else { row.residue::<f64>() };
+        residue.map(|(ratio, j)| (ratio, i * cols + j))
+    });
+    let (ratio, at) = residues.max_by(|a, b| a.0.total_cmp(&b.0))?;
+    (ratio > 1.0).then(|| {
+        format!(
+            "y[{at}] is {ratio:.1} times its last roundings off a row that is exact but for one \
+             shift and one scale: it cancels"
+        )
+    })
 }

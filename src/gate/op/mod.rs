@@ -1,23 +1,35 @@
 //! The operators of the specification, one file each.
 
 mod adamw;
+mod batch_norm;
 mod clip_grad_norm;
+mod contract;
 mod drop_path;
 mod dropout;
+mod dynamic_tanh;
+mod exact_rows;
 pub mod init;
 mod layer_norm;
 mod layers;
 mod lr_schedule;
 mod norm;
 mod residual;
+mod rms_norm;
+mod scale_norm;
 mod transformer_block;
 mod transformer_stack;
+mod weight_standardize;
 
 use super::operator::Operator;
 
 /// Every operator, in the specification's order.
 pub const ALL: &[&dyn Operator] = &[
     &layer_norm::LayerNorm,
+    &rms_norm::RmsNorm,
+    &scale_norm::ScaleNorm,
+    &batch_norm::BatchNorm,
+    &dynamic_tanh::DynamicTanh,
+    &weight_standardize::WeightStandardize,
     &residual::Residual,
     &transformer_block::TransformerBlock,
     &transformer_stack::TransformerStack,

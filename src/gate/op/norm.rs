@@ -1,5 +1,6 @@
 //! What the norms have in common.
 
+use crate::gate::number::Real;
 use crate::gate::operator::Axis;
 
 /// Rows and columns at and beside registers, blocks and grids.
@@ -13,3 +14,74 @@ pub const AXES: &[Axis] = &[
         ],
     },
 ];
+
+/// A row whose mean is taken off and whose variance is made one.
+pub struct Standard<R> {
+    /// x − mean.
+    pub centred: Vec<R>,
+    /// Σ(x − mean)²/n.
+    pub var: R,
+    /// 1/√(var + eps), or 1/(√var + eps).
+    pub rstd: R,
+}
+
+/// Standardises a row, as in the paper.
+pub fn standardize<R: Real>(x: &[R], eps: f64, outside: bool) -> Standard<R> {
+    let mean = R::mean(x);
+    let centred: Vec<R> = x.iter().map(|&x| x - mean).collect();
+    let var = R::sum(centred.iter().map(|&c| c.square())) / R::count(x.len());
+    let eps = R::num(eps);
+    let std = if outside { var.sqrt() + eps } else { (var + eps).sqrt() };
+    Standard { centred, var, rstd: R::one() / std }
+}
+
+impl<R: Real> Standard<R> {
+    /// x̂ = (x − mean)·rstd.
+    pub fn xhat(&self) -> Vec<R> {
+        self.centred.iter().map(|&c| c * self.rstd).collect()
+    }
+
+    /// x̂ where it may be formed as x·rstd − mean·rstd, which rounds where the terms are large. Of a
+    /// number that is its own mean the terms are the same, and their difference is 0.
+    pub fn folded(&self, x: &[R]) -> Vec<R> {
+        if x.len() == 1 && self.centred[0] == R::zero() {
+            return self.xhat();
+        }
+        let terms = x.iter().zip(&self.centred);
+        terms.map(|(&x, &c)| c.loosened(apart(x, c)) * self.rstd).collect()
+    }
+
+    /// dx = rstd·(w − mean(w) − x̂·mean(w·x̂)) of w = weight·dy.
+    ///
+    /// A right implementation may write it as a·w + b·x + c with b from Σw·x − mean·Σw. Its sums
+    /// err as a mean of a general row does, so they are read with such a mean here; b times what
+    /// is left of b·x − b·mean errs by the roundings of two terms only.
+    pub fn backward(&self, x: &[R], w: &[R]) -> Vec<R> {
+        let n = R::count(x.len());
+        let mean = R::mean(w);
+        let slope = if x.len() == 1 {
+            w[0] * self.centred[0] * self.rstd
+        } else {
+            let general = R::sum(x.iter().copied()) / n;
+            let xhat = x.iter().map(|&x| (x - general).loosened(apart(x, x - general)) * self.rstd);
+            R::sum(w.iter().zip(xhat).map(|(&w, xhat)| w * xhat)) / n
+        };
+        let terms = w.iter().zip(self.folded(x));
+        terms.map(|(&w, xhat)| self.rstd * (w - mean - xhat * slope)).collect()
+    }
+}
+
+/// |x| + |mean|.
+fn apart<R: Real>(x: R, centred: R) -> f64 {
+    x.value().abs() + (x.value() - centred.value()).abs()
+}
+
+/// Σ over the rows of a term at each column.
+pub fn columns<R: Real>(rows: usize, cols: usize, term: impl Fn(usize, usize) -> R) -> Vec<R> {
+    (0..cols).map(|j| R::sum((0..rows).map(|i| term(i, j)))).collect()
+}
+
+/// The columns of a row-major matrix.
+pub fn transposed<R: Copy>(data: &[R], cols: usize) -> Vec<Vec<R>> {
+    (0..cols).map(|j| data.iter().skip(j).step_by(cols).copied().collect()).collect()
+}
