@@ -13,6 +13,8 @@ use crate::rng::Rng;
 
 /// The most elements of a problem, all tensors together.
 pub const ELEMENTS: usize = 200_000;
+/// The most multiplications of a naive formula.
+pub const WORK: usize = 1 << 19;
 
 /// An endless supply of cases of one operator, pass and pair of dtypes.
 #[derive(Clone)]
@@ -113,7 +115,8 @@ impl Plan {
             let sizes = slots.iter().map(|slot| slot.shape.iter().product::<usize>());
             let widest = slots.iter().filter_map(|slot| slot.shape.last()).max().copied();
             let wide = widest.is_some_and(|widest| widest > columns);
-            if sizes.sum::<usize>() <= most && !wide {
+            let heavy = self.operator.work(case) > WORK;
+            if sizes.sum::<usize>() <= most && !wide && !heavy {
                 return;
             }
             // The largest other axis first; the axis itself when that did not help.
