@@ -75,6 +75,15 @@ impl Plan {
         for axis in operator.axes() {
             case.sizes.insert(axis.name, axis.sizes[next(self, axis.sizes.len())]);
         }
+        // What reads a matrix transposed shows on a square one only.
+        if operator.axes().len() > 1 && self.rng.below(2) == 0 {
+            let pair = self.rng.below(operator.axes().len() - 1);
+            let [one, other] = [pair, pair + 1].map(|axis| operator.axes()[axis]);
+            let size = case.sizes[one.name];
+            if other.sizes.contains(&size) {
+                case.sizes.insert(other.name, size);
+            }
+        }
         for attr in operator.attrs() {
             let values: Vec<serde_json::Value> = match served.attrs.get(attr.name) {
                 Some(values) if !values.is_empty() => {

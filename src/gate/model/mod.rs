@@ -6,9 +6,15 @@
 //! uses them twice: to prove its own power (every mutant must be caught, no control may be), and to
 //! say what a wrong target behaves like.
 
+mod activation;
+mod attention;
 mod candidate;
+mod cross_entropy;
+mod feed_forward;
 mod layer_norm;
+mod linear;
 mod native;
+mod softmax;
 
 pub use candidate::ModelCandidate;
 pub use native::{Native, natively};
@@ -101,7 +107,7 @@ macro_rules! models {
     };
 }
 
-models!(layer_norm);
+models!(layer_norm, softmax, activation, linear, feed_forward, attention, cross_entropy,);
 
 /// Every mutant of an operator.
 pub fn mutants(op: &str) -> &'static [Mutant] {

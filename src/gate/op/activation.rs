@@ -84,7 +84,7 @@ pub(super) fn value<R: Real>(function: &str, x: R) -> R {
         "gelu_tanh" => x * half() * (R::one() + inner(x).tanh()),
         other => panic!("{other} is no activation"),
     };
-    y.loosened(4.0 * size)
+    y.loosened(size).loosened(size)
 }
 
 /// f′(x), bounded by a multiple of u beyond what its formula gives.
@@ -93,13 +93,16 @@ pub(super) fn slope<R: Real>(function: &str, x: R) -> R {
     let one = R::one();
     let slope = match function {
         "relu" => return x.step(),
+        "silu" if x.value() > FAR => one,
         "silu" => {
             let s = sigmoid(x);
-            s + x * s * sigmoid(-x)
+            // Where σ is near 1, 1 − σ has lost what σ(−x) has.
+            (s + x * s * sigmoid(-x)).or(s * (one + x * (one - s)))
         }
         "gelu" if size > FAR => x.step(),
         "gelu" => {
-            let density = (-(x * x) * half()).exp() * R::num(0.5 * std::f64::consts::FRAC_2_SQRT_PI)
+            let density = (-(x * x) * half()).exp()
+                * R::num(0.5 * std::f64::consts::FRAC_2_SQRT_PI)
                 * R::num(std::f64::consts::FRAC_1_SQRT_2);
             normal_cdf(x) + x * density
         }

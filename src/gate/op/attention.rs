@@ -55,13 +55,15 @@ impl Operator for Attention {
         let [batch, kv_heads, group, queries, keys, width] =
             ["batch", "kv_heads", "group", "queries", "keys", "width"].map(|axis| case.size(axis));
         let heads = kv_heads * group;
-        let near = |name: &str, shape: &[usize]| {
-            Slot::new(name, shape, Role::Data, Fill::Within(REACH))
+        let near = |name: &str, shape: &[usize], reach: f64| {
+            Slot::new(name, shape, Role::Data, Fill::Within(reach))
         };
+        // What a 16-bit kernel keeps of dy·v has to stay a number.
+        let values = if case.dtype == Dtype::F16 { 64.0 } else { f64::INFINITY };
         vec![
-            near("q", &[batch, heads, queries, width]),
-            near("k", &[batch, kv_heads, keys, width]),
-            Slot::data("v", &[batch, kv_heads, keys, width]),
+            near("q", &[batch, heads, queries, width], REACH),
+            near("k", &[batch, kv_heads, keys, width], REACH),
+            near("v", &[batch, kv_heads, keys, width], values),
             Slot::new("mask", &[batch, 1, queries, keys], Role::Mask, Fill::Mask).optional(),
             Slot::new("bias", &[1, heads, queries, keys], Role::Data, Fill::Scores).optional(),
         ]
@@ -105,7 +107,8 @@ impl Sizes {
     /// True where the query of place i may attend to the key of place j.
     fn open<R: Real>(&self, p: &Problem<R>, b: usize, i: usize, j: usize) -> bool {
         let past = j + self.queries <= i + self.keys;
-        let unmasked = |mask: &View<R>| mask.data[(b * self.queries + i) * self.keys + j] != R::zero();
+        let unmasked =
+            |mask: &View<R>| mask.data[(b * self.queries + i) * self.keys + j] != R::zero();
         (past || !p.flag("causal")) && p.opt("mask").is_none_or(unmasked)
     }
 }
@@ -136,10 +139,15 @@ fn attended<R: Real>(p: &Problem<R>, s: &Sizes, b: usize, h: usize, i: usize) ->
     // A score of −∞ holds no mass, whatever stands beside it.
     let open = open.filter(|(_, score)| score.value() > f64::NEG_INFINITY);
     let (keys, scores): (Vec<usize>, Vec<R>) = open.unzip();
-    // A constant on every score, or the logarithm of their sum kept with them, rounds at this.
-    match shares(&scores, largest(&scores).abs() + 1.0) {
-        Some(shares) => keys.into_iter().zip(shares).collect(),
-        None if p.declares("empty_row", "nan") => (0..s.keys).map(|j| (j, R::num(f64::NAN))).collect(),
+    // A constant on every score rounds at this magnitude, and so does the logarithm of their sum,
+    // where a share is e^(s − log z).
+    let slack = largest(&scores).abs() + 1.0;
+    let loose = |share: R| share.loosened(share.value() * slack);
+    match shares(&scores, slack) {
+        Some(shares) => keys.into_iter().zip(shares.into_iter().map(loose)).collect(),
+        None if p.declares("empty_row", "nan") => {
+            (0..s.keys).map(|j| (j, R::num(f64::NAN))).collect()
+        }
         None => Vec::new(),
     }
 }
@@ -179,7 +187,8 @@ impl<R: Real> Formula<R> for Attention {
                 .map(|&(j, _)| R::dot(dy, row(v, s.key(b, h, j))).kept(dtype))
                 .collect();
             // D = Σ p·dp, or as right from the answer: dy·y.
-            let y: Vec<R> = mixed(p, &s, b, h, &shares).into_iter().map(|y| y.kept(dtype)).collect();
+            let y: Vec<R> =
+                mixed(p, &s, b, h, &shares).into_iter().map(|y| y.kept(dtype)).collect();
             let mean = R::sum(shares.iter().zip(&dp).map(|(&(_, share), &dp)| share * dp));
             let mean = mean.or(R::dot(dy, &y));
             let mut to_q = vec![Vec::new(); width];

@@ -5,7 +5,7 @@
 //! dxⱼ = g·(pⱼ − (1 − s)·[j = t] − s/V), g = dloss over the number of kept rows for the mean. An
 //! ignored row adds exactly 0 to both, whatever its logits.
 
-use super::softmax::{largest, shares};
+use super::softmax::{exponentials, largest, shares};
 use crate::gate::call::{Attrs, Call};
 use crate::gate::case::Case;
 use crate::gate::number::Real;
@@ -86,9 +86,8 @@ fn slack<R: Real>(row: &[R]) -> f64 {
 
 /// m and log Σ e^(x − m).
 fn log_sum<R: Real>(row: &[R]) -> (R, R) {
-    let shift = R::num(largest(row));
-    let each = row.iter().map(|&x| (x - shift).loosened(slack(row)).exp());
-    (shift, R::sum(each).ln())
+    let each = exponentials(row, slack(row)).expect("a kept row holds numbers");
+    (R::num(largest(row)), R::sum(each).ln())
 }
 
 fn loss<R: Real>(row: &[R], label: usize, smoothing: f64) -> R {
@@ -109,12 +108,18 @@ fn loss<R: Real>(row: &[R], label: usize, smoothing: f64) -> R {
     (R::one() - smoothing) * own + smoothing * mean
 }
 
+/// Beyond this the logarithm of a sum of exponentials drowns in `f32` beside the shift.
+const LARGEST_SHIFT: f64 = 8_388_608.0;
+
 /// Each class's share, also as e^(x − log z).
 fn probabilities<R: Real>(row: &[R]) -> Vec<R> {
     let (shift, log_sum) = log_sum(row);
     let log_z = shift + log_sum;
-    let shares = shares(row, slack(row)).expect("a kept row holds numbers");
-    shares.into_iter().zip(row).map(|(share, &x)| share.or((x - log_z).exp())).collect()
+    let shares = shares(row, slack(row)).expect("a kept row holds numbers").into_iter();
+    if shift.value().abs() > LARGEST_SHIFT {
+        return shares.collect();
+    }
+    shares.zip(row).map(|(share, &x)| share.or((x - log_z).exp())).collect()
 }
 
 /// What each kept row counts: 1 over their number for the mean.

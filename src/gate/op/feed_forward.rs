@@ -90,7 +90,9 @@ impl<R: Real> Formula<R> for FeedForward {
             (0..x.cols()).map(move |i| {
                 let reach = |d: &View<R>, weight: &View<R>| -> Vec<R> {
                     let cols = d.cols();
-                    (0..cols).map(|h| d.data[r * cols + h] * weight.data[h * weight.cols() + i]).collect()
+                    (0..cols)
+                        .map(|h| d.data[r * cols + h] * weight.data[h * weight.cols() + i])
+                        .collect()
                 };
                 let mut terms = reach(dup, p.get("up"));
                 if let Some(dgate) = dgate {

@@ -17,8 +17,14 @@ impl Operator for Linear {
         &[
             Axis { name: "batch", sizes: &[1, 2, 3] },
             Axis { name: "rows", sizes: &[1, 2, 3, 5, 7, 8, 9, 16, 17, 33, 64, 65, 257] },
-            Axis { name: "in", sizes: &[1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 50, 65, 129, 257] },
-            Axis { name: "out", sizes: &[1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 50, 65, 129, 257] },
+            Axis {
+                name: "in",
+                sizes: &[1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 50, 65, 129, 257],
+            },
+            Axis {
+                name: "out",
+                sizes: &[1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 50, 65, 129, 257],
+            },
         ]
     }
     fn slots(&self, case: &Case) -> Vec<Slot> {
@@ -78,9 +84,8 @@ pub(super) fn product<R: Real>(x: &View<R>, weight: &View<R>, bias: Option<&View
 /// dy·w: what reaches the input of a product x·wᵀ.
 pub(super) fn through<R: Real>(dy: &View<R>, weight: &View<R>) -> Vec<R> {
     let rows = dy.rows().flat_map(|dy| {
-        (0..weight.cols()).map(move |i| {
-            R::sum(dy.iter().zip(weight.rows()).map(|(&dy, weight)| dy * weight[i]))
-        })
+        (0..weight.cols())
+            .map(move |i| R::sum(dy.iter().zip(weight.rows()).map(|(&dy, weight)| dy * weight[i])))
     });
     rows.collect()
 }

@@ -25,7 +25,7 @@ impl Operator for Softmax {
                 name: "cols",
                 sizes: &[
                     1, 2, 3, 7, 8, 31, 32, 33, 50, 127, 128, 129, 255, 256, 257, 768, 1000, 1023,
-                    1024, 1025, 65537,
+                    1024, 1025, 2048, 3001, 65537,
                 ],
             },
         ]
@@ -59,17 +59,27 @@ pub(super) fn largest<R: Real>(scores: &[R]) -> f64 {
     scores.iter().map(|score| score.value()).fold(f64::NEG_INFINITY, f64::max)
 }
 
-/// Each score's share e^(s − m)/Σ e^(s − m), nothing where every score is −∞.
+/// e^(s − m) of every score s, with m the largest of them, nothing where every score is −∞.
 ///
-/// The shift m is common to the row and its own rounding cancels; that of each s − m does not, and
-/// `slack` is the magnitude at which other right formulas round it.
-pub(super) fn shares<R: Real>(scores: &[R], slack: f64) -> Option<Vec<R>> {
-    let shift = largest(scores);
-    if shift == f64::NEG_INFINITY {
+/// A softmax sees differences of scores only, so that the largest is exactly 1 here and each other
+/// has the errors of both. A shift by another number c rounds s − c and m − c at their magnitude,
+/// the `slack`.
+pub(super) fn exponentials<R: Real>(scores: &[R], slack: f64) -> Option<Vec<R>> {
+    let above = |top: usize, j: usize| if scores[j] > scores[top] { j } else { top };
+    let top = (0..scores.len()).reduce(above)?;
+    if scores[top].value() == f64::NEG_INFINITY {
         return None;
     }
-    let each = scores.iter().map(|&score| (score - R::num(shift)).loosened(slack).exp());
-    let each: Vec<R> = each.collect();
+    let each = scores.iter().enumerate().map(|(j, &score)| match j == top {
+        true => R::one(),
+        false => (score - scores[top]).loosened(2.0 * slack).exp(),
+    });
+    Some(each.collect())
+}
+
+/// Each score's share e^(s − m)/Σ e^(s − m), nothing where every score is −∞.
+pub(super) fn shares<R: Real>(scores: &[R], slack: f64) -> Option<Vec<R>> {
+    let each = exponentials(scores, slack)?;
     let sum = R::sum(each.iter().copied());
     Some(each.into_iter().map(|share| share / sum).collect())
 }
