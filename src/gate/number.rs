@@ -30,6 +30,18 @@ pub trait Real: Num {
     fn loosened(self, _magnitude: f64) -> Self {
         self
     }
+    /// The same number, where another right formula computes it as `other`: the bound holds for both.
+    fn or(self, _other: Self) -> Self {
+        self
+    }
+    /// The same number, where a right implementation may keep it in this dtype.
+    fn kept(self, _dtype: Dtype) -> Self {
+        self
+    }
+    /// 1 where positive, 0 elsewhere.
+    fn step(self) -> Self {
+        if self > Self::zero() { Self::one() } else { Self::zero() }
+    }
     /// Σ aᵢ·bᵢ.
     fn dot(a: &[Self], b: &[Self]) -> Self {
         Self::sum(a.iter().zip(b).map(|(&a, &b)| a * b))
@@ -113,6 +125,12 @@ fn unit() -> f64 {
     2.0 * UNIT.get()
 }
 
+/// The smallest normal number of the dtype that computes.
+fn smallest_normal() -> f64 {
+    let dtype = if UNIT.get() > Dtype::F32.unit() / 2.0 { Dtype::F32 } else { Dtype::F64 };
+    dtype.smallest_normal()
+}
+
 impl<V: Num> Bound<V> {
     /// A number that is exactly given.
     pub fn exact(v: V) -> Self {
@@ -121,7 +139,8 @@ impl<V: Num> Bound<V> {
     /// A result whose operands contribute these errors, and its rounding.
     fn rounded(v: V, spread: f64, worst: f64) -> Self {
         let magnitude = v.value().abs();
-        let own = unit() * magnitude;
+        // What is subnormal may be flushed to 0.
+        let own = if magnitude < smallest_normal() { magnitude } else { unit() * magnitude };
         // An infinity is exactly that; a NaN is nobody's error.
         if !magnitude.is_finite() {
             return Bound::exact(v);
@@ -241,7 +260,9 @@ impl<V: Num> Num for Bound<V> {
         let own = unit() * r * self.size();
         let own = if r == 0.0 { 0.0 } else { own };
         let spread = times(r, self.spread).hypot(own);
-        Self::rounded(v, spread, times(r, self.worst.exp_m1()) + own)
+        // e^(x+w) − e^x, also where e^x alone is too small a number.
+        let worst = times((self.value() + self.worst).exp(), -(-self.worst).exp_m1());
+        Self::rounded(v, spread, worst + own)
     }
     fn ln(self) -> Self {
         let v = self.v.ln();
@@ -318,6 +339,22 @@ impl<V: Num> Real for Bound<V> {
         }
         let spread = self.spread.hypot(own.min(self.size().max(dtype.smallest_normal())));
         Bound { v: self.v, spread, worst: self.worst + own }
+    }
+    fn or(self, other: Self) -> Self {
+        let (spread, worst) = (self.spread.max(other.spread), self.worst.max(other.worst));
+        Bound { v: self.v, spread, worst }
+    }
+    fn kept(self, dtype: Dtype) -> Self {
+        // A dtype no narrower than what computes rounds nothing; a narrow one underflows as well.
+        let narrow = dtype.unit() > UNIT.get();
+        let own = if narrow { dtype.unit() * (self.size() + dtype.smallest_normal()) } else { 0.0 };
+        Bound { v: self.v, spread: self.spread.hypot(own), worst: self.worst + own }
+    }
+    fn step(self) -> Self {
+        let v = if self.value() > 0.0 { V::one() } else { V::zero() };
+        // Where the sign is in doubt, so is the step.
+        let error = f64::from(self.worst > 0.0 && self.size() <= self.worst);
+        Bound { v, spread: error, worst: error }
     }
     fn loosened(self, magnitude: f64) -> Self {
         let own = unit() * magnitude;

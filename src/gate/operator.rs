@@ -105,9 +105,27 @@ pub enum Fill {
         /// The label that does not count.
         ignored: i64,
     },
+    /// As [`Fill::Rows`], with zeros and numbers of every magnitude up to this one.
+    Reaching(f64),
+    /// As [`Fill::Rows`], some rows with −∞ or the least finite number in them, or nothing else.
+    Closed,
+    /// As [`Fill::Rows`]; some of the rows that [`Fill::Targets`] ignores are no numbers.
+    Logits {
+        /// The same number as that of the targets.
+        seed: u64,
+    },
+    /// Class labels below `classes`, some rows `ignored`; now and then a label that is none.
+    Targets {
+        /// How many classes.
+        classes: usize,
+        /// The label that does not count.
+        ignored: i64,
+        /// Decides which rows are ignored.
+        seed: u64,
+    },
     /// A mask of which rows are partly, and some fully, closed.
     Mask,
-    /// Additive scores: mostly normal, now and then −∞ or the least finite number.
+    /// Additive scores: normal, some rows with −∞ or the least finite number in them.
     Scores,
     /// 0, 1, 2, …
     Count,
@@ -301,6 +319,10 @@ pub trait Operator:
     }
     /// The tensors of a problem, dy or dloss left out.
     fn slots(&self, case: &Case) -> Vec<Slot>;
+    /// About how many multiplications the naive formula takes, where its tensors do not tell.
+    fn work(&self, _case: &Case) -> usize {
+        0
+    }
     /// The name and the shape of the upstream gradient.
     fn upstream(&self, case: &Case) -> (&'static str, Vec<usize>) {
         let slots = self.slots(case);

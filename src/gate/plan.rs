@@ -13,6 +13,8 @@ use crate::rng::Rng;
 
 /// The most elements of a problem, all tensors together.
 pub const ELEMENTS: usize = 200_000;
+/// The most multiplications of a naive formula.
+pub const WORK: usize = 1 << 19;
 
 /// An endless supply of cases of one operator, pass and pair of dtypes.
 #[derive(Clone)]
@@ -73,6 +75,15 @@ impl Plan {
         for axis in operator.axes() {
             case.sizes.insert(axis.name, axis.sizes[next(self, axis.sizes.len())]);
         }
+        // What reads a matrix transposed shows on a square one only.
+        if operator.axes().len() > 1 && self.rng.below(2) == 0 {
+            let pair = self.rng.below(operator.axes().len() - 1);
+            let [one, other] = [pair, pair + 1].map(|axis| operator.axes()[axis]);
+            let size = case.sizes[one.name];
+            if other.sizes.contains(&size) {
+                case.sizes.insert(other.name, size);
+            }
+        }
         for attr in operator.attrs() {
             let values: Vec<serde_json::Value> = match served.attrs.get(attr.name) {
                 Some(values) if !values.is_empty() => {
@@ -122,7 +133,8 @@ impl Plan {
             let sizes = slots.iter().map(|slot| slot.shape.iter().product::<usize>());
             let widest = slots.iter().filter_map(|slot| slot.shape.last()).max().copied();
             let wide = widest.is_some_and(|widest| widest > columns);
-            if sizes.sum::<usize>() <= most && !wide {
+            let heavy = self.operator.work(case) > WORK;
+            if sizes.sum::<usize>() <= most && !wide && !heavy {
                 return;
             }
             // The largest other axis first; the axis itself when that did not help.
