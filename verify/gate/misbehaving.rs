@@ -6,14 +6,18 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::FromRawFd;
+use std::path::Path;
 use std::time::Duration;
 
 use plummet::gate::model::ModelCandidate;
 use plummet::gate::wire::frame::Reader;
+use plummet::gate::wire::library::Library;
 use plummet::gate::wire::message::{self, Request};
+use plummet::gate::wire::server;
 use plummet::gate::{Candidate, Dtype, Reply, Tensor};
 
 const ROLE: &str = "PLUMMET_MISBEHAVING";
+const LIBRARY: &str = "PLUMMET_LIBRARY";
 
 /// The command that starts the adapter of this name.
 pub fn command(name: &str) -> Vec<String> {
@@ -23,12 +27,26 @@ pub fn command(name: &str) -> Vec<String> {
     ["sh", "-c", &script, &here].into_iter().chain(test).map(str::to_string).collect()
 }
 
+/// The command of a worker for a library that does so to memory.
+pub fn worker(library: &Path, memory: &str) -> Vec<String> {
+    let mut command = command("library");
+    command[2] = format!("{LIBRARY}='{}' MEMORY={memory} {}", library.display(), command[2]);
+    command
+}
+
 #[test]
 #[ignore = "the body of the adapters, no test"]
 fn acts() {
     let role = std::env::var(ROLE).expect("an adapter is told its role");
     // SAFETY: the command above has opened it, and nothing else here knows of it.
-    act(&role, unsafe { File::from_raw_fd(3) });
+    let out = unsafe { File::from_raw_fd(3) };
+    match std::env::var(LIBRARY) {
+        Ok(path) => {
+            let mut library = Library::open(Path::new(&path)).unwrap();
+            server::serve(&mut library, std::io::stdin().lock(), out).unwrap();
+        }
+        Err(_) => act(&role, out),
+    }
     std::process::exit(0);
 }
 

@@ -5,6 +5,9 @@
 //! - [`library`]: a target behind a C interface, loaded in a process of its own.
 
 pub mod frame;
+#[cfg(unix)]
+mod guarded;
+pub mod library;
 pub mod message;
 pub mod process;
 pub mod server;

@@ -53,7 +53,7 @@ pub fn serve_stdio(candidate: &mut dyn Candidate) -> io::Result<()> {
 
 /// Standard output under a descriptor of its own; the usual one becomes standard error.
 #[cfg(unix)]
-fn private_stdout() -> io::Result<impl Write> {
+pub(super) fn private_stdout() -> io::Result<impl Write> {
     use std::os::fd::{AsFd, AsRawFd};
     let own = io::stdout().as_fd().try_clone_to_owned()?;
     // SAFETY: both descriptors are open for as long as the process lives.
@@ -64,6 +64,6 @@ fn private_stdout() -> io::Result<impl Write> {
 }
 
 #[cfg(not(unix))]
-fn private_stdout() -> io::Result<impl Write> {
+pub(super) fn private_stdout() -> io::Result<impl Write> {
     Ok(io::stdout())
 }
