@@ -4,9 +4,6 @@
 mod bank;
 #[path = "gate/check.rs"]
 mod check;
-#[cfg(unix)]
-#[path = "gate/misbehaving.rs"]
-mod misbehaving;
 #[path = "gate/oracle.rs"]
 mod oracle;
 #[path = "gate/perf.rs"]
