@@ -7,6 +7,7 @@
 //! - [`oracle`]: the truth and its bounds; [`judge`]: one answer against them.
 //! - [`plan`]: which cases are tried; [`model`]: executable models of right and wrong targets.
 
+pub mod builtin;
 pub mod call;
 pub mod case;
 pub mod double;
@@ -21,6 +22,7 @@ pub mod plan;
 pub mod selftest;
 pub mod tensor;
 
+pub use builtin::Builtin;
 pub use call::{Broken, Call, Candidate, Dir, Hello, Reply};
 pub use case::Case;
 pub use tensor::{Dtype, Tensor, Tensors};

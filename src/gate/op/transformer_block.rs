@@ -62,7 +62,8 @@ impl Operator for TransformerBlock {
     }
     fn slots(&self, case: &Case) -> Vec<Slot> {
         let shape = [case.size("batch"), case.size("seq"), width(case)];
-        let mut slots = vec![Slot::new("x", &shape, Role::Data, Fill::Within(16.0))];
+        // A post-norm block reads x as it is: larger rows would leave nothing but one key to see.
+        let mut slots = vec![Slot::new("x", &shape, Role::Data, Fill::Within(4.0))];
         slots.extend(block_slots(case, "", ""));
         slots
     }
