@@ -2,5 +2,7 @@
 
 #[path = "gate/bank.rs"]
 mod bank;
+#[path = "gate/builtin.rs"]
+mod builtin;
 #[path = "gate/oracle.rs"]
 mod oracle;

@@ -111,9 +111,9 @@ pub fn norm_slots(case: &Case, name: &str) -> Vec<Slot> {
 pub fn block_slots(case: &Case, prefix: &str, first: &str) -> Vec<Slot> {
     let (d, hidden) = (width(case), case.size("hidden"));
     let keys = case.size("kv_heads") * case.size("head_width");
-    let optional = |slot: Slot, name: &str| {
-        let slot = slot.optional();
-        if prefix == first { slot } else { slot.with(format!("{first}{name}")) }
+    let optional = |slot: Slot, name: &str| match prefix == first {
+        true => slot.optional(),
+        false => slot.with(format!("{first}{name}")),
     };
     let linear = |name: &str, out: usize, inner: usize| {
         let bias = format!("{name}.bias");

@@ -77,7 +77,7 @@ impl Operator for TransformerStack {
         let norm = norm_slots(case, "norm").into_iter().enumerate();
         slots.extend(norm.map(|(i, slot)| match i {
             0 => slot.optional(),
-            _ => slot.optional().with("norm.weight"),
+            _ => slot.with("norm.weight"),
         }));
         slots.push(matrix("head.weight".into(), vocab, d).optional());
         slots
