@@ -4,6 +4,8 @@
 mod bank;
 #[path = "gate/check.rs"]
 mod check;
+#[path = "gate/builtin.rs"]
+mod builtin;
 #[path = "gate/oracle.rs"]
 mod oracle;
 #[path = "gate/perf.rs"]

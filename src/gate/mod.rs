@@ -11,6 +11,7 @@
 //!   [`diff`]: two runs; [`vectors`]: cases and answers as files.
 //! - [`wire`]: frames, targets behind commands and libraries, and serving them.
 
+pub mod builtin;
 pub mod call;
 pub mod case;
 pub mod check;
@@ -43,6 +44,7 @@ pub mod vacuity;
 pub mod vectors;
 pub mod wire;
 
+pub use builtin::Builtin;
 pub use call::{Broken, Call, Candidate, Dir, Hello, Reply};
 pub use case::Case;
 pub use tensor::{Dtype, Tensor, Tensors};

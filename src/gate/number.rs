@@ -188,6 +188,8 @@ impl<V: Num> Mul for Bound<V> {
     fn mul(self, o: Self) -> Self {
         let (a, b) = (self.size(), o.size());
         let spread = times(self.spread, b).hypot(times(o.spread, a));
+        // Where both are 0 in truth, only their errors meet.
+        let spread = spread.hypot(times(self.spread, o.spread));
         let worst = times(self.worst, b) + times(o.worst, a) + times(self.worst, o.worst);
         Self::rounded(self.v * o.v, spread, worst)
     }
@@ -374,7 +376,7 @@ impl<V: Num> Real for Bound<V> {
             further += t.worst * (2.0 * size + t.worst);
             nearer += (size - left) * (size + left);
             shortest += left * left;
-            spread += times(t.spread, size / length).powi(2);
+            spread += times(t.spread, (size + t.spread) / length).powi(2);
         }
         let up = match further {
             f64::INFINITY => further,

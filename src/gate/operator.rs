@@ -142,7 +142,7 @@ pub struct Slot {
     pub role: Role,
     /// What it is filled with.
     pub fill: Fill,
-    /// True where it may be absent.
+    /// True where it may be absent by itself.
     pub optional: bool,
     /// The optional tensor that it comes and goes with, as every gate of a stack with the first.
     pub with: Option<String>,

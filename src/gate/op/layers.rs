@@ -477,17 +477,14 @@ impl<R: Real> Branch<R> for Attention<'_, R> {
             let dy = &dmixed[at.row][at.q..at.q + size];
             let dp: Vec<R> =
                 at.keys.clone().map(|s| R::dot(dy, &v[s][at.kv..at.kv + size])).collect();
-            for (((s, &ds), &p), c) in at
-                .keys
-                .clone()
-                .zip(&softmax_backward(p, &dp))
-                .zip(p)
-                .flat_map(|each| (0..size).map(move |c| (each, c)))
-            {
-                let ds = self.scale(size) * ds;
-                dq.add(at.row, at.q + c, ds * k[s][at.kv + c]);
-                dk.add(s, at.kv + c, ds * q[at.row][at.q + c]);
-                dv.add(s, at.kv + c, p * dy[c]);
+            let ds = softmax_backward(p, &dp);
+            for (i, s) in at.keys.enumerate() {
+                let ds = self.scale(size) * ds[i];
+                for c in 0..size {
+                    dq.add(at.row, at.q + c, ds * k[s][at.kv + c]);
+                    dk.add(s, at.kv + c, ds * q[at.row][at.q + c]);
+                    dv.add(s, at.kv + c, p[i] * dy[c]);
+                }
             }
         }
         for (linear, dy) in [(&self.q, dq), (&self.k, dk), (&self.v, dv)] {

@@ -62,7 +62,8 @@ impl Operator for TransformerBlock {
     }
     fn slots(&self, case: &Case) -> Vec<Slot> {
         let shape = [case.size("batch"), case.size("seq"), width(case)];
-        let mut slots = vec![Slot::new("x", &shape, Role::Data, Fill::Within(16.0))];
+        // A post-norm block reads x as it is: larger rows would leave nothing but one key to see.
+        let mut slots = vec![Slot::new("x", &shape, Role::Data, Fill::Within(4.0))];
         slots.extend(block_slots(case, "", ""));
         slots
     }
@@ -110,9 +111,9 @@ pub fn norm_slots(case: &Case, name: &str) -> Vec<Slot> {
 pub fn block_slots(case: &Case, prefix: &str, first: &str) -> Vec<Slot> {
     let (d, hidden) = (width(case), case.size("hidden"));
     let keys = case.size("kv_heads") * case.size("head_width");
-    let optional = |slot: Slot, name: &str| {
-        let slot = slot.optional();
-        if prefix == first { slot } else { slot.with(format!("{first}{name}")) }
+    let optional = |slot: Slot, name: &str| match prefix == first {
+        true => slot.optional(),
+        false => slot.with(format!("{first}{name}")),
     };
     let linear = |name: &str, out: usize, inner: usize| {
         let bias = format!("{name}.bias");
