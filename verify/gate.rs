@@ -2,10 +2,10 @@
 
 #[path = "gate/bank.rs"]
 mod bank;
-#[path = "gate/check.rs"]
-mod check;
 #[path = "gate/builtin.rs"]
 mod builtin;
+#[path = "gate/check.rs"]
+mod check;
 #[path = "gate/oracle.rs"]
 mod oracle;
 #[path = "gate/perf.rs"]
