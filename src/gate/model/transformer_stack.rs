@@ -166,8 +166,8 @@ pub fn answer<R: Real>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
         let most = row.iter().copied().fold(row[0], R::larger);
         let sum = row.iter().fold(R::zero(), |sum, &x| sum + (x - most).exp());
         loss += sum.ln() - (row[class] - most);
-        for j in 0..vocab {
-            let p = (row[j] - most).exp() / sum;
+        for (j, &x) in row.iter().enumerate() {
+            let p = (x - most).exp() / sum;
             let own = if j == class { R::one() } else { R::zero() };
             dlogits.row_mut(r)[j] = (p - own) * dloss / R::count(count);
         }

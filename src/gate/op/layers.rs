@@ -267,24 +267,24 @@ impl<'a, R: Real> Norm<'a, R> {
 #[derive(Debug, Clone, Copy)]
 pub enum Wiring<R> {
     /// x + f(n(x)).
-    PreLn,
+    Pre,
     /// n(alpha·x + f(x)); alpha is 1 in post_ln.
-    PostLn {
+    Post {
         /// What the stream is multiplied by.
         alpha: R,
     },
     /// x + n(f(n(x))).
-    SandwichLn,
+    Sandwich,
 }
 
 impl<R: Real> Wiring<R> {
     /// What the attributes say.
     pub fn of(p: &Problem<R>) -> Self {
         match p.word("wiring") {
-            "pre_ln" => Wiring::PreLn,
-            "post_ln" => Wiring::PostLn { alpha: R::one() },
-            "deepnorm" => Wiring::PostLn { alpha: R::num(p.num("alpha")) },
-            _ => Wiring::SandwichLn,
+            "pre_ln" => Wiring::Pre,
+            "post_ln" => Wiring::Post { alpha: R::one() },
+            "deepnorm" => Wiring::Post { alpha: R::num(p.num("alpha")) },
+            _ => Wiring::Sandwich,
         }
     }
 }
@@ -313,19 +313,19 @@ impl<R: Real, B: Branch<R>> Sublayer<'_, R, B> {
     pub fn forward(&self, x: &Rows<R>) -> (Rows<R>, Wired<R, B::Kept>) {
         let one = R::one();
         match self.wiring {
-            Wiring::PreLn => {
+            Wiring::Pre => {
                 let (n, before) = self.norm.forward(x);
                 let (mut y, branch) = self.branch.forward(&n);
                 y.add_rows(one, x);
                 (y.total(), Wired { before, branch, after: Vec::new() })
             }
-            Wiring::PostLn { alpha } => {
+            Wiring::Post { alpha } => {
                 let (mut sum, branch) = self.branch.forward(x);
                 sum.add_rows(alpha, x);
                 let (y, after) = self.norm.forward(&sum.total());
                 (y, Wired { before: Vec::new(), branch, after })
             }
-            Wiring::SandwichLn => {
+            Wiring::Sandwich => {
                 let (n, before) = self.norm.forward(x);
                 let (f, branch) = self.branch.forward(&n);
                 let (n, after) = self.norm.forward(&f.total());
@@ -343,17 +343,17 @@ impl<R: Real, B: Branch<R>> Sublayer<'_, R, B> {
     ) -> Rows<R> {
         let mut dx = Sums::new(dy.len(), dy[0].len());
         match self.wiring {
-            Wiring::PreLn => {
+            Wiring::Pre => {
                 self.branch.backward(&kept.branch, dy, &mut dx, grads);
                 plus(dy, &self.norm.backward(&kept.before, &dx.total(), grads))
             }
-            Wiring::PostLn { alpha } => {
+            Wiring::Post { alpha } => {
                 let dsum = self.norm.backward(&kept.after, dy, grads);
                 dx.add_rows(alpha, &dsum);
                 self.branch.backward(&kept.branch, &dsum, &mut dx, grads);
                 dx.total()
             }
-            Wiring::SandwichLn => {
+            Wiring::Sandwich => {
                 let df = self.norm.backward(&kept.after, dy, grads);
                 self.branch.backward(&kept.branch, &df, &mut dx, grads);
                 plus(dy, &self.norm.backward(&kept.before, &dx.total(), grads))

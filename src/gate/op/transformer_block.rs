@@ -14,7 +14,7 @@ pub struct TransformerBlock;
 /// The sizes of blocks: heads are `kv_heads`·`group`, the width is heads·`head_width`.
 pub const KV_HEADS: Axis = Axis { name: "kv_heads", sizes: &[1, 2, 3] };
 pub const GROUP: Axis = Axis { name: "group", sizes: &[1, 2] };
-pub const HEAD_WIDTH: Axis = Axis { name: "head_width", sizes: &[2, 4, 5, 8] };
+pub const HEAD_WIDTH: Axis = Axis { name: "head_width", sizes: &[4, 5, 8] };
 pub const HIDDEN: Axis = Axis { name: "hidden", sizes: &[3, 8, 16, 33] };
 
 /// The attributes of blocks that do not follow from sizes.
