@@ -109,7 +109,7 @@ pub fn diff(base: &Report, now: &Report) -> Result<Diff, Invalid> {
     let gone = base.findings.iter().filter(|was| !now.findings.iter().any(|is| same(was, is)));
     // What is not tested any more is not fixed.
     let gone = gone.filter(|was| !diff.lost.contains(&was.subject));
-    diff.fixed = gone.map(|was| joined(&was.subject, was.tensor.as_deref())).collect();
+    diff.fixed = gone.map(Finding::name).collect();
     Ok(diff)
 }
 
@@ -201,10 +201,6 @@ fn more(base: f64, now: f64) -> bool {
     now - base > 3.0 * (base + 1.0).sqrt()
 }
 
-fn joined(subject: &str, tensor: Option<&str>) -> String {
-    tensor.map_or(subject.to_string(), |tensor| format!("{subject} {tensor}"))
-}
-
 /// A comparison for people.
 pub fn text(diff: &Diff, base: &Report, now: &Report) -> String {
     let mut out = String::new();
@@ -212,7 +208,8 @@ pub fn text(diff: &Diff, base: &Report, now: &Report) -> String {
         out += &super::report::text::finding(now, finding);
     }
     let line = |change: &Change| {
-        let subject = joined(&change.subject, change.tensor.as_deref());
+        let tensor = change.tensor.as_ref().map_or(String::new(), |tensor| format!(" {tensor}"));
+        let subject = format!("{}{tensor}", change.subject);
         let (base, now) = (short(change.base), short(change.now));
         match change.metric {
             Metric::QStatistical => format!("{subject}  q(√n) {base} → {now}"),

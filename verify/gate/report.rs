@@ -610,7 +610,9 @@ fn the_page_refers_to_nothing_outside_itself() {
         ("terrible", terrible()),
     ] {
         let page = html::write(&report);
+        assert!(page.len() < 4_000_000, "{name}: {}", page.len());
         std::fs::write(folder.join(format!("gate-{name}.html")), &page).unwrap();
+        std::fs::write(folder.join(format!("gate-{name}.md")), markdown::write(&report)).unwrap();
         for outside in ["http:", "https:", "src=", "href=", "url(", "@import", "<script"] {
             assert!(!page.contains(outside), "{name}: {outside}");
         }

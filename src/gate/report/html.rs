@@ -70,7 +70,7 @@ fn cards(report: &Report) -> String {
         ("findings", findings.to_string(), expected, findings > 0),
         ("cases", cases.to_string(), operators, false),
         ("largest q", text::short(largest), "in parts of the bound".into(), largest > 1.0),
-        ("coverage", format!("{tested}/{all}"), "rows of the specification".into(), false),
+        ("coverage", format!("{tested}/{all}"), "rows tested".into(), false),
         ("time", text::duration(report.seconds), String::new(), false),
     ];
     let card = |(name, value, under, bad): (&str, String, String, bool)| {
@@ -105,7 +105,7 @@ fn findings(report: &Report) -> String {
              <span class=\"faint\">{}</span></summary>\n{like}<pre>{}</pre>\n</details>\n",
             escaped(&finding.subject),
             escaped(tensor),
-            escaped(finding.message.lines().next().unwrap_or_default()),
+            escaped(&text::clean(finding.message.lines().next().unwrap_or_default())),
             escaped(text::finding(report, finding).trim_end()),
         );
     }
@@ -289,12 +289,10 @@ fn mark(row: &Row, q: f64, ring: bool, place: impl Fn(f64) -> f64, y: f64, hint:
 /// What was not tested, what is expected, notes and stages.
 fn rest(report: &Report) -> String {
     let untested = text::untested(report);
+    let notes: Vec<String> = report.notes.iter().map(|note| text::clean(note)).collect();
     let expected: Vec<String> = report
         .excused()
-        .map(|(finding, expectation)| {
-            let tensor = finding.tensor.as_deref().unwrap_or_default();
-            format!("{} {tensor}: {expectation}", finding.subject)
-        })
+        .map(|(finding, expectation)| format!("{}: {expectation}", finding.name()))
         .collect();
     let stage = |stage: &super::Stage| {
         let class = if stage.failed > 0 { " class=\"fail\"" } else { "" };
@@ -319,7 +317,7 @@ fn rest(report: &Report) -> String {
     [
         list("Expected failures", expected.iter().map(String::as_str), ""),
         list("Coverage", untested.iter().map(String::as_str), ""),
-        list("Notes", report.notes.iter().map(String::as_str), ""),
+        list("Notes", notes.iter().map(String::as_str), ""),
         stages,
     ]
     .concat()

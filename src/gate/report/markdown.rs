@@ -22,8 +22,7 @@ pub fn write(report: &Report) -> String {
     let end = tail(report);
     let findings: Vec<_> = report.counted().collect();
     for (i, finding) in findings.iter().enumerate() {
-        let tensor = finding.tensor.as_ref().map_or(String::new(), |tensor| format!(" {tensor}"));
-        let head = cut(&format!("{}{tensor}", finding.subject), 200);
+        let head = cut(&finding.name(), 200);
         let body = cut(&text::finding(report, finding), FAILURE);
         let fence = fence(&body);
         let open = if i == 0 { " open" } else { "" };
@@ -68,12 +67,14 @@ fn tail(report: &Report) -> String {
     }
     push_part(&mut out, text::untested(report).iter().map(|line| format!("{}\n\n", escaped(line))));
     let excused = report.excused().map(|(finding, expectation)| {
-        let tensor = finding.tensor.as_deref().unwrap_or("");
-        let line = format!("{} {tensor}: {expectation}", finding.subject);
+        let line = format!("{}: {expectation}", finding.name());
         format!("- expected: {}\n", escaped(&line))
     });
     push_part(&mut out, excused);
-    push_part(&mut out, report.notes.iter().map(|note| format!("- {}\n", escaped(note))));
+    push_part(
+        &mut out,
+        report.notes.iter().map(|note| format!("- {}\n", escaped(&text::clean(note)))),
+    );
     out
 }
 

@@ -154,7 +154,7 @@ pub struct Row {
     pub dtype: Dtype,
     /// The dtype of parameters.
     pub params_dtype: Dtype,
-    /// Cases judged.
+    /// Cases judged, the vacuous ones among them.
     pub cases: usize,
     /// Cases of grade A.
     pub grade_a: usize,
@@ -252,6 +252,16 @@ pub struct Finding {
     pub breaks: Vec<String>,
     /// What the target behaves like.
     pub behaves_like: Option<Likeness>,
+}
+
+impl Finding {
+    /// The subject, and the tensor where it is one.
+    pub fn name(&self) -> String {
+        match &self.tensor {
+            Some(tensor) => format!("{} {tensor}", self.subject),
+            None => self.subject.clone(),
+        }
+    }
 }
 
 /// A shrunken counterexample.

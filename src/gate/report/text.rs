@@ -58,8 +58,7 @@ pub fn write(report: &Report, style: Style) -> String {
         return out;
     }
     for (finding, expectation) in report.excused() {
-        let tensor = finding.tensor.as_deref().unwrap_or("");
-        let line = format!("expected: {} {tensor}: {expectation}", finding.subject);
+        let line = format!("expected: {}: {expectation}", finding.name());
         let _ = writeln!(out, "{}", style.faint(&line));
     }
     if !out.is_empty() {
@@ -123,7 +122,7 @@ pub fn details(report: &Report, finding: &Finding) -> Vec<String> {
     }
     // What the numbers say needs no words, unless it is a law that another stage looks at.
     if finding.worst.is_none() || finding.stage > 2 {
-        lines.extend(finding.message.lines().map(clean));
+        lines.extend(finding.message.lines().take(SAID.1).map(clean));
     }
     if let Some(worst) = &finding.worst {
         let (got, want) = match &finding.shrunk {
@@ -182,9 +181,17 @@ fn quoted(word: &str) -> String {
     }
 }
 
-/// A text of the target without what would drive a terminal.
-pub fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+/// Letters of a line of what a target says that are shown, and how many lines: JSON has them all.
+const SAID: (usize, usize) = (500, 20);
+
+/// A line of what a target says, without what would drive a terminal, and not endless.
+pub fn clean(line: &str) -> String {
+    let mut letters = line.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c });
+    let mut shown: String = letters.by_ref().take(SAID.0).collect();
+    if letters.next().is_some() {
+        shown.push('…');
+    }
+    shown
 }
 
 /// The attributes of a case, `eps=1e-5`.
