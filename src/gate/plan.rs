@@ -47,8 +47,9 @@ impl Plan {
         }
     }
 
-    /// The next card of a deck of `values`, which is shuffled when it is used up.
-    fn deal(&mut self, deck: usize, values: usize) -> usize {
+    /// The next card of a deck of `values`, which is shuffled when it is used up; `wanted` goes
+    /// first if the deck still has it.
+    fn deal(&mut self, deck: usize, values: usize, wanted: Option<usize>) -> usize {
         if self.decks.len() <= deck {
             self.decks.resize(deck + 1, Vec::new());
         }
@@ -58,6 +59,10 @@ impl Plan {
                 self.decks[deck].swap(i, self.rng.below(i + 1));
             }
         }
+        let last = self.decks[deck].len() - 1;
+        if let Some(at) = self.decks[deck].iter().position(|&card| Some(card) == wanted) {
+            self.decks[deck].swap(at, last);
+        }
         self.decks[deck].pop().expect("a deck has a card")
     }
 
@@ -66,12 +71,15 @@ impl Plan {
         let mut case = Case::simplest(operator, self.dir, self.dtypes.0, self.dtypes.1);
         case.seed = self.rng.bits() >> 32;
         let mut deck = 0;
-        let mut next = |plan: &mut Plan, values: usize| {
+        let mut next = |plan: &mut Plan, values: usize, wanted: Option<usize>| {
             deck += 1;
-            plan.deal(deck - 1, values)
+            plan.deal(deck - 1, values, wanted)
         };
-        for axis in operator.axes() {
-            case.sizes.insert(axis.name, axis.sizes[next(self, axis.sizes.len())]);
+        for (i, axis) in operator.axes().iter().enumerate() {
+            // The largest size of each axis, which finds what no other does, comes early.
+            let largest = (0..axis.sizes.len()).max_by_key(|&i| axis.sizes[i]);
+            let wanted = largest.filter(|_| self.count == i + 1);
+            case.sizes.insert(axis.name, axis.sizes[next(self, axis.sizes.len(), wanted)]);
         }
         for attr in operator.attrs() {
             let values: Vec<serde_json::Value> = match served.attrs.get(attr.name) {
@@ -83,14 +91,14 @@ impl Plan {
                 }
                 _ => attr.values.iter().map(|value| value.json()).collect(),
             };
-            let value = values[next(self, values.len())].clone();
+            let value = values[next(self, values.len(), None)].clone();
             case.attrs.insert(attr.name.to_string(), value);
         }
-        case.kind = Kind::ALL[next(self, Kind::ALL.len())];
-        case.upstream = Upstream::ALL[next(self, Upstream::ALL.len())];
+        case.kind = Kind::ALL[next(self, Kind::ALL.len(), None)];
+        case.upstream = Upstream::ALL[next(self, Upstream::ALL.len(), None)];
         let optional: Vec<String> =
             operator.slots(&case).into_iter().filter(|s| s.optional).map(|s| s.name).collect();
-        let presence = next(self, 1 << optional.len().min(6));
+        let presence = next(self, 1 << optional.len().min(6), None);
         for (i, name) in optional.into_iter().enumerate() {
             let understood = served.optional.as_ref().is_none_or(|known| known.contains(&name));
             if presence >> i.min(5) & 1 == 1 || !understood {

@@ -20,7 +20,11 @@ pub struct Killed {
 }
 
 /// The cases that a candidate for one operator meets: every pass and pair of dtypes in turn.
-pub fn cases(candidate: &mut dyn Candidate, op: &str, seed: u64) -> impl Iterator<Item = Case> + use<> {
+pub fn cases(
+    candidate: &mut dyn Candidate,
+    op: &str,
+    seed: u64,
+) -> impl Iterator<Item = Case> + use<> {
     let served = candidate.hello().expect("a candidate of the bank says hello").ops;
     let served = served[op].clone();
     let operator = op::find(op).expect("the bank is of operators");

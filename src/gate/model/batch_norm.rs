@@ -54,9 +54,8 @@ pub const CONTROLS: &[Control] = &[
 pub fn answer<R: Real>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
     let x = p.get("x");
     let (cols, rows) = (x.cols(), x.data.len() / x.cols());
-    let column = |data: &[R], j: usize| -> Vec<R> {
-        data.iter().skip(j).step_by(cols).copied().collect()
-    };
+    let column =
+        |data: &[R], j: usize| -> Vec<R> { data.iter().skip(j).step_by(cols).copied().collect() };
     let (weight, bias) = (p.get("weight"), p.get("bias"));
     let (means, vars) = (p.get("running_mean"), p.get("running_var"));
     let (mut new_means, mut new_vars) = (means.data.clone(), vars.data.clone());

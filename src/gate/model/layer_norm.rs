@@ -90,7 +90,8 @@ fn statistics<R: Real>(x: &[R], p: &Problem<R>, t: Twist) -> (R, R) {
         return (R::zero(), R::one());
     }
     let (mut mean, mut var) = moments(x, form(t.id));
-    let spread = |x: &[R], mean: R| sum(&x.iter().map(|&x| (x - mean).square()).collect::<Vec<_>>(), "");
+    let spread =
+        |x: &[R], mean: R| sum(&x.iter().map(|&x| (x - mean).square()).collect::<Vec<_>>(), "");
     match t.id {
         "ln_tail_sum" if n > 8 => {
             mean = sum(&x[..n / 8 * 8], "") / R::count(n);

@@ -70,7 +70,8 @@ pub fn answer<R: Real>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
         if p.call.dir == Dir::Fwd {
             let by = scale * (R::one() / divisor);
             let reciprocal = t.is("scale_reciprocal");
-            outputs.extend(x.iter().map(|&x| if reciprocal { x * by } else { scale * x / divisor }));
+            outputs
+                .extend(x.iter().map(|&x| if reciprocal { x * by } else { scale * x / divisor }));
             continue;
         }
         let xhat: Vec<R> = x.iter().map(|&x| x / divisor).collect();

@@ -62,7 +62,8 @@ impl<R: Real> Formula<R> for DynamicTanh {
         let slope = |i: usize| dy.data[i] * weight.data[i % cols] * (R::one() - t[i].square());
         let g: Vec<R> = (0..t.len()).map(slope).collect();
         let dx = g.iter().map(|&g| g * alpha.data[0]).collect();
-        let dweight = super::norm::columns(rows, cols, |i, j| dy.data[i * cols + j] * t[i * cols + j]);
+        let dweight =
+            super::norm::columns(rows, cols, |i, j| dy.data[i * cols + j] * t[i * cols + j]);
         let dbias = super::norm::columns(rows, cols, |i, j| dy.data[i * cols + j]);
         vec![
             Named::new("dx", &x.shape, dx),
