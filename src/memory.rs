@@ -1,11 +1,18 @@
 //! What memory there is, and what this process has used of it.
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 static LIVE: AtomicU64 = AtomicU64::new(0);
 static PEAK: AtomicU64 = AtomicU64::new(0);
 static CALLS: AtomicU64 = AtomicU64::new(0);
+
+thread_local! {
+    /// What this thread asked for less what it gave back. A constant that nobody drops: the
+    /// allocator may use it, since it asks for no memory itself.
+    static OWN: Cell<i64> = const { Cell::new(0) };
+}
 
 /// The system's allocator, counting. A binary that sets it as its global allocator can ask for
 /// [`peak`].
@@ -16,6 +23,12 @@ fn grow(bytes: usize) {
     let live = LIVE.fetch_add(bytes as u64, Relaxed) + bytes as u64;
     PEAK.fetch_max(live, Relaxed);
     CALLS.fetch_add(1, Relaxed);
+    OWN.set(OWN.get() + bytes as i64);
+}
+
+fn shrink(bytes: usize) {
+    LIVE.fetch_sub(bytes as u64, Relaxed);
+    OWN.set(OWN.get() - bytes as i64);
 }
 
 // SAFETY: every call is handed to the system's allocator unchanged; the counters allocate nothing.
@@ -29,11 +42,11 @@ unsafe impl GlobalAlloc for Counting {
         unsafe { System.alloc_zeroed(layout) }
     }
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        LIVE.fetch_sub(layout.size() as u64, Relaxed);
+        shrink(layout.size());
         unsafe { System.dealloc(pointer, layout) }
     }
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        LIVE.fetch_sub(layout.size() as u64, Relaxed);
+        shrink(layout.size());
         grow(size);
         unsafe { System.realloc(pointer, layout, size) }
     }
@@ -49,9 +62,12 @@ pub fn peak() -> u64 {
     PEAK.load(Relaxed)
 }
 
-/// The bytes that are allocated; 0 where nobody counts.
-pub fn live() -> u64 {
-    LIVE.load(Relaxed)
+/// The bytes that `work` asks for on this thread and does not give back, whatever other threads do
+/// meanwhile; 0 where nobody counts.
+pub fn kept(work: impl FnOnce()) -> u64 {
+    let before = OWN.get();
+    work();
+    (OWN.get() - before).max(0) as u64
 }
 
 /// How often memory was asked for, by all threads; 0 where nobody counts.
@@ -65,4 +81,28 @@ pub fn available() -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_thread_keeps_is_not_blurred_by_another() {
+        const TAKEN: Layout = Layout::new::<[u64; 6]>();
+        // SAFETY: the layout has a size; the memory is never read, and given back in its layout.
+        let take = || unsafe { Counting.alloc(TAKEN) } as usize;
+        let give = |taken: usize| unsafe { Counting.dealloc(taken as *mut u8, TAKEN) };
+        let elsewhere = || std::thread::spawn(take).join().unwrap();
+
+        let (mut here, mut there) = (0, 0);
+        assert_eq!(kept(|| there = elsewhere()), 0, "another thread took it");
+        assert_eq!(kept(|| here = take()), 48);
+        let both = || {
+            give(take());
+            std::thread::spawn(move || give(there)).join().unwrap();
+        };
+        assert_eq!(kept(both), 0, "all was given back");
+        give(here);
+    }
 }

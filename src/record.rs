@@ -185,7 +185,7 @@ pub struct RunRecord {
 }
 
 /// The JSON spelling of a number that may be non-finite.
-mod number {
+pub(crate) mod number {
     use serde::de::{self, Deserializer, Visitor};
     use serde::ser::Serializer;
     use std::fmt;

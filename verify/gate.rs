@@ -2,5 +2,17 @@
 
 #[path = "gate/bank.rs"]
 mod bank;
+#[path = "gate/builtin.rs"]
+mod builtin;
+#[path = "gate/check.rs"]
+mod check;
 #[path = "gate/oracle.rs"]
 mod oracle;
+#[path = "gate/perf.rs"]
+mod perf;
+#[path = "gate/report.rs"]
+mod report;
+#[path = "gate/statistics.rs"]
+mod statistics;
+#[path = "gate/wire.rs"]
+mod wire;

@@ -207,7 +207,7 @@ impl<T: Element> Host<T> {
         assert_eq!((weights.len(), states.len()), (self.plan.weights, self.plan.states));
         let plan = self.plan.clone();
         for t in 0..plan.turn {
-            self.act(&plan, t, weights, states, T::zero(), observer);
+            self.act(&plan, t, weights, states, &[], observer);
         }
         self.output()[0]
     }
@@ -219,7 +219,7 @@ impl<T: Element> Host<T> {
         t: usize,
         weights: &[T],
         states: &[T],
-        dloss: T,
+        dy: &[T],
         observer: &mut impl Observer<T>,
     ) {
         self.fetch_next(t, weights);
@@ -229,7 +229,11 @@ impl<T: Element> Host<T> {
             Pass::Again => self.run_forward(action, weights, states, &mut Unobserved),
             Pass::Backward => {
                 if t == plan.seed {
-                    self.slots[action.outs[0]].fill(dloss);
+                    let seed = &mut self.slots[action.outs[0]];
+                    match dy {
+                        [same] => seed.fill(*same),
+                        each => seed.copy_from_slice(each),
+                    }
                 }
                 self.run_backward(action, weights, states, observer);
             }
@@ -276,10 +280,24 @@ impl<T: Element> Host<T> {
         dloss: T,
         observer: &mut impl Observer<T>,
     ) {
+        self.backward_from(weights, states, &[dloss], observer);
+    }
+
+    /// As [`Host::backward`], from the gradient of every element of the last output.
+    ///
+    /// # Panics
+    /// On a host made for inference, and on a gradient of another length.
+    pub fn backward_from(
+        &mut self,
+        weights: &[T],
+        states: &[T],
+        dy: &[T],
+        observer: &mut impl Observer<T>,
+    ) {
         let plan = self.plan.clone();
         assert!(plan.turn < plan.actions.len(), "this host was made for inference");
         for t in plan.turn..plan.actions.len() {
-            self.act(&plan, t, weights, states, dloss, observer);
+            self.act(&plan, t, weights, states, dy, observer);
         }
         self.cleared = false;
     }
@@ -297,7 +315,7 @@ impl<T: Element> Host<T> {
         let plan = host(first).plan.clone();
         for t in 0..plan.actions.len() {
             for shard in &mut *shards {
-                host(shard).act(&plan, t, weights, states, dloss, &mut Unobserved);
+                host(shard).act(&plan, t, weights, states, &[dloss], &mut Unobserved);
             }
         }
         for shard in shards {

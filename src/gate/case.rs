@@ -162,7 +162,7 @@ impl Case {
     pub fn call(&self) -> Call {
         let operator = self.operator();
         let mut slots = operator.slots(self);
-        slots.retain(|slot| !self.absent.contains(&slot.name));
+        slots.retain(|slot| !self.absent.contains(slot.with.as_ref().unwrap_or(&slot.name)));
         if self.dir == Dir::Bwd {
             let (name, shape) = operator.upstream(self);
             slots.push(Slot::new(name, &shape, Role::Upstream, Fill::Upstream));

@@ -50,12 +50,61 @@ pub fn fill(slot: &Slot, kind: Kind, upstream: Upstream, dtype: Dtype, rng: &mut
             0 => ignored as f64,
             _ => rng.below(classes) as f64,
         }),
+        Fill::Reaching(limit) => {
+            let mut rows: Vec<f64> =
+                (0..count / cols).flat_map(|_| row(kind, cols, dtype, rng)).collect();
+            rows.iter_mut().for_each(|value| {
+                let far = if rng.below(4) == 0 { limit } else { limit.powf(rng.uniform()) };
+                match rng.below(24) {
+                    0 => *value = 0.0,
+                    1 => *value = far.copysign(rng.normal()),
+                    _ => *value = value.clamp(-limit, limit),
+                }
+            });
+            rows
+        }
+        Fill::Closed => {
+            let rows = (0..count / cols).flat_map(|_| {
+                let mut row = row(kind, cols, dtype, rng);
+                close(&mut row, dtype, rng);
+                row
+            });
+            rows.collect()
+        }
+        Fill::Logits { seed } => {
+            let broken = rng.below(2) == 0;
+            let rows = (0..count / cols).flat_map(|i| {
+                let mut row = row(kind, cols, dtype, rng);
+                if broken && ignores(seed, i, count / cols) {
+                    let garbage = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY][rng.below(3)];
+                    row[rng.below(cols)] = garbage;
+                }
+                row
+            });
+            rows.collect()
+        }
+        Fill::Targets { classes, ignored, seed } => {
+            let mut labels: Vec<f64> = (0..count)
+                .map(|i| {
+                    let label = rng.below(classes) as f64;
+                    if ignores(seed, i, count) { ignored as f64 } else { label }
+                })
+                .collect();
+            if rng.below(24) == 0 {
+                let strays = [classes as f64, -1.0, classes as f64 + 256.0, -1000.0];
+                labels[rng.below(count)] = strays[rng.below(4)];
+            }
+            labels
+        }
         Fill::Mask => mask(count, cols, rng),
-        Fill::Scores => each(&mut |rng| match rng.below(12) {
-            0 => f64::NEG_INFINITY,
-            1 => -dtype.largest(),
-            _ => rng.normal(),
-        }),
+        Fill::Scores => {
+            let rows = (0..count / cols).flat_map(|_| {
+                let mut row: Vec<f64> = (0..cols).map(|_| rng.normal()).collect();
+                close(&mut row, dtype, rng);
+                row
+            });
+            rows.collect()
+        }
         Fill::Count => (0..count).map(|i| i as f64).collect(),
     }
 }
@@ -135,7 +184,43 @@ fn exact(cols: usize, dtype: Dtype, rng: &mut Rng) -> Vec<f64> {
     row
 }
 
+/// Puts −∞ or the least finite number into some rows: here and there, at the first places or
+/// everywhere.
+fn close(row: &mut [f64], dtype: Dtype, rng: &mut Rng) {
+    let cols = row.len();
+    let low = [f64::NEG_INFINITY, -dtype.largest()][rng.below(2)];
+    let first = match rng.below(12) {
+        0 => cols,
+        1 | 2 => rng.below(cols),
+        3 | 4 => {
+            // Rarely the whole row, however short it is.
+            let kept = rng.below(cols);
+            for (j, value) in row.iter_mut().enumerate() {
+                if j != kept && rng.below(3) == 0 {
+                    *value = low;
+                }
+            }
+            0
+        }
+        _ => 0,
+    };
+    // A row of nothing but the least number has lost its scores to rounding: −∞ has not.
+    let low = if first == cols { f64::NEG_INFINITY } else { low };
+    row[..first].fill(low);
+}
+
+/// True for a row that does not count: about one in five, and now and then every one.
+fn ignores(seed: u64, row: usize, rows: usize) -> bool {
+    let rng = Rng::new(seed).named("ignored");
+    let below = |name: &str, index: usize, n: usize| rng.named(name).at(index as u64).below(n);
+    below("all", rows, 16) == 0 || below("row", row, 5) == 0
+}
+
 fn gradient(kind: Upstream, count: usize, cols: usize, rng: &mut Rng) -> Vec<f64> {
+    if count == 1 {
+        // The gradient of a single number tells nothing where it is 0.
+        return vec![[1.0, 2.0, -0.5, 0.1 + rng.normal().abs()][rng.below(4)]];
+    }
     match kind {
         Upstream::Normal => {
             let mean = rng.below(2) as f64;

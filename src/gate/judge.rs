@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::call::{Call, Reply};
 use super::oracle::Expected;
+use super::report::json::number;
 use super::tensor::{Dtype, Tensor};
 
 /// How good an answer is.
@@ -26,16 +27,21 @@ pub struct Graded {
     /// How good it is.
     pub grade: Grade,
     /// The largest |got − truth| / bound, of the worst-case bound.
+    #[serde(with = "number")]
     pub q: f64,
     /// The same of the statistical bound: what accuracy is compared by.
+    #[serde(with = "number")]
     pub q_statistical: f64,
     /// The element that is furthest off.
     pub at: usize,
     /// What came there.
+    #[serde(with = "number")]
     pub got: f64,
     /// What should have.
+    #[serde(with = "number")]
     pub want: f64,
     /// By how much it may be off.
+    #[serde(with = "number")]
     pub bound: f64,
     /// The share of elements that are too ill-conditioned to bound.
     pub unbounded: f64,

@@ -5,22 +5,46 @@
 //! - [`number`], [`double`]: numbers that carry their error bound; [`operator`]: what an operator
 //!   states of itself, [`op`]: the operators, one file each.
 //! - [`oracle`]: the truth and its bounds; [`judge`]: one answer against them.
+//! - [`statistics`]: answers that are random numbers, against their law.
 //! - [`plan`]: which cases are tried; [`model`]: executable models of right and wrong targets.
+//! - [`report`]: what a run found, in every format; [`manifest`]: what a project expects of it;
+//!   [`diff`]: two runs; [`vectors`]: cases and answers as files.
+//! - [`wire`]: frames, targets behind commands and libraries, and serving them.
 
+pub mod builtin;
 pub mod call;
 pub mod case;
+pub mod check;
+pub mod depth;
+pub mod determinism;
+pub mod diagnose;
+pub mod diff;
 pub mod double;
 pub mod fill;
+pub mod gradients;
 pub mod judge;
+pub mod laws;
+pub mod liveness;
+pub mod manifest;
 pub mod model;
 pub mod number;
 pub mod op;
 pub mod operator;
 pub mod oracle;
+pub mod perf;
 pub mod plan;
+pub mod report;
+pub mod scan;
 pub mod selftest;
+pub mod shrink;
+pub mod statistics;
 pub mod tensor;
+pub mod trial;
+pub mod vacuity;
+pub mod vectors;
+pub mod wire;
 
+pub use builtin::Builtin;
 pub use call::{Broken, Call, Candidate, Dir, Hello, Reply};
 pub use case::Case;
 pub use tensor::{Dtype, Tensor, Tensors};

@@ -30,6 +30,18 @@ pub trait Real: Num {
     fn loosened(self, _magnitude: f64) -> Self {
         self
     }
+    /// The same number, where another right formula computes it as `other`: the bound holds for both.
+    fn or(self, _other: Self) -> Self {
+        self
+    }
+    /// The same number, where a right implementation may keep it in this dtype.
+    fn kept(self, _dtype: Dtype) -> Self {
+        self
+    }
+    /// 1 where positive, 0 elsewhere.
+    fn step(self) -> Self {
+        if self > Self::zero() { Self::one() } else { Self::zero() }
+    }
     /// Σ aᵢ·bᵢ.
     fn dot(a: &[Self], b: &[Self]) -> Self {
         Self::sum(a.iter().zip(b).map(|(&a, &b)| a * b))
@@ -37,6 +49,14 @@ pub trait Real: Num {
     /// x².
     fn square(self) -> Self {
         self * self
+    }
+    /// √Σ t²: the length of a vector, which errs by no more than the vector itself.
+    fn length(terms: &[Self]) -> Self {
+        Self::sum(terms.iter().map(|t| t.square())).sqrt()
+    }
+    /// 1 where the number is positive, otherwise 0: the derivative of max(x, 0).
+    fn step(self) -> Self {
+        if self > Self::zero() { Self::one() } else { Self::zero() }
     }
     /// Σ xᵢ/n.
     fn mean(row: &[Self]) -> Self {
@@ -105,6 +125,12 @@ fn unit() -> f64 {
     2.0 * UNIT.get()
 }
 
+/// The smallest normal number of the dtype that computes.
+fn smallest_normal() -> f64 {
+    let dtype = if UNIT.get() > Dtype::F32.unit() / 2.0 { Dtype::F32 } else { Dtype::F64 };
+    dtype.smallest_normal()
+}
+
 impl<V: Num> Bound<V> {
     /// A number that is exactly given.
     pub fn exact(v: V) -> Self {
@@ -113,7 +139,8 @@ impl<V: Num> Bound<V> {
     /// A result whose operands contribute these errors, and its rounding.
     fn rounded(v: V, spread: f64, worst: f64) -> Self {
         let magnitude = v.value().abs();
-        let own = unit() * magnitude;
+        // What is subnormal may be flushed to 0.
+        let own = if magnitude < smallest_normal() { magnitude } else { unit() * magnitude };
         // An infinity is exactly that; a NaN is nobody's error.
         if !magnitude.is_finite() {
             return Bound::exact(v);
@@ -161,6 +188,8 @@ impl<V: Num> Mul for Bound<V> {
     fn mul(self, o: Self) -> Self {
         let (a, b) = (self.size(), o.size());
         let spread = times(self.spread, b).hypot(times(o.spread, a));
+        // Where both are 0 in truth, only their errors meet.
+        let spread = spread.hypot(times(self.spread, o.spread));
         let worst = times(self.worst, b) + times(o.worst, a) + times(self.worst, o.worst);
         Self::rounded(self.v * o.v, spread, worst)
     }
@@ -233,7 +262,9 @@ impl<V: Num> Num for Bound<V> {
         let own = unit() * r * self.size();
         let own = if r == 0.0 { 0.0 } else { own };
         let spread = times(r, self.spread).hypot(own);
-        Self::rounded(v, spread, times(r, self.worst.exp_m1()) + own)
+        // e^(x+w) − e^x, also where e^x alone is too small a number.
+        let worst = times((self.value() + self.worst).exp(), -(-self.worst).exp_m1());
+        Self::rounded(v, spread, worst + own)
     }
     fn ln(self) -> Self {
         let v = self.v.ln();
@@ -269,7 +300,11 @@ impl<V: Num> Num for Bound<V> {
         }
     }
     fn larger(self, other: Self) -> Self {
-        let larger = if other > self { other } else { self };
+        let (larger, smaller) = if other > self { (other, self) } else { (self, other) };
+        // Beyond doubt, the other has no say.
+        if larger.value() - larger.worst > smaller.value() + smaller.worst {
+            return larger;
+        }
         let error = |a: f64, b: f64| if a.is_finite() && b.is_finite() { a.max(b) } else { a + b };
         Bound {
             v: larger.v,
@@ -307,9 +342,60 @@ impl<V: Num> Real for Bound<V> {
         let spread = self.spread.hypot(own.min(self.size().max(dtype.smallest_normal())));
         Bound { v: self.v, spread, worst: self.worst + own }
     }
+    fn or(self, other: Self) -> Self {
+        let (spread, worst) = (self.spread.max(other.spread), self.worst.max(other.worst));
+        Bound { v: self.v, spread, worst }
+    }
+    fn kept(self, dtype: Dtype) -> Self {
+        // A dtype no narrower than what computes rounds nothing; a narrow one underflows as well.
+        let narrow = dtype.unit() > UNIT.get();
+        let own = if narrow { dtype.unit() * (self.size() + dtype.smallest_normal()) } else { 0.0 };
+        Bound { v: self.v, spread: self.spread.hypot(own), worst: self.worst + own }
+    }
+    fn step(self) -> Self {
+        let v = if self.value() > 0.0 { V::one() } else { V::zero() };
+        // Where the sign is in doubt, so is the step.
+        let error = f64::from(self.worst > 0.0 && self.size() <= self.worst);
+        Bound { v, spread: error, worst: error }
+    }
     fn loosened(self, magnitude: f64) -> Self {
         let own = unit() * magnitude;
         Bound { v: self.v, spread: self.spread.hypot(own), worst: self.worst + own }
+    }
+    fn length(terms: &[Self]) -> Self {
+        let v = terms.iter().fold(V::zero(), |sum, t| sum + t.v * t.v).sqrt();
+        let length = v.value();
+        if !length.is_finite() || length == 0.0 {
+            let all = |error: fn(&Self) -> f64| terms.iter().map(error).fold(0.0, f64::hypot);
+            return Bound { v, spread: all(|t| t.spread), worst: all(|t| t.worst) };
+        }
+        // The longest and the shortest vector within the errors, without cancellation.
+        let (mut further, mut nearer, mut shortest, mut spread) = (0.0, 0.0, 0.0, 0.0);
+        for t in terms {
+            let (size, left) = (t.size(), (t.size() - t.worst).max(0.0));
+            further += t.worst * (2.0 * size + t.worst);
+            nearer += (size - left) * (size + left);
+            shortest += left * left;
+            spread += times(t.spread, (size + t.spread) / length).powi(2);
+        }
+        let up = match further {
+            f64::INFINITY => further,
+            _ => further / ((length * length + further).sqrt() + length),
+        };
+        let down = nearer / (length + shortest.sqrt());
+        // Half of what the squares and their sum are off by, relatively.
+        let n = terms.len() as f64;
+        let own = 0.5 * (n + 2.0) * unit() * (length + up);
+        let statistical = 0.5 * (n + 2.0).sqrt() * unit() * length;
+        Self::rounded(v, spread.sqrt().hypot(statistical), up.max(down) + own)
+    }
+    fn step(self) -> Self {
+        let v = if self.v > V::zero() { V::one() } else { V::zero() };
+        // Where the sign is open, so is the derivative; the roundings of a sum may conspire, which
+        // for sums of up to 64 terms is 8 times as much.
+        let open = |error: f64| f64::from(error > 0.0 && error >= self.size());
+        let spread = open(8.0 * super::oracle::DEVIATIONS * self.spread);
+        Bound { v, spread, worst: open(self.worst) }
     }
     fn mean(row: &[Self]) -> Self {
         let first = row[0];

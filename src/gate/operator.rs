@@ -105,9 +105,27 @@ pub enum Fill {
         /// The label that does not count.
         ignored: i64,
     },
+    /// As [`Fill::Rows`], with zeros and numbers of every magnitude up to this one.
+    Reaching(f64),
+    /// As [`Fill::Rows`], some rows with −∞ or the least finite number in them, or nothing else.
+    Closed,
+    /// As [`Fill::Rows`]; some of the rows that [`Fill::Targets`] ignores are no numbers.
+    Logits {
+        /// The same number as that of the targets.
+        seed: u64,
+    },
+    /// Class labels below `classes`, some rows `ignored`; now and then a label that is none.
+    Targets {
+        /// How many classes.
+        classes: usize,
+        /// The label that does not count.
+        ignored: i64,
+        /// Decides which rows are ignored.
+        seed: u64,
+    },
     /// A mask of which rows are partly, and some fully, closed.
     Mask,
-    /// Additive scores: mostly normal, now and then −∞ or the least finite number.
+    /// Additive scores: normal, some rows with −∞ or the least finite number in them.
     Scores,
     /// 0, 1, 2, …
     Count,
@@ -124,14 +142,16 @@ pub struct Slot {
     pub role: Role,
     /// What it is filled with.
     pub fill: Fill,
-    /// True where it may be absent.
+    /// True where it may be absent by itself.
     pub optional: bool,
+    /// The optional tensor that it comes and goes with, as every gate of a stack with the first.
+    pub with: Option<String>,
 }
 
 impl Slot {
     /// A tensor that is always there.
     pub fn new(name: impl Into<String>, shape: &[usize], role: Role, fill: Fill) -> Slot {
-        Slot { name: name.into(), shape: shape.to_vec(), role, fill, optional: false }
+        Slot { name: name.into(), shape: shape.to_vec(), role, fill, optional: false, with: None }
     }
     /// The activations of the case's kind.
     pub fn data(name: &str, shape: &[usize]) -> Slot {
@@ -144,6 +164,11 @@ impl Slot {
     /// The same, allowed to be absent.
     pub fn optional(mut self) -> Slot {
         self.optional = true;
+        self
+    }
+    /// The same, absent where the optional tensor `name` is.
+    pub fn with(mut self, name: impl Into<String>) -> Slot {
+        self.with = Some(name.into());
         self
     }
 }
@@ -294,6 +319,10 @@ pub trait Operator:
     }
     /// The tensors of a problem, dy or dloss left out.
     fn slots(&self, case: &Case) -> Vec<Slot>;
+    /// About how many multiplications the naive formula takes, where its tensors do not tell.
+    fn work(&self, _case: &Case) -> usize {
+        0
+    }
     /// The name and the shape of the upstream gradient.
     fn upstream(&self, case: &Case) -> (&'static str, Vec<usize>) {
         let slots = self.slots(case);
@@ -302,6 +331,14 @@ pub trait Operator:
     /// True for a call that every target must refuse with an error.
     fn must_refuse(&self, _call: &Call) -> bool {
         false
+    }
+    /// The longest sum of an operator that is many layers in a row.
+    ///
+    /// The worst case of every rounding of every layer grows exponentially with depth, and no
+    /// computation comes near it. For such an operator the roundings within one sum are taken to
+    /// conspire, those of different sums to be independent.
+    fn longest_sum(&self, _call: &Call) -> Option<usize> {
+        None
     }
     /// The tensors that are cut along their first axis where a batch is cut into rows; the others
     /// stay whole. Nothing for an operator whose rows see each other.

@@ -40,11 +40,13 @@ pub fn expect(call: &Call, accumulate: Dtype, variant: &BTreeMap<String, String>
     number::at_unit(accumulate.unit(), || match call.dtype {
         Dtype::F64 => {
             let problem = Problem::<Bound<Dd>>::exact(call, variant);
-            bounded(call, answer(operator, call.dir, &problem), |v| v.lo)
+            bounded(call, operator.longest_sum(call), answer(operator, call.dir, &problem), |v| {
+                v.lo
+            })
         }
         _ => {
             let problem = Problem::<Bound>::exact(call, variant);
-            bounded(call, answer(operator, call.dir, &problem), |_| 0.0)
+            bounded(call, operator.longest_sum(call), answer(operator, call.dir, &problem), |_| 0.0)
         }
     })
 }
@@ -84,8 +86,10 @@ pub fn dtype_of(call: &Call, output: &str) -> Dtype {
     }
 }
 
-fn bounded<V: Num>(
+/// What was read at numbers with bounds, as expectations.
+pub fn bounded<V: Num>(
     call: &Call,
+    longest_sum: Option<usize>,
     answer: Vec<Named<Bound<V>>>,
     rest: impl Fn(V) -> f64,
 ) -> Vec<Expected> {
@@ -95,14 +99,19 @@ fn bounded<V: Num>(
         let stored = |bound: &Bound<V>, error: f64| {
             error + dtype.unit() * (bound.v.value().abs() + error) + dtype.smallest_normal()
         };
+        let worst = |bound: &Bound<V>| match longest_sum {
+            // n coherent roundings are √n times as much as n independent ones.
+            Some(n) => bound.worst.min(DEVIATIONS * (n as f64).sqrt() * bound.spread),
+            None => bound.worst,
+        };
         let statistical =
-            |bound: &Bound<V>| stored(bound, (DEVIATIONS * bound.spread).min(bound.worst));
+            |bound: &Bound<V>| stored(bound, worst(bound).min(DEVIATIONS * bound.spread));
         Expected {
             dtype,
             truth: named.data.iter().map(|bound| bound.v.value()).collect(),
             rest: named.data.iter().map(|bound| rest(bound.v)).collect(),
             statistical: named.data.iter().map(statistical).collect(),
-            worst: named.data.iter().map(|bound| stored(bound, bound.worst)).collect(),
+            worst: named.data.iter().map(|bound| stored(bound, worst(bound))).collect(),
             name: named.name,
             shape: named.shape,
         }

@@ -13,6 +13,8 @@ use crate::rng::Rng;
 
 /// The most elements of a problem, all tensors together.
 pub const ELEMENTS: usize = 200_000;
+/// The most multiplications of a naive formula.
+pub const WORK: usize = 1 << 19;
 
 /// An endless supply of cases of one operator, pass and pair of dtypes.
 #[derive(Clone)]
@@ -75,11 +77,21 @@ impl Plan {
             deck += 1;
             plan.deal(deck - 1, values, wanted)
         };
+        let early = (1..=operator.axes().len()).contains(&self.count);
         for (i, axis) in operator.axes().iter().enumerate() {
             // The largest size of each axis, which finds what no other does, comes early.
             let largest = (0..axis.sizes.len()).max_by_key(|&i| axis.sizes[i]);
             let wanted = largest.filter(|_| self.count == i + 1);
             case.sizes.insert(axis.name, axis.sizes[next(self, axis.sizes.len(), wanted)]);
+        }
+        // What reads a matrix transposed shows on a square one only.
+        if operator.axes().len() > 1 && self.rng.below(2) == 0 && !early {
+            let pair = self.rng.below(operator.axes().len() - 1);
+            let [one, other] = [pair, pair + 1].map(|axis| operator.axes()[axis]);
+            let size = case.sizes[one.name];
+            if other.sizes.contains(&size) {
+                case.sizes.insert(other.name, size);
+            }
         }
         for attr in operator.attrs() {
             let values: Vec<serde_json::Value> = match served.attrs.get(attr.name) {
@@ -101,7 +113,9 @@ impl Plan {
         let presence = next(self, 1 << optional.len().min(6), None);
         for (i, name) in optional.into_iter().enumerate() {
             let understood = served.optional.as_ref().is_none_or(|known| known.contains(&name));
-            if presence >> i.min(5) & 1 == 1 || !understood {
+            // Six run through every combination, further ones go by chance.
+            let gone = if i < 6 { presence >> i & 1 == 1 } else { self.rng.below(2) == 1 };
+            if gone || !understood {
                 case.absent.insert(name);
             }
         }
@@ -128,7 +142,8 @@ impl Plan {
             let sizes = slots.iter().map(|slot| slot.shape.iter().product::<usize>());
             let widest = slots.iter().filter_map(|slot| slot.shape.last()).max().copied();
             let wide = widest.is_some_and(|widest| widest > columns);
-            if sizes.sum::<usize>() <= most && !wide {
+            let heavy = self.operator.work(case) > WORK;
+            if sizes.sum::<usize>() <= most && !wide && !heavy {
                 return;
             }
             // The largest other axis first; the axis itself when that did not help.

@@ -171,9 +171,8 @@ fn packing() -> usize {
     let measure = || {
         let factor = Mat::<f32>::zeros(256, 256);
         let mut product = Mat::<f32>::zeros(256, 256);
-        let before = memory::live();
-        matmul(product.as_mut(), Accum::Replace, &factor, &factor, 1.0, Par::Seq);
-        memory::live().saturating_sub(before) as usize
+        let (to, replace) = (product.as_mut(), Accum::Replace);
+        memory::kept(|| matmul(to, replace, &factor, &factor, 1.0, Par::Seq)) as usize
     };
     // Only a thread that has never multiplied shows it.
     *BYTES.get_or_init(|| std::thread::spawn(measure).join().unwrap_or(0))

@@ -58,6 +58,11 @@ impl<T: Num> Optimizer<T> {
         }
     }
 
+    /// The first and the second moments; the latter empty under SGD.
+    pub fn moments(&mut self) -> (&mut [T], &mut [T]) {
+        (&mut self.m, &mut self.v)
+    }
+
     /// Moves the parameters by one step; `step` counts from 1, `scale` multiplies the gradient first.
     pub fn step(&mut self, parameters: &mut [T], gradient: &[T], lr: f64, step: usize, scale: f64) {
         let decay = T::num(1.0 - lr * self.weight_decay);

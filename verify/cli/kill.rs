@@ -3,6 +3,7 @@
 use super::support::*;
 use plummet::store::Store;
 use serde_json::Value as Json;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -22,30 +23,39 @@ dropout = 0.1
 seed = [1, 2]
 ";
 
-/// Every run of a store as `plummet show --json` prints it, and every probe of every step.
-fn content(store: &Path) -> Vec<Json> {
+/// Everything a store holds, by name: what `plummet show --json` prints of every run, and every
+/// probe of every step.
+fn content(store: &Path) -> BTreeMap<String, Json> {
     let list = json(&plummet(&["show", "--json", "--store", text(store)]));
     let read = Store::open_read(store).unwrap();
-    let mut runs = Vec::new();
+    let mut content = BTreeMap::new();
     for run in list.as_array().unwrap() {
         let id = run["run"].as_str().unwrap();
-        let mut shown = json(&plummet(&["show", id, "--json", "--store", text(store)]));
-        let object = shown.as_object_mut().unwrap();
-        object.retain(|name, _| !["seconds", "peak_bytes", "probes"].contains(&name.as_str()));
-        let mut probes = Vec::new();
-        for metric in read.metrics(id).unwrap() {
-            // Wall times, in milliseconds, are all that two undisturbed sweeps differ in.
-            if !metric.ends_with("_ms") {
-                probes.extend(read.probes(id, &metric).unwrap());
+        let shown = json(&plummet(&["show", id, "--json", "--store", text(store)]));
+        for (field, value) in shown.as_object().unwrap() {
+            if !["seconds", "peak_bytes", "probes", "rows"].contains(&field.as_str()) {
+                content.insert(format!("{id}: {field}"), value.clone());
             }
         }
-        assert!(probes.len() > 100, "there is something to compare");
-        // JSON has the shortest decimals that read back as the same bits.
-        object.insert("probes".to_string(), serde_json::to_value(probes).unwrap());
-        runs.push(shown);
+        for row in shown["rows"].as_array().unwrap() {
+            content.insert(format!("{id}: row of step {}", row["step"]), row.clone());
+        }
+        let before = content.len();
+        for metric in read.metrics(id).unwrap() {
+            // Wall times, in milliseconds, are all that two undisturbed sweeps differ in.
+            if metric.ends_with("_ms") {
+                continue;
+            }
+            for row in read.probes(id, &metric).unwrap() {
+                let place =
+                    format!("{metric} of {} in layer {} at step {}", row.site, row.layer, row.step);
+                // JSON has the shortest decimals that read back as the same bits.
+                content.insert(format!("{id}: {place}"), serde_json::to_value(row).unwrap());
+            }
+        }
+        assert!(content.len() - before > 100, "there is something to compare");
     }
-    runs.sort_by_key(|run| run["run"].to_string());
-    runs
+    content
 }
 
 #[test]
@@ -63,7 +73,7 @@ fn ten_kills_change_no_bit() {
     assert!(command(&calm).status().unwrap().success());
     let whole = started.elapsed().as_micros() as u64;
     let calm = content(&calm);
-    assert_eq!(calm.len(), 6);
+    assert_eq!(calm.keys().filter(|name| name.ends_with(": outcome")).count(), 6);
 
     // The moments differ from one execution to the next on purpose.
     let seed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
@@ -93,13 +103,12 @@ fn ten_kills_change_no_bit() {
 }
 
 /// Compares a store with what an undisturbed sweep left.
-fn same(store: &Path, calm: &[Json]) {
+fn same(store: &Path, calm: &BTreeMap<String, Json>) {
     let killed = content(store);
-    assert_eq!(killed.len(), calm.len());
-    for (killed, calm) in killed.iter().zip(calm) {
-        let fields = calm.as_object().unwrap().iter();
-        let other: Vec<&String> =
-            fields.filter(|(name, value)| killed[*name] != **value).map(|(name, _)| name).collect();
-        assert!(other.is_empty(), "{other:?} of {} differ from the undisturbed run", calm["run"]);
-    }
+    let names: BTreeSet<&String> = killed.keys().chain(calm.keys()).collect();
+    let other: Vec<String> = (names.into_iter())
+        .filter(|&name| killed.get(name) != calm.get(name))
+        .map(|name| format!("{name}: {:?}, undisturbed {:?}", killed.get(name), calm.get(name)))
+        .collect();
+    assert!(other.is_empty(), "{} differ:\n{}", other.len(), other.join("\n"));
 }

@@ -6,14 +6,30 @@
 //! uses them twice: to prove its own power (every mutant must be caught, no control may be), and to
 //! say what a wrong target behaves like.
 
+mod activation;
+mod adamw;
+mod attention;
 mod batch_norm;
 mod candidate;
+mod clip_grad_norm;
+mod cross_entropy;
+mod drop_path;
+mod dropout;
 mod dynamic_tanh;
+mod feed_forward;
+mod init;
 mod layer_norm;
+mod layers;
+mod linear;
+mod lr_schedule;
 mod native;
 mod norm;
+mod residual;
 mod rms_norm;
 mod scale_norm;
+mod softmax;
+mod transformer_block;
+mod transformer_stack;
 mod weight_standardize;
 
 pub use candidate::ModelCandidate;
@@ -107,7 +123,29 @@ macro_rules! models {
     };
 }
 
-models!(layer_norm, rms_norm, scale_norm, batch_norm, dynamic_tanh, weight_standardize);
+models!(
+    layer_norm,
+    rms_norm,
+    scale_norm,
+    batch_norm,
+    dynamic_tanh,
+    weight_standardize,
+    softmax,
+    activation,
+    linear,
+    feed_forward,
+    attention,
+    residual,
+    transformer_block,
+    transformer_stack,
+    cross_entropy,
+    adamw,
+    clip_grad_norm,
+    lr_schedule,
+    init,
+    dropout,
+    drop_path,
+);
 
 /// Every mutant of an operator.
 pub fn mutants(op: &str) -> &'static [Mutant] {

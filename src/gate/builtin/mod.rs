@@ -1,0 +1,150 @@
+//! Plummet's own operators as a target of the gate: judged like any other, never the oracle.
+//!
+//! At `f32` calls go through the fast paths, at `f64` through the references; what has no operator
+//! of its own (a feed-forward, a residual, a block, a stack) is composed as the trainer does it.
+//! There is no `weight_standardize`, no `lecun_uniform` and no 16-bit arithmetic.
+
+mod program;
+mod training;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use serde_json::{Value, json};
+
+use super::call::{Broken, Call, Candidate, Claims, Dir, Hello, Identity, Reply, Served};
+use super::operator::number;
+use super::tensor::{Dtype, Tensor, Tensors};
+use crate::config::Invalid;
+use crate::stack::Init;
+
+/// Plummet's operators on the CPU, in one dtype.
+#[derive(Debug, Clone, Copy)]
+pub struct Builtin {
+    dtype: Dtype,
+}
+
+/// The operators that run as programs, forward and backward.
+const PROGRAMS: [&str; 16] = [
+    "layer_norm",
+    "rms_norm",
+    "scale_norm",
+    "batch_norm",
+    "dynamic_tanh",
+    "softmax",
+    "activation",
+    "linear",
+    "feed_forward",
+    "attention",
+    "residual",
+    "transformer_block",
+    "transformer_stack",
+    "cross_entropy",
+    "dropout",
+    "drop_path",
+];
+
+/// What the trainer does outside of programs, forward only.
+const TRAINING: [&str; 4] = ["adamw", "clip_grad_norm", "lr_schedule", "init"];
+
+impl Builtin {
+    /// Plummet's operators in `f32` or `f64`.
+    ///
+    /// # Errors
+    /// Names the dtype where it is another one.
+    pub fn new(dtype: Dtype) -> Result<Builtin, Invalid> {
+        match dtype {
+            Dtype::F32 | Dtype::F64 => Ok(Builtin { dtype }),
+            other => Err(Invalid::new("dtype", other, "f32, f64")),
+        }
+    }
+
+    fn served(&self, op: &str) -> Served {
+        let dir = if PROGRAMS.contains(&op) { vec![Dir::Fwd, Dir::Bwd] } else { vec![Dir::Fwd] };
+        let mut served =
+            Served { dir: Some(dir), dtype: Some(vec![self.dtype]), ..Served::default() };
+        if op == "init" {
+            let schemes = Init::ALL.iter().filter(|init| **init != Init::Orthogonal);
+            let schemes: Vec<Value> = schemes.map(|init| init.id().into()).collect();
+            served.attrs = [("scheme".into(), schemes), ("gain".into(), vec![json!(1.0)])].into();
+        }
+        if op == "lr_schedule" {
+            let kinds = ["constant", "linear", "cosine"].map(Value::from).to_vec();
+            served.attrs.insert("kind".into(), kinds);
+        }
+        served
+    }
+}
+
+impl Candidate for Builtin {
+    fn hello(&mut self) -> Result<Hello, Broken> {
+        let names = PROGRAMS.iter().chain(&TRAINING);
+        let ops = names.map(|op| (op.to_string(), self.served(op))).collect();
+        let identity = Identity {
+            name: format!("plummet cpu {}", self.dtype),
+            version: env!("CARGO_PKG_VERSION").into(),
+            language: "rust".into(),
+        };
+        let claims = Claims { deterministic: true, inputs_untouched: true, ..Claims::default() };
+        Ok(Hello { identity, ops, claims })
+    }
+
+    fn run(&mut self, call: &Call) -> Result<Reply, Broken> {
+        if call.dtype != self.dtype || call.params_dtype != self.dtype {
+            let why = format!("{} and {}, not {}", call.dtype, call.params_dtype, self.dtype);
+            return Ok(Reply::Unsupported(why));
+        }
+        if let Some(why) = refused(call) {
+            return Ok(Reply::Error(why));
+        }
+        // An operator asserts what it is asked; here the asker is not the programmer.
+        let answer = catch_unwind(AssertUnwindSafe(|| match self.dtype {
+            Dtype::F64 => serve::<f64>(call),
+            _ => serve::<f32>(call),
+        }));
+        Ok(match answer {
+            Ok(Some(answer)) => Reply::Ok(answer),
+            Ok(None) => Reply::Unsupported(call.op.clone()),
+            Err(panic) => Reply::Error(message(&*panic)),
+        })
+    }
+}
+
+fn serve<T: crate::backend::Element>(call: &Call) -> Option<Tensors> {
+    let mut answer = match call.op.as_str() {
+        "adamw" => training::adamw::<T>(call),
+        "clip_grad_norm" => training::clip_grad_norm::<T>(call),
+        "lr_schedule" => training::lr_schedule(call),
+        "init" => training::init(call)?,
+        op if PROGRAMS.contains(&op) => program::run::<T>(call),
+        _ => return None,
+    };
+    answer.retain(|name, _| call.want.contains(name));
+    Some(answer)
+}
+
+/// Why a call has no answer: a variance of one row, a target that is no class.
+fn refused(call: &Call) -> Option<String> {
+    let classes = match call.op.as_str() {
+        "batch_norm" if call.attrs["training"] == true && call.tensors["x"].shape[0] == 1 => {
+            return Some("x has 1 row: the variance of a batch needs 2 or more".into());
+        }
+        "cross_entropy" => call.tensors["logits"].shape[1],
+        "transformer_stack" => call.tensors["embed.weight"].shape[0],
+        _ => return None,
+    };
+    let targets = call.tensors.get("target").or(call.tensors.get("targets"))?;
+    let ignored = number(&call.attrs, "ignore_index");
+    let mut targets = targets.values.iter();
+    let stranger = targets.find(|&&t| t != ignored && !(0.0..classes as f64).contains(&t))?;
+    Some(format!("target {stranger}: allowed is 0 to {}, or {ignored}", classes - 1))
+}
+
+fn message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("it panicked").to_string()
+}
+
+/// A tensor of numbers of any kind.
+fn tensor<T: crate::num::Num>(dtype: Dtype, shape: &[usize], values: &[T]) -> Tensor {
+    Tensor::new(dtype, shape, values.iter().map(|value| value.value()).collect())
+}

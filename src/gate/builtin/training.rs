@@ -1,0 +1,119 @@
+//! What the trainer does outside of programs: the optimiser, clipping, the schedule, initialisation.
+
+use crate::config::{RunConfig, Schedule};
+use crate::gate::call::Call;
+use crate::gate::operator::number;
+use crate::gate::tensor::{Tensor, Tensors};
+use crate::num::Num;
+use crate::op::Shape;
+use crate::program::{Program, Role, Start};
+use crate::rng::Rng;
+use crate::stack::Init;
+use crate::train::{Optimizer, clip_factor, learning_rate, norm};
+
+fn values<T: Num>(call: &Call, name: &str) -> Vec<T> {
+    call.tensors[name].values.iter().map(|&value| T::num(value)).collect()
+}
+
+fn word<'a>(call: &'a Call, attr: &str) -> &'a str {
+    call.attrs[attr].as_str().unwrap_or_default()
+}
+
+/// One step of the optimiser, from the moments given.
+pub fn adamw<T: Num>(call: &Call) -> Tensors {
+    let num = |attr: &str| number(&call.attrs, attr);
+    let config = RunConfig {
+        beta1: num("beta1"),
+        beta2: num("beta2"),
+        adam_eps: num("eps"),
+        weight_decay: num("weight_decay"),
+        optimizer: crate::config::Optimizer::Adamw,
+        ..RunConfig::default()
+    };
+    let (mut p, g) = (values::<T>(call, "p"), values::<T>(call, "g"));
+    // What decays is a matrix.
+    let mut program = Program::new();
+    program.weight("p", &[p.len(), 1], Start::Value(0.0));
+    let mut optimizer = Optimizer::<T>::new(&config, &program);
+    let (m, v) = optimizer.moments();
+    m.copy_from_slice(&values::<T>(call, "m"));
+    v.copy_from_slice(&values::<T>(call, "v"));
+    optimizer.step(&mut p, &g, num("lr"), num("step") as usize, 1.0);
+    let (m, v) = optimizer.moments();
+    let shaped = |name: &str, values: &[T]| {
+        let given = &call.tensors[name];
+        (name.to_string(), super::tensor(given.dtype, &given.shape, values))
+    };
+    [shaped("p", &p), shaped("m", m), shaped("v", v)].into()
+}
+
+/// The norm of all gradients together, and each of them shortened.
+pub fn clip_grad_norm<T: Num>(call: &Call) -> Tensors {
+    let num = |attr: &str| number(&call.attrs, attr);
+    let names: Vec<&String> = call.tensors.keys().collect();
+    let all: Vec<T> = names.iter().flat_map(|name| values::<T>(call, name)).collect();
+    let norm = norm(&all) / num("loss_scale");
+    let factor = T::num(clip_factor(norm, num("max_norm")) / num("loss_scale"));
+    let clipped = names.iter().map(|name| {
+        let given = &call.tensors[*name];
+        let values: Vec<T> = values::<T>(call, name).into_iter().map(|g| g * factor).collect();
+        (name.to_string(), super::tensor(given.dtype, &given.shape, &values))
+    });
+    let mut answer: Tensors = clipped.collect();
+    answer.insert("norm".into(), Tensor::new(call.dtype, &[], vec![norm]));
+    answer
+}
+
+/// The learning rate of each step.
+pub fn lr_schedule(call: &Call) -> Tensors {
+    let num = |attr: &str| number(&call.attrs, attr);
+    let config = RunConfig {
+        schedule: match word(call, "kind") {
+            "constant" => Schedule::Constant,
+            "linear" => Schedule::Linear,
+            _ => Schedule::Cosine,
+        },
+        lr: num("lr"),
+        warmup: num("warmup") as usize,
+        steps: num("total") as usize,
+        ..RunConfig::default()
+    };
+    let steps = &call.tensors["step"];
+    let rates = steps.values.iter().map(|&step| learning_rate(&config, step as usize)).collect();
+    [("lr".to_string(), Tensor::new(call.dtype, &steps.shape, rates))].into()
+}
+
+/// A weight as it starts; nothing for a law or a gain that Plummet does not have.
+pub fn init(call: &Call) -> Option<Tensors> {
+    let num = |attr: &str| number(&call.attrs, attr);
+    let scheme = Init::ALL.iter().copied().find(|init| init.id() == word(call, "scheme"))?;
+    if num("gain") != 1.0 {
+        return None;
+    }
+    let sizes = call.attrs["shape"].as_array()?;
+    let sizes: Vec<usize> = sizes.iter().map(|size| size.as_u64().unwrap_or(0) as usize).collect();
+    let role = word(call, "role");
+    // A packed projection is three matrices, each by its own law.
+    let parts: Vec<&str> = if role == "qkv" { vec!["q", "k", "v"] } else { vec![role] };
+    let shape = Shape::new(&[sizes[0] / parts.len(), sizes[1]]);
+    let rng = Rng::new(num("seed") as u64).at(num("layer") as u64);
+    let mut weight = Vec::new();
+    for part in parts {
+        let role = match part {
+            "q" => Role::Query,
+            "k" => Role::Key,
+            "v" => Role::Value,
+            "out" => Role::Out,
+            "up" => Role::Up,
+            "gate" => Role::Gate,
+            "down" => Role::Down,
+            "embed" => Role::Embed,
+            _ => return None,
+        };
+        let mut own = vec![0.0; shape.len()];
+        let draw = scheme.draw(role, shape, num("depth") as usize, None);
+        draw.fill(shape, rng.named(part), &mut own);
+        weight.extend(own);
+    }
+    Some([("weight".to_string(), Tensor::new(call.params_dtype, &sizes, weight))].into())
+}

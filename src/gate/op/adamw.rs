@@ -1,0 +1,110 @@
+//! `adamw` (Loshchilov & Hutter 2019, arXiv 1711.05101, algorithm 2), the t-th step.
+//!
+//! m ← β₁m + (1−β₁)g; v ← β₂v + (1−β₂)g²; with m̂ = m/(1−β₁ᵗ), v̂ = v/(1−β₂ᵗ):
+//! p ← p·(1 − lr·wd) − lr·m̂/(√v̂ + eps). Declared otherwise, eps is added before the correction:
+//! √v̂ + eps becomes (√v + eps)/√(1−β₂ᵗ). 1−β and the corrections are formed in `f64`.
+
+use crate::gate::call::Dir;
+use crate::gate::case::Case;
+use crate::gate::number::{Real, at_unit};
+use crate::gate::operator::{
+    Attr, Axis, Fill, Formula, Named, Operator, Problem, Role, Setting, Slot,
+};
+use crate::gate::tensor::Dtype;
+
+pub struct AdamW;
+
+impl Operator for AdamW {
+    fn name(&self) -> &'static str {
+        "adamw"
+    }
+    fn dirs(&self) -> &'static [Dir] {
+        &[Dir::Fwd]
+    }
+    fn axes(&self) -> &'static [Axis] {
+        &[
+            Axis { name: "rows", sizes: &[1, 2, 3, 8, 33] },
+            Axis { name: "cols", sizes: &[1, 2, 3, 7, 31, 32, 33, 127, 256, 1023, 1025, 10007] },
+        ]
+    }
+    fn attrs(&self) -> &'static [Attr] {
+        use Setting::{Int, Num};
+        const STEPS: &[Setting] = &[Int(1), Int(2), Int(10), Int(1000), Int(100_000)];
+        &[
+            Attr { name: "step", values: STEPS },
+            Attr { name: "lr", values: &[Num(1e-3), Num(0.25), Num(3e-5)] },
+            Attr { name: "beta1", values: &[Num(0.9), Num(0.0), Num(0.99)] },
+            Attr { name: "beta2", values: &[Num(0.999), Num(0.95), Num(0.0), Num(0.999_999)] },
+            Attr { name: "eps", values: &[Num(1e-8), Num(1e-3), Num(1.0)] },
+            Attr { name: "weight_decay", values: &[Num(0.01), Num(0.0), Num(2.0)] },
+        ]
+    }
+    fn variants(&self) -> &'static [(&'static str, [&'static str; 2])] {
+        &[("eps", ["after_correction", "before_correction"])]
+    }
+    fn slots(&self, case: &Case) -> Vec<Slot> {
+        let shape = [case.size("rows"), case.size("cols")];
+        // Before the first step there are no moments.
+        let fresh = case.num("step") == 1.0;
+        let (m, v) = match fresh {
+            true => (Fill::Normal(0.0), Fill::Normal(0.0)),
+            false => (Fill::Normal(1.0), Fill::Squares),
+        };
+        vec![
+            Slot::param("p", &shape),
+            Slot::data("g", &shape),
+            Slot::new("m", &shape, Role::State, m),
+            Slot::new("v", &shape, Role::State, v),
+        ]
+    }
+}
+
+impl<R: Real> Formula<R> for AdamW {
+    fn forward(&self, problem: &Problem<R>) -> Vec<Named<R>> {
+        let num = |name: &str| scalar::<R>(problem.num(name));
+        let (lr, eps, decay) = (num("lr"), num("eps"), num("weight_decay"));
+        let (beta1, rest1, correction1) = betas::<R>(problem.num("beta1"), problem.int("step"));
+        let (beta2, rest2, correction2) = betas::<R>(problem.num("beta2"), problem.int("step"));
+        let get = |name: &str| problem.get(name);
+        let (p, g, m, v) = (get("p"), get("g"), get("m"), get("v"));
+        let mut new: [Vec<R>; 3] = Default::default();
+        for i in 0..p.data.len() {
+            // Also right is m + (1−β₁)·(g − m), which rounds something of m's magnitude.
+            let m = (beta1 * m.data[i] + rest1 * g.data[i]).loosened(m.data[i].value().abs());
+            let v = beta2 * v.data[i] + rest2 * g.data[i].square();
+            let root = match problem.declares("eps", "before_correction") {
+                true => (v.sqrt() + eps) / correction2.sqrt(),
+                false => (v / correction2).sqrt() + eps,
+            };
+            let kept = p.data[i] * (R::one() - lr * decay);
+            let p = kept - lr * (m / correction1) / root;
+            new.iter_mut().zip([p, m, v]).for_each(|(new, value)| new.push(value));
+        }
+        let names = ["p", "m", "v"].into_iter();
+        names.zip(new).map(|(name, data)| Named::new(name, &p.shape, data)).collect()
+    }
+}
+
+/// An attribute that a target rounds to the dtype that it computes in.
+fn scalar<R: Real>(value: f64) -> R {
+    R::num(value).loosened(value.abs())
+}
+
+/// β, 1 − β and 1 − βᵗ, of which the differences are formed in `f64` and rounded then.
+fn betas<R: Real>(beta: f64, step: i64) -> (R, R, R) {
+    let [rest, correction] = at_unit(Dtype::F64.unit(), || {
+        [1, step].map(|step| R::one() - power(R::num(beta), step as u64))
+    });
+    let rounded = |number: R| number.loosened(number.value().abs());
+    (scalar(beta), rounded(rest), rounded(correction))
+}
+
+/// xⁿ by squaring: t − 1 roundings in the worst case, as multiplying t times.
+fn power<R: Real>(x: R, n: u64) -> R {
+    match n {
+        0 => R::one(),
+        1 => x,
+        _ if n % 2 == 1 => power(x, n - 1) * x,
+        _ => power(x, n / 2).square(),
+    }
+}

@@ -1,0 +1,113 @@
+//! A report as JSON, as `docs/gate-report.schema.json` describes it.
+//!
+//! JSON has no literal for numbers that are not finite, and a wrong target gives many of them: they
+//! are written as the strings `"nan"`, `"inf"` and `"-inf"`. A reader takes `null` for NaN too.
+
+use serde_json::Value;
+
+use super::Report;
+use crate::config::Invalid;
+
+/// A report as JSON, indented.
+pub fn write(report: &Report) -> String {
+    let mut text = serde_json::to_string_pretty(report).expect("a report has names and numbers");
+    text.push('\n');
+    text
+}
+
+/// Reads what [`write`] wrote; fields that are not known are passed over.
+pub fn read(text: &str) -> Result<Report, Invalid> {
+    const ALLOWED: &str = "a report as gate check --json writes it";
+    let refused = |reason: serde_json::Error| Invalid::new("report", reason, ALLOWED);
+    let value: Value = serde_json::from_str(text).map_err(refused)?;
+    let format = value.get("format").unwrap_or(&Value::Null);
+    if format.as_u64() != Some(u64::from(Report::FORMAT)) {
+        return Err(Invalid::new("report.format", format, Report::FORMAT.to_string()));
+    }
+    serde_json::from_value(value).map_err(refused)
+}
+
+/// The JSON spelling of a number that may not be finite.
+pub(in crate::gate) mod number {
+    use serde::{Deserializer, Serializer};
+
+    use crate::record::number::{Number, spelled};
+
+    pub fn serialize<S: Serializer>(value: &f64, to: S) -> Result<S::Ok, S::Error> {
+        spelled(*value, to)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+        from.deserialize_any(Number).map(|value| value.unwrap_or(f64::NAN))
+    }
+}
+
+/// One number of a list or a map.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+struct Spelled(#[serde(with = "number")] f64);
+
+/// The JSON spelling of a list of numbers.
+pub(super) mod numbers {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::Spelled;
+
+    pub fn serialize<S: Serializer>(values: &[f64], to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(values.iter().map(|&value| Spelled(value)))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<f64>, D::Error> {
+        Ok(Vec::<Spelled>::deserialize(from)?.into_iter().map(|value| value.0).collect())
+    }
+}
+
+/// The JSON spelling of numbers by name.
+pub(super) mod numbers_by_name {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::Spelled;
+
+    type Map = BTreeMap<String, f64>;
+
+    pub fn serialize<S: Serializer>(values: &Map, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_map(values.iter().map(|(name, &value)| (name, Spelled(value))))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Map, D::Error> {
+        let values = BTreeMap::<String, Spelled>::deserialize(from)?;
+        Ok(values.into_iter().map(|(name, value)| (name, value.0)).collect())
+    }
+}
+
+/// The JSON spelling of input tensors: objects with a name, a shape and values.
+pub(super) mod inputs {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::numbers;
+
+    #[derive(Serialize, Deserialize)]
+    struct Input {
+        name: String,
+        shape: Vec<usize>,
+        #[serde(with = "numbers")]
+        values: Vec<f64>,
+    }
+
+    type Inputs = Vec<(String, Vec<usize>, Vec<f64>)>;
+
+    pub fn serialize<S: Serializer>(inputs: &Inputs, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(inputs.iter().cloned().map(|(name, shape, values)| Input {
+            name,
+            shape,
+            values,
+        }))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Inputs, D::Error> {
+        let inputs = Vec::<Input>::deserialize(from)?;
+        Ok(inputs.into_iter().map(|input| (input.name, input.shape, input.values)).collect())
+    }
+}

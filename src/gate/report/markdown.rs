@@ -1,0 +1,148 @@
+//! A report as Markdown for the summary of a CI job: the verdict first, and never too long for one.
+
+use std::fmt::Write as _;
+
+use super::{Report, text};
+
+/// The most bytes of a page: the smallest limit in use is that of a comment, 65 536 letters.
+pub const LIMIT: usize = 60_000;
+/// The most bytes of one failure.
+const FAILURE: usize = 4_000;
+/// The most bytes that the parts beside the failures may take each.
+const PART: usize = 8_000;
+
+/// A report as Markdown, of at most [`LIMIT`] bytes.
+pub fn write(report: &Report) -> String {
+    let mut out = String::new();
+    let sign = if report.exit_code == 0 { "✅" } else { "❌" };
+    let _ = writeln!(out, "## {sign} {}\n", escaped(&cut(&text::summary(report), 1000)));
+
+    let broken = text::broken(report);
+    push_part(&mut out, broken.iter().map(|line| format!("- **{}**\n", escaped(line))));
+    let end = tail(report);
+    let findings: Vec<_> = report.counted().collect();
+    for (i, finding) in findings.iter().enumerate() {
+        let tensor = finding.tensor.as_ref().map_or(String::new(), |tensor| format!(" {tensor}"));
+        let head = cut(&format!("{}{tensor}", finding.subject), 200);
+        let body = cut(&text::finding(report, finding), FAILURE);
+        let fence = fence(&body);
+        let open = if i == 0 { " open" } else { "" };
+        let block = format!(
+            "<details{open}><summary><b>FAIL</b> <code>{}</code> {}</summary>\n\n\
+             {fence}text\n{body}\n{fence}\n</details>\n\n",
+            html(&head),
+            html(&cut(finding.message.lines().next().unwrap_or_default(), 200)),
+        );
+        if out.len() + block.len() + end.len() + 200 > LIMIT {
+            let left = text::counted(findings.len() - i, "more finding");
+            let _ = writeln!(out, "… and {left}: see the JSON or HTML report.\n");
+            break;
+        }
+        out += &block;
+    }
+    out + &end
+}
+
+/// What follows the failures: the table, coverage, what is expected, notes.
+fn tail(report: &Report) -> String {
+    let mut out = String::new();
+    let totals = text::totals(report);
+    if !totals.is_empty() {
+        out += "| | operator | tested | cases | A | B | fail | q | q(√n) | worst at |\n";
+        out += "|---|---|---|--:|--:|--:|--:|--:|--:|---|\n";
+        push_part(
+            &mut out,
+            totals.iter().map(|t| {
+                let sign = if t.failed > 0 { "❌" } else { "✅" };
+                let (op, tested, at) = (escaped(&t.op), escaped(&t.tested), escaped(&t.at));
+                let (q, statistical) = (text::short(t.q), text::short(t.q_statistical));
+                let (cases, a, b, failed) = (t.cases, t.grade_a, t.grade_b, t.failed);
+                format!(
+                    "| {sign} | {op} | {tested} | {cases} | {a} | {b} | {failed} | {q} \
+                     | {statistical} | {at} |\n"
+                )
+            }),
+        );
+        out += "\nq is the error in parts of its bound: in grade A it is within the bound that \
+                grows with √n, in grade B within the one that grows with n; above, it fails.\n\n";
+    }
+    push_part(&mut out, text::untested(report).iter().map(|line| format!("{}\n\n", escaped(line))));
+    let excused = report.excused().map(|(finding, expectation)| {
+        let tensor = finding.tensor.as_deref().unwrap_or("");
+        let line = format!("{} {tensor}: {expectation}", finding.subject);
+        format!("- expected: {}\n", escaped(&line))
+    });
+    push_part(&mut out, excused);
+    push_part(&mut out, report.notes.iter().map(|note| format!("- {}\n", escaped(note))));
+    out
+}
+
+/// Appends lines as long as there is room for them, and says how many there was none for.
+fn push_part(out: &mut String, lines: impl Iterator<Item = String>) {
+    let (mut room, mut left) = (PART, 0);
+    for line in lines {
+        if line.len() <= room && left == 0 {
+            room -= line.len();
+            *out += &line;
+        } else {
+            left += 1;
+        }
+    }
+    if left > 0 {
+        let _ = writeln!(out, "\n… and {left} more");
+    }
+    if room < PART {
+        out.push('\n');
+    }
+}
+
+/// A fence longer than any in a text.
+fn fence(body: &str) -> String {
+    let longest = body.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    "`".repeat(longest.max(2) + 1)
+}
+
+/// At most so many bytes of a text.
+fn cut(text: &str, most: usize) -> String {
+    if text.len() <= most {
+        return text.trim_end().to_string();
+    }
+    let end = (0..=most).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
+    format!("{}…", &text[..end])
+}
+
+/// A text in which nothing is a mark of Markdown or of a table, in one line.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            c if c.is_control() => out.push(' '),
+            '<' => out += "&lt;",
+            '&' => out += "&amp;",
+            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '~' | '#' | '@' => {
+                out.push('\\');
+                out.push(c);
+            }
+            _ => out.push(c),
+        }
+    }
+    out
+}
+
+/// A text inside HTML.
+pub(super) fn html(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out += "&amp;",
+            '<' => out += "&lt;",
+            '>' => out += "&gt;",
+            '"' => out += "&quot;",
+            '\'' => out += "&#39;",
+            '\n' => out.push(c),
+            c if c.is_control() => out.push('\u{fffd}'),
+            _ => out.push(c),
+        }
+    }
+    out
+}

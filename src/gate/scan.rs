@@ -1,0 +1,131 @@
+//! When does it fail? The shrunken case is moved along each axis and each attribute, and the
+//! simplest predicate that describes the failures is stated.
+
+use super::call::Served;
+use super::case::Case;
+use super::shrink::plain;
+
+/// Sizes that a scan tries: all small ones, and those at and beside powers of two.
+const SIZES: [usize; 33] = [
+    1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 20, 24, 31, 32, 33, 48, 63, 64, 65,
+    127, 128, 129, 256, 257, 1024, 1025,
+];
+
+/// In words, for each axis and attribute that matters.
+pub fn scan(case: &Case, served: &Served, fails: &mut dyn FnMut(&Case) -> bool) -> Vec<String> {
+    let operator = case.operator();
+    let mut words = Vec::new();
+    let mut fails_at = |change: &dyn Fn(&mut Case)| {
+        // Stated elements belong to one shape; other values of the same kind stand in for them.
+        (0..3).any(|i| {
+            let mut moved = case.clone();
+            moved.given.clear();
+            moved.seed = case.seed + i;
+            change(&mut moved);
+            fails(&moved)
+        })
+    };
+    for axis in operator.axes() {
+        let least = axis.sizes.iter().copied().min().unwrap_or(1);
+        let most = axis.sizes.iter().copied().max().unwrap_or(1);
+        let mut tried: Vec<(usize, bool)> = Vec::new();
+        let columns = served.limits.max_columns.unwrap_or(usize::MAX);
+        for size in SIZES.into_iter().filter(|s| (least..=most.min(columns)).contains(s)) {
+            tried.push((size, fails_at(&|moved| _ = moved.sizes.insert(axis.name, size))));
+        }
+        words.extend(predicate(axis.name, &tried));
+    }
+    for attr in operator.attrs() {
+        let values: Vec<_> = attr.values.iter().map(|value| value.json()).collect();
+        let served = served.attrs.get(attr.name);
+        let values = values.into_iter().filter(|v| served.is_none_or(|s| s.contains(v)));
+        let tried: Vec<(String, bool)> = values
+            .map(|value| {
+                let fails = fails_at(&|moved| {
+                    moved.attrs.insert(attr.name.to_string(), value.clone());
+                });
+                (plain(&value), fails)
+            })
+            .collect();
+        let of = |wanted: bool| -> Vec<&str> {
+            tried.iter().filter(|(_, f)| *f == wanted).map(|(v, _)| v.as_str()).collect()
+        };
+        if !of(true).is_empty() && !of(false).is_empty() {
+            words.push(format!(
+                "{} = {}, not {}",
+                attr.name,
+                of(true).join(", "),
+                of(false).join(", ")
+            ));
+        }
+    }
+    let optional: Vec<_> = operator.slots(case).into_iter().filter(|slot| slot.optional).collect();
+    for slot in optional {
+        let with = fails_at(&|moved| _ = moved.absent.remove(&slot.name));
+        let without = fails_at(&|moved| _ = moved.absent.insert(slot.name.clone()));
+        match (with, without) {
+            (true, false) => words.push(format!("only with {}", slot.name)),
+            (false, true) => words.push(format!("only without {}", slot.name)),
+            _ => {}
+        }
+    }
+    words
+}
+
+/// The simplest statement that is true of every size tried.
+fn predicate(axis: &str, tried: &[(usize, bool)]) -> Option<String> {
+    let failing: Vec<usize> = tried.iter().filter(|(_, f)| *f).map(|(s, _)| *s).collect();
+    let (first, last) = (*failing.first()?, *failing.last()?);
+    let holds = |claim: &dyn Fn(usize) -> bool| tried.iter().all(|&(s, f)| f == claim(s));
+    let least = tried.first()?.0;
+    if holds(&|_| true) {
+        return Some(format!("every {axis} ≥ {least}"));
+    }
+    if holds(&|s| s >= first) {
+        return Some(format!("every {axis} ≥ {first}"));
+    }
+    if holds(&|s| s <= last) {
+        return Some(format!("only {axis} ≤ {last}"));
+    }
+    for modulus in [2, 4, 8, 16, 32, 64, 128, 256, 3, 5, 6, 7] {
+        if holds(&|s| s % modulus != 0) {
+            return Some(format!("iff {axis} % {modulus} ≠ 0"));
+        }
+        if holds(&|s| s % modulus == 0) {
+            return Some(format!("iff {axis} % {modulus} = 0"));
+        }
+        if holds(&|s| s % modulus != 0 && s > modulus) {
+            return Some(format!("iff {axis} > {modulus} and {axis} % {modulus} ≠ 0"));
+        }
+    }
+    if holds(&|s| !s.is_power_of_two()) {
+        return Some(format!("iff {axis} is no power of two"));
+    }
+    // A list that nobody would call a rule says nothing.
+    if failing.len() > 6 {
+        return None;
+    }
+    let few: Vec<String> = failing.iter().map(usize::to_string).collect();
+    Some(format!("{axis} = {}", few.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(claim: impl Fn(usize) -> bool) -> String {
+        let tried: Vec<(usize, bool)> = SIZES.iter().map(|&s| (s, claim(s))).collect();
+        predicate("cols", &tried).unwrap_or_default()
+    }
+
+    #[test]
+    fn predicates_are_the_simplest_true_ones() {
+        assert_eq!(said(|_| true), "every cols ≥ 1");
+        assert_eq!(said(|s| s > 31), "every cols ≥ 32");
+        assert_eq!(said(|s| s % 8 != 0), "iff cols % 8 ≠ 0");
+        assert_eq!(said(|s| s % 32 != 0 && s > 32), "iff cols > 32 and cols % 32 ≠ 0");
+        assert_eq!(said(|s| !s.is_power_of_two()), "iff cols is no power of two");
+        assert_eq!(said(|s| s == 17), "cols = 17");
+        assert_eq!(said(|_| false), "");
+    }
+}

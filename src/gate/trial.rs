@@ -1,0 +1,168 @@
+//! One case put to a target, and what is wrong with the answer.
+
+use super::call::{Broken, Call, Candidate, Reply, Served};
+use super::case::Case;
+use super::judge::{Grade, Graded, Judged, judge};
+use super::oracle::{self, Expected};
+use super::report::Fault;
+use super::tensor::Tensors;
+
+/// What is wrong with one answer.
+#[derive(Debug, Clone)]
+pub struct Flaw {
+    /// What kind of failure it is.
+    pub fault: Fault,
+    /// The tensor, where it is one.
+    pub tensor: Option<String>,
+    /// In words.
+    pub message: String,
+    /// The tensor judged, where it is one.
+    pub graded: Option<Graded>,
+}
+
+impl Flaw {
+    /// A wrong result, in words.
+    pub fn wrong(message: impl Into<String>) -> Flaw {
+        Flaw { fault: Fault::Wrong, tensor: None, message: message.into(), graded: None }
+    }
+    /// True where the other is the same kind of failure of the same tensor.
+    pub fn resembles(&self, other: &Flaw) -> bool {
+        self.fault == other.fault
+            && self.tensor == other.tensor
+            && self.graded.is_some() == other.graded.is_some()
+    }
+}
+
+impl From<&Broken> for Flaw {
+    fn from(broken: &Broken) -> Flaw {
+        let fault = match broken {
+            Broken::Protocol(_) => Fault::Protocol,
+            Broken::Crash(_) | Broken::Timeout(_) => Fault::Crash,
+        };
+        Flaw { fault, tensor: None, message: broken.to_string(), graded: None }
+    }
+}
+
+/// A case, its answer and the verdict.
+#[derive(Debug, Clone)]
+pub struct Trial {
+    /// The case.
+    pub case: Case,
+    /// What was asked.
+    pub call: Call,
+    /// The right answer with its bounds; nothing for what must be refused.
+    pub expected: Vec<Expected>,
+    /// The answer, where there is one.
+    pub answer: Option<Tensors>,
+    /// Every tensor judged.
+    pub graded: Vec<Graded>,
+    /// What is wrong with it.
+    pub flaw: Option<Flaw>,
+}
+
+impl Trial {
+    /// The worst grade.
+    pub fn grade(&self) -> Grade {
+        match self.flaw {
+            Some(_) => Grade::Fail,
+            None => self.graded.iter().map(|g| g.grade).max().unwrap_or(Grade::A),
+        }
+    }
+}
+
+/// Puts a case to a target; the right answer is worked out meanwhile.
+pub fn put(candidate: &mut dyn Candidate, served: &Served, case: &Case) -> Trial {
+    let call = case.call();
+    let refuse = case.operator().must_refuse(&call);
+    let accumulate = served.accumulator(case.dtype);
+    let (expected, reply) = std::thread::scope(|scope| {
+        let expected = scope.spawn(|| match refuse {
+            true => Vec::new(),
+            false => oracle::expect(&call, accumulate, &served.variant),
+        });
+        let reply = candidate.run(&call);
+        (expected.join().expect("the oracle answers every case"), reply)
+    });
+    assess(case, call, expected, reply)
+}
+
+/// Judges an answer.
+pub fn assess(
+    case: &Case,
+    call: Call,
+    expected: Vec<Expected>,
+    reply: Result<Reply, Broken>,
+) -> Trial {
+    let (graded, flaw) = verdict(case, &call, &expected, &reply);
+    let answer = match reply {
+        Ok(Reply::Ok(answer)) => Some(answer),
+        _ => None,
+    };
+    Trial { case: case.clone(), call, expected, answer, graded, flaw }
+}
+
+/// Every tensor of an answer graded, and what is wrong with it.
+pub fn verdict(
+    case: &Case,
+    call: &Call,
+    expected: &[Expected],
+    reply: &Result<Reply, Broken>,
+) -> (Vec<Graded>, Option<Flaw>) {
+    let reply = match reply {
+        Ok(reply) => reply,
+        Err(broken) => return (Vec::new(), Some(Flaw::from(broken))),
+    };
+    let graded = match judge(call, expected, reply) {
+        Judged::Wrong(why) => return (Vec::new(), Some(Flaw::wrong(why))),
+        Judged::Graded(graded) => graded,
+    };
+    let failed = graded.iter().filter(|g| g.grade == Grade::Fail);
+    // The first tensor of the specification's order that fails; its worst element.
+    let first = failed.clone().next().map(|g| Flaw {
+        tensor: Some(g.tensor.clone()),
+        graded: Some(g.clone()),
+        ..Flaw::wrong(describe(g, failed.count()))
+    });
+    let beyond = || match reply {
+        Reply::Ok(answer) if !expected.is_empty() => {
+            case.operator().beyond(call, answer).into_iter().next().map(Flaw::wrong)
+        }
+        _ => None,
+    };
+    let flaw = first.or_else(beyond);
+    (graded, flaw)
+}
+
+/// A case with its right answer, which any number of candidates can be held to.
+pub struct Question {
+    /// The case.
+    pub case: Case,
+    call: Call,
+    expected: Vec<Expected>,
+}
+
+impl Question {
+    /// Draws the tensors of a case and reads the oracle.
+    pub fn new(case: Case, served: &Served) -> Question {
+        let call = case.call();
+        let expected = match case.operator().must_refuse(&call) {
+            true => Vec::new(),
+            false => oracle::expect(&call, served.accumulator(case.dtype), &served.variant),
+        };
+        Question { case, call, expected }
+    }
+    /// What is wrong with a candidate's answer.
+    pub fn ask(&self, candidate: &mut dyn Candidate) -> Option<Flaw> {
+        let reply = candidate.run(&self.call);
+        verdict(&self.case, &self.call, &self.expected, &reply).1
+    }
+}
+
+fn describe(graded: &Graded, tensors: usize) -> String {
+    let Graded { tensor, at, got, want, bound, q, .. } = graded;
+    let others = match tensors {
+        1 => String::new(),
+        n => format!(", and {} more tensors", n - 1),
+    };
+    format!("{tensor}[{at}] is {got:e}, not {want:e}: bound {bound:.1e}, q {q:.1e}{others}")
+}
