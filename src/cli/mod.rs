@@ -3,7 +3,9 @@
 //! Standard output carries results, standard error progress and errors. An input that does not
 //! hold is one line that names field, value and what is allowed, and exit code 2.
 
+mod adapter;
 mod bench;
+mod gate;
 mod list;
 mod progress;
 mod refusal;
@@ -57,6 +59,10 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(("show", matches)) => show::run(matches),
         Some(("bench", matches)) => bench::run(matches),
         Some(("list", matches)) => list::run(matches),
+        Some(("adapter", matches)) => adapter::run(matches),
+        Some(("gate", matches)) => {
+            return gate::run(matches).unwrap_or_else(|Failure(message)| fail(&message));
+        }
         Some((name, _)) => Err(Failure(format!("command = {name}: not there"))),
     };
     match outcome {
@@ -125,6 +131,12 @@ fn command() -> Command {
             Command::new("bench")
                 .about("Measure this machine, the operators and a training step; draw bench.png")
                 .args(bench::args()),
+        )
+        .subcommand(gate::command())
+        .subcommand(
+            Command::new("adapter")
+                .about("Serve Plummet's own operators to a gate, over standard input and output")
+                .args(adapter::args()),
         )
         .subcommand(
             Command::new("list")

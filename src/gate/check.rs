@@ -67,6 +67,12 @@ impl std::str::FromStr for Filter {
 }
 
 impl Filter {
+    /// True for a row of this name, `op:dir:dtype`.
+    pub fn names(&self, row: &str) -> bool {
+        row.parse::<Filter>().is_ok_and(|row| {
+            row.dir.zip(row.dtype).is_some_and(|(dir, dtype)| self.takes(&row.op, dir, dtype))
+        })
+    }
     fn takes(&self, op: &str, dir: Dir, dtype: Dtype) -> bool {
         self.op == op
             && self.dir.is_none_or(|own| own == dir)

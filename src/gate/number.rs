@@ -38,10 +38,6 @@ pub trait Real: Num {
     fn kept(self, _dtype: Dtype) -> Self {
         self
     }
-    /// 1 where positive, 0 elsewhere.
-    fn step(self) -> Self {
-        if self > Self::zero() { Self::one() } else { Self::zero() }
-    }
     /// Σ aᵢ·bᵢ.
     fn dot(a: &[Self], b: &[Self]) -> Self {
         Self::sum(a.iter().zip(b).map(|(&a, &b)| a * b))
@@ -351,12 +347,6 @@ impl<V: Num> Real for Bound<V> {
         let narrow = dtype.unit() > UNIT.get();
         let own = if narrow { dtype.unit() * (self.size() + dtype.smallest_normal()) } else { 0.0 };
         Bound { v: self.v, spread: self.spread.hypot(own), worst: self.worst + own }
-    }
-    fn step(self) -> Self {
-        let v = if self.value() > 0.0 { V::one() } else { V::zero() };
-        // Where the sign is in doubt, so is the step.
-        let error = f64::from(self.worst > 0.0 && self.size() <= self.worst);
-        Bound { v, spread: error, worst: error }
     }
     fn loosened(self, magnitude: f64) -> Self {
         let own = unit() * magnitude;

@@ -305,6 +305,18 @@ fn a_report_is_data() {
 }
 
 #[test]
+fn a_small_and_a_large_problem_of_usual_sizes_are_timed() {
+    let hello = Real::new(0.0).hello().expect("it says hello");
+    let cases = perf::subjects::cases(&hello, &hello, &[], &[]).expect("layer_norm is served");
+    let sizes: Vec<_> = cases.iter().map(|case| (case.size("rows"), case.size("cols"))).collect();
+    assert_eq!(sizes, [(64, 32), (64, 1024)]);
+    let mut limited = hello.clone();
+    limited.ops.get_mut("layer_norm").expect("served").limits.max_columns = Some(100);
+    let cases = perf::subjects::cases(&hello, &limited, &[], &[]).expect("layer_norm is served");
+    assert!(cases.iter().all(|case| case.size("cols") <= 100), "{cases:?}");
+}
+
+#[test]
 fn what_is_not_there_is_named() {
     let refused = |ops: &[&str], sizes: &[&str]| {
         let all = |texts: &[&str]| texts.iter().map(|text| text.to_string()).collect();

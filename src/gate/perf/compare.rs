@@ -54,6 +54,9 @@ const TRANSPORT: f64 = 4.0;
 /// Work of which this many repetitions take no time is not done.
 const MOST: usize = 1 << 24;
 
+/// Seconds that no clock tells from none.
+const NOTHING: f64 = 1e-15;
+
 /// Who is timed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Worker {
@@ -242,7 +245,7 @@ fn seconds(quads: &[Quad], repeats: [usize; 2]) -> [f64; 2] {
     [0, 1].map(|side| {
         let work = least(&|quad| quad.long[side]) - least(&|quad| quad.short[side]);
         // A burst in every short timing can leave less than nothing: an outlier like any other.
-        (work / (repeats[side] - 1) as f64).max(f64::MIN_POSITIVE)
+        (work / (repeats[side] - 1) as f64).max(NOTHING)
     })
 }
 

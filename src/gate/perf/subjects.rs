@@ -152,11 +152,9 @@ fn fits(plain: &Case, most: usize, a: &Served, b: &Served) -> Case {
     let mut growing: Vec<_> = operator.axes().iter().collect();
     while let Some(at) = (0..growing.len()).min_by_key(|&i| case.sizes[growing[i].name]) {
         let (axis, now) = (growing[at], case.sizes[growing[at].name]);
-        let larger = |usual: bool| {
-            let sizes = axis.sizes.iter().copied();
-            sizes.filter(|size| *size > now && (!usual || size % 8 == 0)).min()
-        };
-        let next = larger(true).or_else(|| larger(false)).map(|size| {
+        let usual = axis.sizes.iter().any(|size| size % 8 == 0);
+        let larger = axis.sizes.iter().filter(|&&size| size > now && (!usual || size % 8 == 0));
+        let next = larger.min().map(|&size| {
             let mut larger = case.clone();
             larger.sizes.insert(axis.name, size);
             larger

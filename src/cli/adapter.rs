@@ -1,0 +1,38 @@
+//! `plummet adapter`: Plummet's own operators, or a shared library, as a target of the gate.
+
+use std::path::Path;
+
+use clap::{Arg, ArgMatches};
+
+use super::{Outcome, one};
+use crate::config::Invalid;
+use crate::gate::builtin::Builtin;
+use crate::gate::tensor::Dtype;
+use crate::gate::wire::{library, server};
+
+pub(super) fn args() -> Vec<Arg> {
+    let value = |name: &'static str, what: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name(what).help(help)
+    };
+    vec![
+        value("backend", "cpu", "What works the operators out").default_value("cpu"),
+        value("dtype", "f32|f64", "f32: the fast path; f64: the reference").default_value("f32"),
+        value("lib", "FILE", "A shared library with the C interface of plummet.h, in their place"),
+    ]
+}
+
+pub(super) fn run(matches: &ArgMatches) -> Outcome {
+    if let Some(path) = matches.get_one::<String>("lib") {
+        return Ok(library::serve_stdio(Path::new(path))?);
+    }
+    let backend = one(matches, "backend");
+    if backend != "cpu" {
+        return Err(Invalid::new("backend", backend, "cpu").into());
+    }
+    let dtype = match one(matches, "dtype") {
+        "f32" => Dtype::F32,
+        "f64" => Dtype::F64,
+        other => return Err(Invalid::new("dtype", other, "f32, f64").into()),
+    };
+    Ok(server::serve_stdio(&mut Builtin::new(dtype)?)?)
+}

@@ -1,0 +1,378 @@
+//! `plummet gate check` and its kin: what puts cases to a target and prints what came of it.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
+
+use clap::{Arg, ArgAction, ArgMatches};
+use serde_json::json;
+
+use super::{Ending, bar, duration, number, switch, target_args, text, value, words};
+use crate::cli::{Failure, answer, survey};
+use crate::config::Invalid;
+use crate::gate::call::{Broken, Candidate};
+use crate::gate::check::{CASES, Filter, Options, Progress, STAGES, check};
+use crate::gate::manifest::{self, Date, Manifest};
+use crate::gate::report::{
+    Report, html, json as report_json, junit, markdown, text as report_text,
+};
+use crate::gate::wire::{library, process::Process};
+use crate::gate::{Case, depth as stack_depth, diff as reports, op, trial, vectors};
+
+/// What to look at, and how much.
+pub(super) fn what_args() -> Vec<Arg> {
+    vec![
+        value("ops", "LIST", "Operators, as layer_norm,rms_norm or layer_norm:bwd:f32"),
+        value("seed", "N", "Seed of the cases").default_value("1"),
+        value("cases", "N", "Cases of every operator, pass and pair of dtypes (default 40)"),
+    ]
+}
+
+/// Where a report goes.
+pub(super) fn format_args() -> Vec<Arg> {
+    vec![
+        value("json", "FILE", "Write the report as JSON (- for standard output)"),
+        value("junit", "FILE", "Write the report as JUnit XML"),
+        value("markdown", "FILE", "Write the report as Markdown, for the summary of a CI job"),
+        value("html", "FILE", "Write the report as one HTML page"),
+        switch("quiet", "Print failures only"),
+        value("manifest", "gate.toml", "What the project requires and expects"),
+        value("require", "OP[:DIR[:DTYPE]]", "Fail where this is not tested; may be repeated")
+            .action(ArgAction::Append),
+    ]
+}
+
+pub(super) fn args() -> Vec<Arg> {
+    let mut args = what_args();
+    args.extend([
+        value("time", "30s", "Stop generating cases after this long"),
+        value("jobs", "N", "Workers side by side").default_value("1"),
+        value("stages", "LIST", "Stages to go through, as 0,2,5 (default: all of 0 to 6)"),
+        value("pin", "FILE", "Counterexamples to try first; new ones are added to the file"),
+    ]);
+    args.extend(format_args());
+    args.extend(target_args());
+    args
+}
+
+/// A target that can be started again and again.
+struct Target {
+    command: Vec<OsString>,
+    shown: Vec<String>,
+}
+
+impl Target {
+    fn of(matches: &ArgMatches) -> Result<Target, Failure> {
+        let words = words(matches);
+        match (matches.get_one::<String>("lib"), words.is_empty()) {
+            (Some(path), true) => {
+                let invalid = |error| Invalid::new("lib", path, format!("a library ({error})"));
+                let command = library::command(Path::new(path)).map_err(invalid)?;
+                Ok(Target { command, shown: vec!["--lib".to_string(), path.clone()] })
+            }
+            (None, false) => {
+                let shown = [vec!["--".to_string()], words.clone()].concat();
+                Ok(Target { command: words.into_iter().map(OsString::from).collect(), shown })
+            }
+            (Some(_), false) => {
+                Err(Invalid::new("lib", "and a command", "one of --lib FILE and -- COMMAND").into())
+            }
+            (None, true) => {
+                Err(Invalid::new("target", "(nothing)", "--lib FILE, or -- COMMAND").into())
+            }
+        }
+    }
+    fn start(&self) -> Box<dyn Candidate> {
+        Box::new(Process::new(self.command.clone()))
+    }
+}
+
+fn filters(matches: &ArgMatches) -> Result<Vec<Filter>, Invalid> {
+    let given = matches.get_one::<String>("ops").map_or("", String::as_str);
+    given.split(',').filter(|part| !part.is_empty()).map(|part| part.trim().parse()).collect()
+}
+
+fn options(matches: &ArgMatches) -> Result<Options, Invalid> {
+    let whole = "a whole number";
+    let cases = number::<usize>(matches, "cases", "a whole number, 1 to 1000000")?.unwrap_or(CASES);
+    if !(1..=1_000_000).contains(&cases) {
+        return Err(Invalid::new("cases", cases, "a whole number, 1 to 1000000"));
+    }
+    Ok(Options {
+        filters: filters(matches)?,
+        seed: number(matches, "seed", whole)?.unwrap_or(1),
+        cases,
+        ..Options::default()
+    })
+}
+
+fn stages(matches: &ArgMatches) -> Result<Vec<u8>, Invalid> {
+    let Some(given) = matches.get_one::<String>("stages") else {
+        return Ok(Options::default().stages);
+    };
+    let allowed: Vec<String> =
+        STAGES.iter().enumerate().map(|(i, name)| format!("{i} {name}")).collect();
+    let stage = |part: &str| {
+        let number = part.trim().parse().ok().filter(|&n: &u8| usize::from(n) < STAGES.len());
+        number.ok_or_else(|| Invalid::new("stages", part, allowed.join(", ")))
+    };
+    given.split(',').map(stage).collect()
+}
+
+/// The manifest, and what the command line requires beside it.
+fn expected(matches: &ArgMatches) -> Result<Manifest, Failure> {
+    let mut manifest = match matches.get_one::<String>("manifest") {
+        None => Manifest::default(),
+        Some(path) => {
+            let text = fs::read_to_string(path)
+                .map_err(|error| Invalid::new("manifest", path, format!("a file ({error})")))?;
+            manifest::parse(&text)?
+        }
+    };
+    if let Some(required) = matches.get_many::<String>("require") {
+        manifest.require.extend(required.cloned());
+    }
+    Ok(manifest)
+}
+
+pub(super) fn run(matches: &ArgMatches) -> Ending {
+    let target = Target::of(matches)?;
+    let manifest = expected(matches)?;
+    let jobs = number::<usize>(matches, "jobs", "a whole number, 1 to 64")?.unwrap_or(1);
+    if !(1..=64).contains(&jobs) {
+        return Err(Invalid::new("jobs", jobs, "a whole number, 1 to 64").into());
+    }
+    let pinned = match matches.get_one::<String>("pin") {
+        Some(path) if Path::new(path).exists() => pins(path)?,
+        _ => Vec::new(),
+    };
+    let options = Options {
+        time: duration(matches, "time")?,
+        stages: stages(matches)?,
+        jobs,
+        pinned,
+        command: target.shown.clone(),
+        manifest: manifest.clone(),
+        ..options(matches)?
+    };
+    let bar = bar(0);
+    let show = |progress: Progress| {
+        bar.set_length(progress.of as u64);
+        bar.set_position(progress.done as u64);
+        bar.set_prefix(progress.subject.to_string());
+    };
+    let mut report = check(&|| Ok::<_, Broken>(target.start()), &options, &show);
+    bar.finish_and_clear();
+    manifest::apply(&mut report, &manifest, Date::today());
+    if let Some(path) = matches.get_one::<String>("pin") {
+        pin(path, &report, &options.pinned)?;
+    }
+    print(&report, matches)
+}
+
+/// The counterexamples of a file: one case a line, `#` begins a comment.
+fn pins(path: &str) -> Result<Vec<Case>, Failure> {
+    let text = fs::read_to_string(path)
+        .map_err(|error| Invalid::new("pin", path, format!("a file ({error})")))?;
+    let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
+    let cases = lines.filter(|line| !line.is_empty()).map(str::parse::<Case>);
+    Ok(cases.collect::<Result<_, _>>()?)
+}
+
+/// Adds the counterexamples of a report to a file.
+fn pin(path: &str, report: &Report, known: &[Case]) -> Result<(), Failure> {
+    let known: Vec<String> = known.iter().map(Case::to_string).collect();
+    let found = report.findings.iter().filter_map(|finding| finding.shrunk.as_ref());
+    let new: Vec<&str> = found
+        .map(|shrunk| shrunk.case.as_str())
+        .filter(|case| !known.iter().any(|k| k == case))
+        .collect();
+    if new.is_empty() {
+        return Ok(());
+    }
+    let mut text = fs::read_to_string(path).unwrap_or_default();
+    for case in new {
+        text += case;
+        text.push('\n');
+    }
+    fs::write(path, text)
+        .map_err(|error| Invalid::new("pin", path, format!("a writable file ({error})")).into())
+}
+
+/// Prints a report and writes it in every format asked for.
+fn print(report: &Report, matches: &ArgMatches) -> Ending {
+    let formats: [(&str, fn(&Report) -> String); 4] = [
+        ("json", report_json::write),
+        ("junit", junit::write),
+        ("markdown", markdown::write),
+        ("html", html::write),
+    ];
+    let mut printed = false;
+    for (name, write) in formats {
+        match matches.get_one::<String>(name).map(String::as_str) {
+            None => {}
+            Some("-") => {
+                answer(&write(report))?;
+                printed = true;
+            }
+            Some(path) => fs::write(path, write(report))
+                .map_err(|error| Invalid::new(name, path, format!("a writable file ({error})")))?,
+        }
+    }
+    if !printed {
+        let style = report_text::Style::of(&std::io::stdout(), matches.get_flag("quiet"));
+        answer(&report_text::write(report, style))?;
+    }
+    Ok(report.exit_code)
+}
+
+pub(super) fn replay(matches: &ArgMatches) -> Ending {
+    let case: Case = text(matches, "case").parse()?;
+    let target = Target::of(matches)?;
+    let mut candidate = target.start();
+    let hello = match candidate.hello() {
+        Ok(hello) => hello,
+        Err(broken) => return ended(&broken),
+    };
+    let Some(served) = hello.ops.get(case.op) else {
+        let served: Vec<&str> = hello.ops.keys().map(String::as_str).collect();
+        return Err(Invalid::new("operator", case.op, served.join(", ")).into());
+    };
+    let trial = trial::put(&mut *candidate, served, &case);
+    let mut out = format!("{case}\n");
+    for (name, tensor) in &trial.call.tensors {
+        out += &format!("  {name} {:?} {} = {}\n", tensor.shape, tensor.dtype, few(&tensor.values));
+    }
+    for expected in &trial.expected {
+        let Some(got) = trial.answer.as_ref().and_then(|answer| answer.get(&expected.name)) else {
+            continue;
+        };
+        let graded = trial.graded.iter().find(|graded| graded.tensor == expected.name);
+        let grade = graded.map_or(String::new(), |g| format!("grade {:?}, q {:.3e}", g.grade, g.q));
+        let name = &expected.name;
+        out += &format!("  {name} got   {}\n", few(&got.values));
+        out += &format!("  {name} want  {}\n", few(&expected.truth));
+        out += &format!("  {name} bound {}  {grade}\n", few(&expected.worst));
+    }
+    match &trial.flaw {
+        Some(flaw) => out += &format!("FAIL {}\n", flaw.message),
+        None => out += "right\n",
+    }
+    answer(&out)?;
+    Ok(trial.flaw.map_or(0, |flaw| flaw.fault.exit_code()))
+}
+
+fn few(values: &[f64]) -> String {
+    let shown: Vec<String> = values.iter().take(8).map(|&v| report_text::short(v)).collect();
+    let rest = if values.len() > 8 { format!(", … ({})", values.len()) } else { String::new() };
+    format!("[{}{rest}]", shown.join(", "))
+}
+
+/// What a target that broke ends a command with.
+fn ended(broken: &Broken) -> Ending {
+    let mut message = format!("error: {broken}");
+    message.push('\n');
+    let _ = std::io::Write::write_all(&mut std::io::stderr(), message.as_bytes());
+    Ok(trial::Flaw::from(broken).fault.exit_code())
+}
+
+pub(super) fn depth(matches: &ArgMatches) -> Ending {
+    let target = Target::of(matches)?;
+    let seed = number(matches, "seed", "a whole number")?.unwrap_or(1);
+    let folder = Path::new(text(matches, "out"));
+    survey::writable("out", folder)?;
+    let mut candidate = target.start();
+    let hello = match candidate.hello() {
+        Ok(hello) => hello,
+        Err(broken) => return ended(&broken),
+    };
+    let chosen = matches.get_one::<String>("norm");
+    let served: Vec<&String> = match chosen {
+        Some(norm) => vec![norm],
+        None => hello.ops.keys().filter(|op| stack_depth::NORMS.contains(&op.as_str())).collect(),
+    };
+    if served.is_empty() {
+        return Err(Invalid::new("norm", "(none served)", stack_depth::NORMS.join(", ")).into());
+    }
+    let mut all = Vec::new();
+    let mut out = String::new();
+    for norm in served {
+        let Some(own) = hello.ops.get(norm) else {
+            let allowed: Vec<&str> = hello.ops.keys().map(String::as_str).collect();
+            return Err(Invalid::new("norm", norm, allowed.join(", ")).into());
+        };
+        let answers = match stack_depth::check(&mut *candidate, norm, own, seed) {
+            Ok(answers) => answers,
+            Err(stack_depth::DepthError::Broken(broken)) => return ended(&broken),
+            Err(other) => return Err(other.into()),
+        };
+        let picture = folder.join(format!("depth-{norm}.png"));
+        stack_depth::picture(&hello.identity.name, &answers).save(&picture)?;
+        for answer in &answers {
+            let verdict = if answer.holds() { "ok  " } else { "FAIL" };
+            out += &format!("{verdict} {norm} in {}: {}\n", answer.wiring, answer.summary());
+        }
+        out += &format!("{}\n", picture.display());
+        all.extend(answers);
+    }
+    let holds = all.iter().all(stack_depth::Depth::holds);
+    if matches.get_flag("json") {
+        out = format!("{}\n", serde_json::to_value(&all)?);
+    }
+    answer(&out)?;
+    Ok(u8::from(!holds))
+}
+
+pub(super) fn diff(matches: &ArgMatches) -> Ending {
+    let read = |name: &'static str| -> Result<Report, Failure> {
+        let path = text(matches, name);
+        let content = fs::read_to_string(path)
+            .map_err(|error| Invalid::new(name, path, format!("a report ({error})")))?;
+        Ok(report_json::read(&content)?)
+    };
+    let (base, now) = (read("base")?, read("now")?);
+    let diff = reports::diff(&base, &now)?;
+    answer(&match matches.get_flag("json") {
+        true => reports::json(&diff),
+        false => reports::text(&diff, &base, &now),
+    })?;
+    Ok(diff.exit_code())
+}
+
+pub(super) fn export(matches: &ArgMatches) -> Ending {
+    let options = options(matches)?;
+    let dir = Path::new(text(matches, "dir"));
+    let chosen = |name: &str| {
+        let filters = options.filters.iter();
+        options.filters.is_empty() || filters.clone().any(|filter| filter.names(name))
+    };
+    let index = vectors::export(dir, chosen, options.cases, options.seed)?;
+    answer(&format!("{} cases in {}\n", index.vectors.len(), dir.display()))?;
+    Ok(0)
+}
+
+pub(super) fn grade(matches: &ArgMatches) -> Ending {
+    let (dir, results) = (Path::new(text(matches, "dir")), Path::new(text(matches, "results")));
+    let manifest = expected(matches)?;
+    let mut report = vectors::grade(dir, results)?;
+    manifest::apply(&mut report, &manifest, Date::today());
+    print(&report, matches)
+}
+
+pub(super) fn ops(matches: &ArgMatches) -> Ending {
+    let rows = op::ALL.iter().map(|operator| {
+        let dirs: Vec<String> = operator.dirs().iter().map(ToString::to_string).collect();
+        let dtypes: Vec<&str> = operator.dtypes().iter().map(|dtype| dtype.name()).collect();
+        (operator.name(), dirs, dtypes)
+    });
+    if matches.get_flag("json") {
+        let rows = rows.map(|(op, dir, dtype)| json!({"op": op, "dir": dir, "dtype": dtype}));
+        answer(&format!("{}\n", serde_json::Value::Array(rows.collect())))?;
+        return Ok(0);
+    }
+    let lines = rows.map(|(op, dirs, dtypes)| {
+        format!("{op:<20} {:<10} {}\n", dirs.join(", "), dtypes.join(", "))
+    });
+    answer(&lines.collect::<String>())?;
+    Ok(0)
+}

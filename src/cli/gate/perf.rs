@@ -1,0 +1,64 @@
+//! `plummet gate perf`: two live workers, timed in turn.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use clap::{Arg, ArgMatches};
+
+use super::{Ending, bar, duration, number, text, value};
+use crate::cli::{answer, json_arg};
+use crate::config::Invalid;
+use crate::gate::perf::{Options, Workers, perf};
+use crate::gate::wire::process::Process;
+
+pub(super) fn args() -> Vec<Arg> {
+    vec![
+        value("base", "COMMAND", "What is compared with, in quotes").required(true),
+        value("cand", "COMMAND", "What is judged, in quotes").required(true),
+        value("ops", "LIST", "Operators, as layer_norm,rms_norm or layer_norm:bwd:f32"),
+        value("sizes", "LIST", "Sizes, as rows=64,cols=768; several with ; between them"),
+        value("budget", "30s", "How long one comparison may take").default_value("30s"),
+        value("seed", "N", "Seed of the order of pairs").default_value("1"),
+        json_arg(),
+    ]
+}
+
+pub(super) fn run(matches: &ArgMatches) -> Ending {
+    let list = |name: &str, between: char| -> Vec<String> {
+        let given = matches.get_one::<String>(name).map_or("", String::as_str);
+        given.split(between).filter(|part| !part.is_empty()).map(str::to_string).collect()
+    };
+    let (base, cand) = (command(matches, "base")?, command(matches, "cand")?);
+    let options = Options {
+        ops: list("ops", ','),
+        sizes: list("sizes", ';'),
+        budget: duration(matches, "budget")?.unwrap_or(Duration::from_secs(30)),
+        seed: number(matches, "seed", "a whole number")?.unwrap_or(1),
+        ..Options::default()
+    };
+    let (mut one, mut twin, mut other) =
+        (Process::new(base.clone()), Process::new(base), Process::new(cand));
+    let mut workers = Workers { base: &mut one, twin: &mut twin, cand: &mut other };
+    let bar = bar(0);
+    let mut told = |timing: &crate::gate::perf::Timing| {
+        bar.inc(1);
+        bar.set_prefix(timing.subject.clone());
+    };
+    let report = perf(&mut workers, &options, &mut told)?;
+    bar.finish_and_clear();
+    if matches.get_flag("json") {
+        answer(&format!("{}\n", serde_json::to_value(&report)?))?;
+    } else {
+        answer(&format!("{report}\n"))?;
+    }
+    Ok(report.exit_code())
+}
+
+/// A command as a shell would read it.
+fn command(matches: &ArgMatches, name: &'static str) -> Result<Vec<OsString>, Invalid> {
+    let given = text(matches, name);
+    match shlex::split(given) {
+        Some(words) if !words.is_empty() => Ok(words.into_iter().map(OsString::from).collect()),
+        _ => Err(Invalid::new(name, given, "a command and its arguments, quotes closed")),
+    }
+}
