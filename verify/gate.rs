@@ -6,6 +6,9 @@ mod bank;
 mod builtin;
 #[path = "gate/check.rs"]
 mod check;
+#[cfg(unix)]
+#[path = "gate/misbehaving.rs"]
+mod misbehaving;
 #[path = "gate/oracle.rs"]
 mod oracle;
 #[path = "gate/perf.rs"]
