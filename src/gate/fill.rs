@@ -15,6 +15,7 @@ pub fn fill(slot: &Slot, kind: Kind, upstream: Upstream, dtype: Dtype, rng: &mut
     };
     match slot.fill {
         Fill::Rows => (0..count / cols).flat_map(|_| row(kind, cols, dtype, rng)).collect(),
+        Fill::RowsOf(cols) => (0..count / cols).flat_map(|_| row(kind, cols, dtype, rng)).collect(),
         Fill::Columns => {
             let columns: Vec<Vec<f64>> =
                 (0..cols).map(|_| row(kind, count / cols, dtype, rng)).collect();

@@ -401,3 +401,28 @@ impl<V: Num> Real for Bound<V> {
         Self::sum(row.iter().copied()) / Self::count(row.len())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_are_exact_where_every_partial_sum_is_a_number() {
+        let unit = Dtype::F32.unit();
+        assert!(sums_exactly([1.0, 2f64.powi(23), -3.0], unit));
+        assert!(sums_exactly([0.0, 0.0], unit));
+        // 2²⁴ quarters is one too many.
+        assert!(!sums_exactly([0.25, 2f64.powi(22)], unit));
+        assert!(!sums_exactly([0.1, 1.0], unit));
+        assert!(sums_exactly([0.5f64.powi(40); 100], unit));
+    }
+
+    #[test]
+    fn one_number_is_its_own_mean() {
+        let x = Bound::<f64>::exact(1234.5678);
+        assert_eq!(Bound::mean(&[x]).worst, 0.0);
+        assert!(
+            Bound::mean(&[x, x]).worst > Bound::mean(&[Bound::exact(3.0); 2]).worst / 3.0 * x.v
+        );
+    }
+}

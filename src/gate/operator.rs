@@ -82,6 +82,8 @@ pub enum Role {
 pub enum Fill {
     /// Rows of the kind that the case names.
     Rows,
+    /// As [`Fill::Rows`], of so many elements, whatever the last axis has.
+    RowsOf(usize),
     /// As [`Fill::Rows`], down the columns of a matrix.
     Columns,
     /// As [`Fill::Rows`], no element beyond this magnitude.

@@ -49,8 +49,9 @@ impl Plan {
         }
     }
 
-    /// The next card of a deck of `values`, which is shuffled when it is used up.
-    fn deal(&mut self, deck: usize, values: usize) -> usize {
+    /// The next card of a deck of `values`, which is shuffled when it is used up; `wanted` goes
+    /// first if the deck still has it.
+    fn deal(&mut self, deck: usize, values: usize, wanted: Option<usize>) -> usize {
         if self.decks.len() <= deck {
             self.decks.resize(deck + 1, Vec::new());
         }
@@ -60,6 +61,10 @@ impl Plan {
                 self.decks[deck].swap(i, self.rng.below(i + 1));
             }
         }
+        let last = self.decks[deck].len() - 1;
+        if let Some(at) = self.decks[deck].iter().position(|&card| Some(card) == wanted) {
+            self.decks[deck].swap(at, last);
+        }
         self.decks[deck].pop().expect("a deck has a card")
     }
 
@@ -68,15 +73,19 @@ impl Plan {
         let mut case = Case::simplest(operator, self.dir, self.dtypes.0, self.dtypes.1);
         case.seed = self.rng.bits() >> 32;
         let mut deck = 0;
-        let mut next = |plan: &mut Plan, values: usize| {
+        let mut next = |plan: &mut Plan, values: usize, wanted: Option<usize>| {
             deck += 1;
-            plan.deal(deck - 1, values)
+            plan.deal(deck - 1, values, wanted)
         };
-        for axis in operator.axes() {
-            case.sizes.insert(axis.name, axis.sizes[next(self, axis.sizes.len())]);
+        let early = (1..=operator.axes().len()).contains(&self.count);
+        for (i, axis) in operator.axes().iter().enumerate() {
+            // The largest size of each axis, which finds what no other does, comes early.
+            let largest = (0..axis.sizes.len()).max_by_key(|&i| axis.sizes[i]);
+            let wanted = largest.filter(|_| self.count == i + 1);
+            case.sizes.insert(axis.name, axis.sizes[next(self, axis.sizes.len(), wanted)]);
         }
         // What reads a matrix transposed shows on a square one only.
-        if operator.axes().len() > 1 && self.rng.below(2) == 0 {
+        if operator.axes().len() > 1 && self.rng.below(2) == 0 && !early {
             let pair = self.rng.below(operator.axes().len() - 1);
             let [one, other] = [pair, pair + 1].map(|axis| operator.axes()[axis]);
             let size = case.sizes[one.name];
@@ -94,18 +103,18 @@ impl Plan {
                 }
                 _ => attr.values.iter().map(|value| value.json()).collect(),
             };
-            let value = values[next(self, values.len())].clone();
+            let value = values[next(self, values.len(), None)].clone();
             case.attrs.insert(attr.name.to_string(), value);
         }
-        case.kind = Kind::ALL[next(self, Kind::ALL.len())];
-        let upstream = Upstream::ALL[next(self, Upstream::ALL.len())];
+        case.kind = Kind::ALL[next(self, Kind::ALL.len(), None)];
+        let upstream = Upstream::ALL[next(self, Upstream::ALL.len(), None)];
         // Forward has none, and an id does not say it.
         if self.dir == Dir::Bwd {
             case.upstream = upstream;
         }
         let optional: Vec<String> =
             operator.slots(&case).into_iter().filter(|s| s.optional).map(|s| s.name).collect();
-        let presence = next(self, 1 << optional.len().min(6));
+        let presence = next(self, 1 << optional.len().min(6), None);
         for (i, name) in optional.into_iter().enumerate() {
             let understood = served.optional.as_ref().is_none_or(|known| known.contains(&name));
             // Six run through every combination, further ones go by chance.

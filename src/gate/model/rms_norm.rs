@@ -24,7 +24,7 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("rms_unbiased", "statistics", "the sum of squares divided by n − 1"),
     mutant("rms_norm2", "statistics", "divided by ‖x‖, not by the root mean square"),
     mutant("rms_tail", "tile", "elements beyond a multiple of 4 left out of the sum of squares"),
-    mutant("rms_groups", "tile", "rows of 257 to 512 add two partial sums to each other"),
+    mutant("rms_groups", "tile", "rows of 257 to 1024 add the partial sums of two groups twice"),
     mutant("rms_square16", "precision", "squares in 16 bits"),
     mutant("rms_sum16", "precision", "the sum of squares in 16 bits"),
     Mutant { native: true, ..mutant("rms_native16", "precision", "everything in 16 bits") },
@@ -85,7 +85,7 @@ fn rstd<R: Real>(x: &[R], p: &Problem<R>, t: Twist) -> R {
         "rms_sum16" => squares.iter().fold(R::zero(), |sum, &s| (sum + s).narrow(p.call.dtype)),
         _ => sum(&squares, order),
     };
-    if t.is("rms_groups") && (257..=512).contains(&n) {
+    if t.is("rms_groups") && (257..=1024).contains(&n) {
         total = total + sum(&squares[256..], "");
     }
     let count = match t.id {

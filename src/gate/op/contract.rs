@@ -103,3 +103,40 @@ fn foretold(
     let (low, high) = (end(-1.0), end(1.0));
     (low == high && low.abs() >= call.dtype.smallest_normal()).then_some(low)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gate::Case;
+    use crate::gate::model::ModelCandidate;
+    use crate::gate::{Candidate, Reply};
+
+    fn verdict(target: &'static str, cast: &str, offset: f64) -> Option<String> {
+        let id = format!("rms_norm:fwd:bf16:rows=7,cols=256,offset={offset},cast={cast},x=normal");
+        let call = id.parse::<Case>().unwrap().call();
+        let Ok(Reply::Ok(answer)) = ModelCandidate::new("rms_norm", target).run(&call) else {
+            panic!("{target} answers");
+        };
+        other_than_declared(&call, &answer)
+    }
+
+    #[test]
+    fn the_declared_contract_is_recognised() {
+        for cast in ["before_weight", "after_weight"] {
+            for offset in [0.0, 1.0] {
+                assert_eq!(verdict("", cast, offset), None);
+                assert_eq!(verdict("rms_pairwise", cast, offset), None);
+            }
+        }
+    }
+
+    #[test]
+    fn another_contract_is_named() {
+        let late = verdict("rms_cast_late", "before_weight", 0.0).unwrap();
+        assert!(late.contains("like cast after_weight"), "{late}");
+        let early = verdict("rms_cast_early", "after_weight", 0.0).unwrap();
+        assert!(early.contains("like cast before_weight"), "{early}");
+        let narrow = verdict("rms_offset16", "after_weight", 1.0).unwrap();
+        assert!(narrow.contains("formed in 16 bits"), "{narrow}");
+    }
+}

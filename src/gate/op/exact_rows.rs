@@ -92,3 +92,54 @@ fn remove(v: &mut [f64], along: &[f64]) {
     let component = dot(v, along);
     v.iter_mut().zip(along).for_each(|(v, along)| *v -= component * along);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gate::double::Dd;
+
+    const EPS: f64 = 1e-5;
+
+    /// Offset 1000 and steps of up to 8 about it, of which the mean is no whole number.
+    fn x() -> Vec<f64> {
+        (0..100).map(|i| 1000.0 + f64::from(i * i % 17) - 8.0).collect()
+    }
+
+    fn residue(x: &[f64], y: &[f64]) -> Option<f64> {
+        let row = Row { x, weight: None, bias: None, y, eps: EPS, dtype: Dtype::F32 };
+        row.residue::<Dd>().map(|(ratio, _)| ratio)
+    }
+
+    /// Mean and rstd of a row in f32, the mean off by so much.
+    fn moments(x: &[f64], off: f32) -> (f32, f32) {
+        let mean = x.iter().sum::<f64>() / x.len() as f64;
+        let var = x.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / x.len() as f64;
+        (mean as f32 + off, 1.0 / (var + EPS).sqrt() as f32)
+    }
+
+    #[test]
+    fn a_mean_that_is_off_is_a_shift() {
+        for off in [0.0, 1e-3, 0.1] {
+            let (mean, rstd) = moments(&x(), off);
+            let y: Vec<f64> =
+                x().iter().map(|&x| f64::from((x as f32 - mean) * (rstd * 1.001))).collect();
+            let ratio = residue(&x(), &y).expect("sums are exact");
+            assert!(ratio <= 1.0, "off by {off}: {ratio}");
+        }
+    }
+
+    #[test]
+    fn what_cancels_is_no_shift() {
+        let (mean, rstd) = moments(&x(), 0.0);
+        let folded = |&x: &f64| f64::from(x as f32 * rstd - mean * rstd);
+        let y: Vec<f64> = x().iter().map(folded).collect();
+        let ratio = residue(&x(), &y).expect("sums are exact");
+        assert!(ratio > 10.0, "{ratio}");
+    }
+
+    #[test]
+    fn rows_of_many_digits_are_left_to_their_bounds() {
+        let x: Vec<f64> = x().iter().map(|x| f64::from((x / 3.0) as f32)).collect();
+        assert_eq!(residue(&x, &x), None);
+    }
+}

@@ -9,7 +9,9 @@ use crate::gate::call::{Call, Dir};
 use crate::gate::case::Case;
 use crate::gate::double::Dd;
 use crate::gate::number::Real;
-use crate::gate::operator::{Attr, Axis, Formula, Named, Operator, Problem, Setting, Slot, number};
+use crate::gate::operator::{
+    Attr, Axis, Fill, Formula, Named, Operator, Problem, Role, Setting, Slot, number,
+};
 use crate::gate::tensor::{Dtype, Tensor, Tensors};
 
 pub struct LayerNorm;
@@ -37,7 +39,7 @@ impl Operator for LayerNorm {
     fn slots(&self, case: &Case) -> Vec<Slot> {
         let (shape, own) = shapes(case);
         vec![
-            Slot::data("x", &shape),
+            Slot::new("x", &shape, Role::Data, Fill::RowsOf(case.size("cols"))),
             Slot::param("weight", &own).optional(),
             Slot::param("bias", &own).optional(),
         ]
