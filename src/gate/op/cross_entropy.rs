@@ -5,7 +5,7 @@
 //! dxⱼ = g·(pⱼ − (1 − s)·[j = t] − s/V), g = dloss over the number of kept rows for the mean. An
 //! ignored row adds exactly 0 to both, whatever its logits.
 
-use super::softmax::{exponentials, largest, shares};
+use super::softmax::{exponentials, largest};
 use crate::gate::call::{Attrs, Call};
 use crate::gate::case::Case;
 use crate::gate::number::Real;
@@ -84,15 +84,15 @@ fn slack<R: Real>(row: &[R]) -> f64 {
     (largest(row) - sum / row.len() as f64).abs()
 }
 
-/// m and log Σ e^(x − m).
-fn log_sum<R: Real>(row: &[R]) -> (R, R) {
-    let each = exponentials(row, slack(row)).expect("a kept row holds numbers");
-    (R::num(largest(row)), R::sum(each).ln())
+/// e^(x − m) of every class; NaN where a label that must be refused makes a row of no numbers count.
+fn masses<R: Real>(row: &[R]) -> Vec<R> {
+    exponentials(row, slack(row)).unwrap_or_else(|| vec![R::num(f64::NAN); row.len()])
 }
 
 fn loss<R: Real>(row: &[R], label: usize, smoothing: f64) -> R {
-    let (shift, log_sum) = log_sum(row);
-    let log_p = |x: R| (x - shift).loosened(slack(row)) - log_sum;
+    let (shift, slack) = (R::num(largest(row)), slack(row));
+    let log_sum = R::sum(masses(row)).ln();
+    let log_p = |x: R| (x - shift).loosened(slack) - log_sum;
     // As right, the shift and the logarithm of the sum in one number.
     let log_z = shift + log_sum;
     // A label that is none must be refused; its loss is no number.
@@ -113,9 +113,10 @@ const LARGEST_SHIFT: f64 = 8_388_608.0;
 
 /// Each class's share, also as e^(x − log z).
 fn probabilities<R: Real>(row: &[R]) -> Vec<R> {
-    let (shift, log_sum) = log_sum(row);
-    let log_z = shift + log_sum;
-    let shares = shares(row, slack(row)).expect("a kept row holds numbers").into_iter();
+    let (shift, masses) = (R::num(largest(row)), masses(row));
+    let sum = R::sum(masses.iter().copied());
+    let log_z = shift + sum.ln();
+    let shares = masses.into_iter().map(|mass| mass / sum);
     if shift.value().abs() > LARGEST_SHIFT {
         return shares.collect();
     }
