@@ -10,7 +10,7 @@ use crate::gate::call::{Attrs, Call};
 use crate::gate::case::Case;
 use crate::gate::number::Real;
 use crate::gate::operator::{Attr, Axis, Fill, Formula, Named, Operator, Problem, Role};
-use crate::gate::operator::{Setting, Slot};
+use crate::gate::operator::{Ignored, Setting, Slot, number};
 
 pub struct CrossEntropy;
 
@@ -39,11 +39,14 @@ impl Operator for CrossEntropy {
         &[("empty_mean", ["zero", "nan"])]
     }
     fn slots(&self, case: &Case) -> Vec<Slot> {
-        let (rows, classes, seed) = (case.size("rows"), case.size("vocab"), case.seed);
-        let ignored = case.num("ignore_index") as i64;
-        let targets = Fill::Targets { classes, ignored, seed };
+        let (rows, classes) = (case.size("rows"), case.size("vocab"));
+        // A mean over no rows is the one thing that needs them all ignored.
+        let all = if case.attrs["reduction"] == "mean" { 3 } else { 16 };
+        let ignored = Ignored { seed: case.seed, all };
+        let label = case.num("ignore_index") as i64;
+        let targets = Fill::Targets { classes, label, ignored };
         vec![
-            Slot::new("logits", &[rows, classes], Role::Data, Fill::Logits { seed }),
+            Slot::new("logits", &[rows, classes], Role::Data, Fill::Logits(ignored)),
             Slot::new("target", &[rows], Role::Index, targets),
         ]
     }
@@ -57,7 +60,7 @@ impl Operator for CrossEntropy {
     }
     fn must_refuse(&self, call: &Call) -> bool {
         let classes = call.tensors["logits"].shape[1] as f64;
-        let ignored = super::super::operator::number(&call.attrs, "ignore_index");
+        let ignored = number(&call.attrs, "ignore_index");
         let label = |&label: &f64| label == ignored || (0.0..classes).contains(&label);
         !call.tensors["target"].values.iter().all(label)
     }
