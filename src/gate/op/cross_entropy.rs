@@ -81,6 +81,11 @@ fn rows<'a, R: Real>(p: &'a Problem<R>) -> impl Iterator<Item = (&'a [R], Option
     p.get("logits").rows().zip(p.get("target").data.iter().map(label))
 }
 
+/// m, the largest of a row.
+fn top<R: Real>(row: &[R]) -> R {
+    row.iter().copied().reduce(R::larger).expect("a row has a class")
+}
+
 /// How far the mean of a row lies from its largest: right formulas shift by either.
 fn slack<R: Real>(row: &[R]) -> f64 {
     let sum: f64 = row.iter().map(|x| x.value()).sum();
@@ -93,7 +98,7 @@ fn masses<R: Real>(row: &[R]) -> Vec<R> {
 }
 
 fn loss<R: Real>(row: &[R], label: usize, smoothing: f64) -> R {
-    let (shift, slack) = (R::num(largest(row)), slack(row));
+    let (shift, slack) = (top(row), slack(row));
     let log_sum = R::sum(masses(row)).ln();
     let log_p = |x: R| (x - shift).loosened(slack) - log_sum;
     // As right, the shift and the logarithm of the sum in one number.
@@ -116,7 +121,7 @@ const LARGEST_SHIFT: f64 = 8_388_608.0;
 
 /// Each class's share, also as e^(x − log z).
 fn probabilities<R: Real>(row: &[R]) -> Vec<R> {
-    let (shift, masses) = (R::num(largest(row)), masses(row));
+    let (shift, masses) = (top(row), masses(row));
     let sum = R::sum(masses.iter().copied());
     let log_z = shift + sum.ln();
     let shares = masses.into_iter().map(|mass| mass / sum);
