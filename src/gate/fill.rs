@@ -72,11 +72,11 @@ pub fn fill(slot: &Slot, kind: Kind, upstream: Upstream, dtype: Dtype, rng: &mut
             });
             rows.collect()
         }
-        Fill::Logits { seed } => {
+        Fill::Logits(ignored) => {
             let broken = rng.below(2) == 0;
             let rows = (0..count / cols).flat_map(|i| {
                 let mut row = row(kind, cols, dtype, rng);
-                if broken && ignores(seed, i, count / cols) {
+                if broken && ignored.holds(i) {
                     let garbage = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY][rng.below(3)];
                     row[rng.below(cols)] = garbage;
                 }
@@ -84,11 +84,11 @@ pub fn fill(slot: &Slot, kind: Kind, upstream: Upstream, dtype: Dtype, rng: &mut
             });
             rows.collect()
         }
-        Fill::Targets { classes, ignored, seed } => {
+        Fill::Targets { classes, label, ignored } => {
             let mut labels: Vec<f64> = (0..count)
                 .map(|i| {
-                    let label = rng.below(classes) as f64;
-                    if ignores(seed, i, count) { ignored as f64 } else { label }
+                    let class = rng.below(classes) as f64;
+                    if ignored.holds(i) { label as f64 } else { class }
                 })
                 .collect();
             if rng.below(24) == 0 {
@@ -208,13 +208,6 @@ fn close(row: &mut [f64], dtype: Dtype, rng: &mut Rng) {
     // A row of nothing but the least number has lost its scores to rounding: −∞ has not.
     let low = if first == cols { f64::NEG_INFINITY } else { low };
     row[..first].fill(low);
-}
-
-/// True for a row that does not count: about one in five, and now and then every one.
-fn ignores(seed: u64, row: usize, rows: usize) -> bool {
-    let rng = Rng::new(seed).named("ignored");
-    let below = |name: &str, index: usize, n: usize| rng.named(name).at(index as u64).below(n);
-    below("all", rows, 16) == 0 || below("row", row, 5) == 0
 }
 
 fn gradient(kind: Upstream, count: usize, cols: usize, rng: &mut Rng) -> Vec<f64> {

@@ -135,8 +135,12 @@ impl<V: Num> Bound<V> {
     /// A result whose operands contribute these errors, and its rounding.
     fn rounded(v: V, spread: f64, worst: f64) -> Self {
         let magnitude = v.value().abs();
-        // What is subnormal may be flushed to 0.
-        let own = if magnitude < smallest_normal() { magnitude } else { unit() * magnitude };
+        // What is subnormal may be flushed to 0, or is rounded to a multiple of the least number.
+        let own = match magnitude {
+            0.0 => 0.0,
+            _ if magnitude < smallest_normal() => magnitude.max(smallest_normal() * unit()),
+            _ => unit() * magnitude,
+        };
         // An infinity is exactly that; a NaN is nobody's error.
         if !magnitude.is_finite() {
             return Bound::exact(v);

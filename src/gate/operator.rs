@@ -13,6 +13,7 @@ use super::double::Dd;
 use super::number::{Bound, Real};
 use super::tensor::Dtype;
 use crate::num::Dual;
+use crate::rng::Rng;
 
 /// A size that problems vary in, and the sizes to try: the smallest is what shrinking aims at.
 #[derive(Debug, Clone, Copy)]
@@ -112,18 +113,15 @@ pub enum Fill {
     /// As [`Fill::Rows`], some rows with −∞ or the least finite number in them, or nothing else.
     Closed,
     /// As [`Fill::Rows`]; some of the rows that [`Fill::Targets`] ignores are no numbers.
-    Logits {
-        /// The same number as that of the targets.
-        seed: u64,
-    },
+    Logits(Ignored),
     /// Class labels below `classes`, some rows `ignored`; now and then a label that is none.
     Targets {
         /// How many classes.
         classes: usize,
         /// The label that does not count.
-        ignored: i64,
-        /// Decides which rows are ignored.
-        seed: u64,
+        label: i64,
+        /// Which rows carry it.
+        ignored: Ignored,
     },
     /// A mask of which rows are partly, and some fully, closed.
     Mask,
@@ -131,6 +129,23 @@ pub enum Fill {
     Scores,
     /// 0, 1, 2, …
     Count,
+}
+
+/// Which rows of a problem do not count: about one in five, and now and then every one.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Ignored {
+    /// What decides.
+    pub seed: u64,
+    /// Every row in one of so many problems.
+    pub all: usize,
+}
+
+impl Ignored {
+    /// True for a row that does not count.
+    pub fn holds(self, row: usize) -> bool {
+        let rng = Rng::new(self.seed).named("ignored");
+        rng.named("all").below(self.all) == 0 || rng.at(row as u64).below(5) == 0
+    }
 }
 
 /// One tensor of a problem.

@@ -212,7 +212,8 @@ mod tests {
                 for case in plan.take(50) {
                     let again: Case = case.to_string().parse().unwrap();
                     assert_eq!(again, case);
-                    assert_eq!(again.call(), case.call());
+                    // As text, since a NaN among ignored logits equals nothing.
+                    assert_eq!(format!("{:?}", again.call()), format!("{:?}", case.call()));
                 }
             }
         }

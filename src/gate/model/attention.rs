@@ -234,7 +234,7 @@ impl<R: Real> Model<'_, R> {
                     allowed = false;
                 }
                 if t.is("att_mask_1e4") && !allowed {
-                    score = score - R::num(10000.0);
+                    score -= R::num(10000.0);
                     allowed = true;
                 }
                 scores.push(score);
@@ -269,7 +269,7 @@ impl<R: Real> Model<'_, R> {
             .map(|(&s, &open)| if open || every { s } else { low })
             .collect();
         let mut most = greatest(&masked);
-        if !(most > low) {
+        if most == low {
             let empty = match t.id {
                 "att_empty_uniform" => R::one() / R::count(n),
                 "att_empty_nan" | "attb_empty_nan" => R::num(f64::NAN),

@@ -223,7 +223,7 @@ fn backward<R: Real>(p: &Problem<R>, rows: &[Row<R>], t: Twist) -> Vec<Named<R>>
         for (j, &log_p) in log_p.iter().enumerate() {
             let mut slope = log_p.exp() - s / R::count(classes);
             if j == label && !t.is("ceb_no_label") {
-                slope = slope - if t.is("ceb_ls_half") { R::one() } else { R::one() - s };
+                slope -= if t.is("ceb_ls_half") { R::one() } else { R::one() - s };
             }
             if t.is("ceb_label_only") && j != label {
                 slope = R::zero();

@@ -144,13 +144,13 @@ fn row<R: Real>(x: &[R], stale: Stale<R>, t: Twist) -> (Vec<R>, Stale<R>) {
                 &x.iter().map(|x| if *x > low { x.abs() } else { low }).collect::<Vec<R>>(),
             )
         }
-        "sm_padding_zero" if n % 32 > 0 => most = most.larger(R::zero()),
+        "sm_padding_zero" if !n.is_multiple_of(32) => most = most.larger(R::zero()),
         "sm_stale_max" => most = most.larger(stale.0),
-        "sm_other_shift" => most = most - R::num(5.0),
+        "sm_other_shift" => most -= R::num(5.0),
         _ => {}
     }
     let after = Stale(most);
-    if !(greatest(x) > low) {
+    if greatest(x) == low {
         let empty = match t.id {
             "sm_empty_uniform" => R::one() / R::count(n),
             "sm_empty_nan" => R::num(f64::NAN),

@@ -96,8 +96,9 @@ pub(super) fn slope<R: Real>(function: &str, x: R) -> R {
         "silu" if x.value() > FAR => one,
         "silu" => {
             let s = sigmoid(x);
-            // Where σ is near 1, 1 − σ has lost what σ(−x) has.
-            (s + x * s * sigmoid(-x)).or(s * (one + x * (one - s)))
+            // Where σ is near 1, 1 − σ has lost what σ(−x) has; by tanh it is good to units of 1.
+            let other = s * (one + x * (one - s));
+            (s + x * s * sigmoid(-x)).or(other).loosened(size.min(FAR))
         }
         "gelu" if size > FAR => x.step(),
         "gelu" => {

@@ -5,12 +5,12 @@
 //! dxⱼ = g·(pⱼ − (1 − s)·[j = t] − s/V), g = dloss over the number of kept rows for the mean. An
 //! ignored row adds exactly 0 to both, whatever its logits.
 
-use super::softmax::{exponentials, largest, shares};
+use super::softmax::{exponentials, largest};
 use crate::gate::call::{Attrs, Call};
 use crate::gate::case::Case;
 use crate::gate::number::Real;
 use crate::gate::operator::{Attr, Axis, Fill, Formula, Named, Operator, Problem, Role};
-use crate::gate::operator::{Setting, Slot};
+use crate::gate::operator::{Ignored, Setting, Slot, number};
 
 pub struct CrossEntropy;
 
@@ -39,11 +39,14 @@ impl Operator for CrossEntropy {
         &[("empty_mean", ["zero", "nan"])]
     }
     fn slots(&self, case: &Case) -> Vec<Slot> {
-        let (rows, classes, seed) = (case.size("rows"), case.size("vocab"), case.seed);
-        let ignored = case.num("ignore_index") as i64;
-        let targets = Fill::Targets { classes, ignored, seed };
+        let (rows, classes) = (case.size("rows"), case.size("vocab"));
+        // A mean over no rows is the one thing that needs them all ignored.
+        let all = if case.attrs["reduction"] == "mean" { 3 } else { 16 };
+        let ignored = Ignored { seed: case.seed, all };
+        let label = case.num("ignore_index") as i64;
+        let targets = Fill::Targets { classes, label, ignored };
         vec![
-            Slot::new("logits", &[rows, classes], Role::Data, Fill::Logits { seed }),
+            Slot::new("logits", &[rows, classes], Role::Data, Fill::Logits(ignored)),
             Slot::new("target", &[rows], Role::Index, targets),
         ]
     }
@@ -57,7 +60,7 @@ impl Operator for CrossEntropy {
     }
     fn must_refuse(&self, call: &Call) -> bool {
         let classes = call.tensors["logits"].shape[1] as f64;
-        let ignored = super::super::operator::number(&call.attrs, "ignore_index");
+        let ignored = number(&call.attrs, "ignore_index");
         let label = |&label: &f64| label == ignored || (0.0..classes).contains(&label);
         !call.tensors["target"].values.iter().all(label)
     }
@@ -78,21 +81,26 @@ fn rows<'a, R: Real>(p: &'a Problem<R>) -> impl Iterator<Item = (&'a [R], Option
     p.get("logits").rows().zip(p.get("target").data.iter().map(label))
 }
 
+/// m, the largest of a row.
+fn top<R: Real>(row: &[R]) -> R {
+    row.iter().copied().reduce(R::larger).expect("a row has a class")
+}
+
 /// How far the mean of a row lies from its largest: right formulas shift by either.
 fn slack<R: Real>(row: &[R]) -> f64 {
     let sum: f64 = row.iter().map(|x| x.value()).sum();
     (largest(row) - sum / row.len() as f64).abs()
 }
 
-/// m and log Σ e^(x − m).
-fn log_sum<R: Real>(row: &[R]) -> (R, R) {
-    let each = exponentials(row, slack(row)).expect("a kept row holds numbers");
-    (R::num(largest(row)), R::sum(each).ln())
+/// e^(x − m) of every class; NaN where a label that must be refused makes a row of no numbers count.
+fn masses<R: Real>(row: &[R]) -> Vec<R> {
+    exponentials(row, slack(row)).unwrap_or_else(|| vec![R::num(f64::NAN); row.len()])
 }
 
 fn loss<R: Real>(row: &[R], label: usize, smoothing: f64) -> R {
-    let (shift, log_sum) = log_sum(row);
-    let log_p = |x: R| (x - shift).loosened(slack(row)) - log_sum;
+    let (shift, slack) = (top(row), slack(row));
+    let log_sum = R::sum(masses(row)).ln();
+    let log_p = |x: R| (x - shift).loosened(slack) - log_sum;
     // As right, the shift and the logarithm of the sum in one number.
     let log_z = shift + log_sum;
     // A label that is none must be refused; its loss is no number.
@@ -113,9 +121,10 @@ const LARGEST_SHIFT: f64 = 8_388_608.0;
 
 /// Each class's share, also as e^(x − log z).
 fn probabilities<R: Real>(row: &[R]) -> Vec<R> {
-    let (shift, log_sum) = log_sum(row);
-    let log_z = shift + log_sum;
-    let shares = shares(row, slack(row)).expect("a kept row holds numbers").into_iter();
+    let (shift, masses) = (top(row), masses(row));
+    let sum = R::sum(masses.iter().copied());
+    let log_z = shift + sum.ln();
+    let shares = masses.into_iter().map(|mass| mass / sum);
     if shift.value().abs() > LARGEST_SHIFT {
         return shares.collect();
     }
