@@ -7,11 +7,13 @@
 //! - [`oracle`]: the truth and its bounds; [`judge`]: one answer against them.
 //! - [`plan`]: which cases are tried; [`model`]: executable models of right and wrong targets.
 //! - [`wire`]: frames, targets behind commands and libraries, and serving them.
+//! - [`init`]: adapters to begin with.
 
 pub mod call;
 pub mod case;
 pub mod double;
 pub mod fill;
+pub mod init;
 pub mod judge;
 pub mod model;
 pub mod number;
