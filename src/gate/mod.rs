@@ -10,6 +10,7 @@
 //! - [`report`]: what a run found, in every format; [`manifest`]: what a project expects of it;
 //!   [`diff`]: two runs; [`vectors`]: cases and answers as files.
 //! - [`wire`]: frames, targets behind commands and libraries, and serving them.
+//! - [`init`]: adapters to begin with.
 
 pub mod builtin;
 pub mod call;
@@ -22,6 +23,7 @@ pub mod diff;
 pub mod double;
 pub mod fill;
 pub mod gradients;
+pub mod init;
 pub mod judge;
 pub mod laws;
 pub mod liveness;

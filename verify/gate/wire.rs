@@ -427,3 +427,29 @@ fn memory_that_is_not_its_own_ends_a_library() {
     };
     assert!(said.contains("plummet_run: returned 7"), "{said}");
 }
+
+// ---- adapters to begin with ----
+
+#[test]
+fn init_writes_short_adapters_and_overwrites_nothing() {
+    for (language, files) in plummet::gate::init::LANGUAGES {
+        let dir = tempfile::tempdir().unwrap();
+        let place = dir.path().join("new");
+        let written = plummet::gate::init::write(language, &place).unwrap();
+        assert_eq!(written.len(), files.len());
+        for (path, (name, text)) in written.iter().zip(*files) {
+            assert_eq!(std::fs::read_to_string(path).unwrap(), *text);
+            let lines = text.lines().count();
+            assert!(lines < 60 || name.ends_with(".h"), "{language}: {name} has {lines} lines");
+        }
+        // All or nothing: the file that is there is left, and those that are not are not written.
+        std::fs::write(&written[0], "mine").unwrap();
+        std::fs::remove_file(&written[1]).unwrap();
+        let refused = plummet::gate::init::write(language, &place).unwrap_err().to_string();
+        assert!(refused.contains("nothing is overwritten"), "{refused}");
+        assert_eq!(std::fs::read_to_string(&written[0]).unwrap(), "mine");
+        assert!(!written[1].exists());
+    }
+    let refused = plummet::gate::init::write("cobol", std::path::Path::new("")).unwrap_err();
+    assert_eq!(refused.to_string(), "language = cobol: allowed is python, c, rust");
+}

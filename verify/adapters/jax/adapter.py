@@ -16,7 +16,10 @@ DTYPES = {"F64": np.float64, "F32": np.float32, "BF16": ml_dtypes.bfloat16, "I64
 def layer_norm(a, x, weight=1, bias=0):
     axes = tuple(range(-a["normalized_dims"], 0))
     wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-    return (jax.nn.standardize(wide, axes, epsilon=a["eps"]) * weight + bias).astype(x.dtype)
+    # Not jax.nn.standardize, whose default variance, mean(x^2) - mean(x)^2, cancels.
+    centred = wide - wide.mean(axes, keepdims=True)
+    rstd = jax.lax.rsqrt((centred * centred).mean(axes, keepdims=True) + a["eps"])
+    return (centred * rstd * weight + bias).astype(x.dtype)
 
 
 def rms_norm(a, x, weight=None):
