@@ -98,7 +98,11 @@ impl Plan {
             case.attrs.insert(attr.name.to_string(), value);
         }
         case.kind = Kind::ALL[next(self, Kind::ALL.len())];
-        case.upstream = Upstream::ALL[next(self, Upstream::ALL.len())];
+        let upstream = Upstream::ALL[next(self, Upstream::ALL.len())];
+        // The id of a forward case tells nothing of a gradient.
+        if self.dir == Dir::Bwd {
+            case.upstream = upstream;
+        }
         let optional: Vec<String> =
             operator.slots(&case).into_iter().filter(|s| s.optional).map(|s| s.name).collect();
         let presence = next(self, 1 << optional.len().min(6));
