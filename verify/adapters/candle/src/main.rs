@@ -15,8 +15,10 @@ fn forward(call: &Call, t: &BTreeMap<String, Array>) -> Result<Array> {
     let eps = call.attrs.get("eps").and_then(|eps| eps.as_f64()).unwrap_or(0.0);
     let cols = x.dim(D::Minus1)?;
     let given = |name: &str| t.get(name).cloned();
-    let weight = || given("weight").map_or_else(|| x.ones_like()?.flatten_all()?.narrow(0, 0, cols), Ok);
-    let bias = || given("bias").map_or_else(|| x.zeros_like()?.flatten_all()?.narrow(0, 0, cols), Ok);
+    let weight =
+        || given("weight").map_or_else(|| x.ones_like()?.flatten_all()?.narrow(0, 0, cols), Ok);
+    let bias =
+        || given("bias").map_or_else(|| x.zeros_like()?.flatten_all()?.narrow(0, 0, cols), Ok);
     match (call.op.as_str(), call.attrs.get("fn").and_then(|name| name.as_str())) {
         ("layer_norm", _) => LayerNorm::new(weight()?, bias()?, eps).forward(x),
         ("rms_norm", _) => RmsNorm::new(weight()?, eps).forward(x),
@@ -80,7 +82,11 @@ impl Candidate for Candle {
             ("activation", both),
         ];
         Ok(Hello {
-            identity: Identity { name: "candle".into(), language: "rust".into(), ..Identity::default() },
+            identity: Identity {
+                name: "candle".into(),
+                language: "rust".into(),
+                ..Identity::default()
+            },
             ops: ops.map(|(op, served)| (op.to_string(), served)).into(),
             ..Hello::default()
         })
