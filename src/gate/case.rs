@@ -280,8 +280,11 @@ impl std::str::FromStr for Case {
                 let size = text.parse().ok().filter(|&size| (1..=1 << 24).contains(&size));
                 let size = size.ok_or_else(|| refused("1 to 16777216"))?;
                 case.sizes.insert(axis.name, size);
-            } else if operator.attrs().iter().any(|attr| attr.name == name) {
+            } else if let Some(attr) = operator.attrs().iter().find(|attr| attr.name == name) {
                 let value = serde_json::from_str(text).unwrap_or_else(|_| text.into());
+                if !attr.takes(&value) {
+                    return Err(refused(&attr.allowed()));
+                }
                 case.attrs.insert(name.to_string(), value);
             } else {
                 return Err(Invalid::new("case", part, "the axes and attributes of its operator"));

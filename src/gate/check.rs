@@ -130,6 +130,20 @@ pub struct Progress<'a> {
     pub of: usize,
 }
 
+/// Judges a Rust implementation in a test of its own.
+///
+/// # Panics
+/// With the report where the candidate is wrong, crashes or cannot be understood.
+pub fn assert_conforms<C: Candidate + Clone + Sync + 'static>(candidate: &C) {
+    let start = || {
+        let candidate: Box<dyn Candidate> = Box::new(candidate.clone());
+        Ok(candidate)
+    };
+    let report = check(&start, &Options::default(), &|_| ());
+    let style = super::report::text::Style::default();
+    assert!(report.exit_code == 0, "{}", super::report::text::write(&report, style));
+}
+
 /// Starts a target; called once for every worker.
 pub type Start<'a> = &'a (dyn Fn() -> Result<Box<dyn Candidate>, Broken> + Sync);
 
@@ -259,6 +273,17 @@ fn understood(hello: &Hello) -> Result<(), String> {
                 let known: Vec<&str> = known.iter().map(|dtype| dtype.name()).collect();
                 let known = known.join(", ");
                 return Err(format!("hello.ops.{name}.dtype: {other} is none of {known}"));
+            }
+        }
+        for (attr, values) in &served.attrs {
+            let Some(known) = operator.attrs().iter().find(|own| own.name == attr) else {
+                let names: Vec<&str> = operator.attrs().iter().map(|own| own.name).collect();
+                let names = if names.is_empty() { "none".into() } else { names.join(", ") };
+                return Err(format!("hello.ops.{name}.attrs.{attr}: allowed {names}"));
+            };
+            if let Some(value) = values.iter().find(|value| !known.takes(value)) {
+                let allowed = known.allowed();
+                return Err(format!("hello.ops.{name}.attrs.{attr} = {value}: allowed {allowed}"));
             }
         }
         for (key, side) in &served.variant {
@@ -454,8 +479,11 @@ impl Outcome {
             Grade::B => row.grade_b += 1,
             Grade::Fail => row.failed += 1,
         }
-        row.ill_conditioned += usize::from(trial.graded.iter().any(|g| g.unbounded > 0.0));
-        row.vacuous += usize::from(vacuity::vacuous(&trial.call, &trial.expected));
+        // Random numbers are judged by their law; nothing bounds the single one.
+        if !trial.case.operator().random() {
+            row.ill_conditioned += usize::from(trial.graded.iter().any(|g| g.unbounded > 0.0));
+            row.vacuous += usize::from(vacuity::vacuous(&trial.call, &trial.expected));
+        }
         for graded in &trial.graded {
             let most = |map: &mut BTreeMap<String, f64>, q: f64| {
                 let worst = map.entry(graded.tensor.clone()).or_insert(0.0);

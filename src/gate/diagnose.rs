@@ -48,7 +48,7 @@ pub fn diagnose(trials: &[&Trial], served: &Served) -> Option<Likeness> {
                 variant.insert(key.to_string(), side.to_string());
                 let expect =
                     |t: &Trial| oracle::expect(&t.call, served.accumulator(t.call.dtype), &variant);
-                let about = format!("{op}.{key} = \"{side}\" where \"{declared}\" is declared");
+                let about = format!("{key} = \"{side}\" where \"{declared}\" is declared");
                 consider(format!("{key}={side}"), about, &expect);
             }
         }
@@ -74,7 +74,7 @@ fn size(trial: &Trial) -> usize {
 /// How tight the bounds are within which all answers lie, as a mean logarithm; nothing where one
 /// does not.
 fn explains(evidence: &[&Trial], expect: &dyn Fn(&Trial) -> Vec<Expected>) -> Option<f64> {
-    let (mut width, mut count) = (0.0, 0usize);
+    let (mut width, mut count, mut told) = (0.0, 0usize, 0usize);
     for trial in evidence {
         let answer = trial.answer.as_ref().expect("evidence is answered");
         for expected in expect(trial) {
@@ -82,18 +82,18 @@ fn explains(evidence: &[&Trial], expect: &dyn Fn(&Trial) -> Vec<Expected>) -> Op
             if got.shape != expected.shape || !within(&expected, got) {
                 return None;
             }
-            // A bound that excludes nothing explains nothing.
+            // A bound that excludes nothing explains nothing: some flaw must be met within bounds.
             let unbounded = expected.worst.iter().filter(|w| !w.is_finite()).count();
             let flawed = trial.flaw.as_ref().and_then(|flaw| flaw.tensor.as_ref());
-            if flawed == Some(&expected.name) && unbounded * 2 > expected.worst.len() {
-                return None;
-            }
+            told += usize::from(flawed == Some(&expected.name) && unbounded * 2 <= expected.worst.len());
             let finite = expected.worst.iter().filter(|w| w.is_finite());
             width += finite.map(|w| w.max(1e-300).ln()).sum::<f64>();
             count += expected.worst.len();
         }
     }
-    Some(width / count.max(1) as f64)
+    // Flaws without a tensor, as a contract about bits, have nothing that could be excluded.
+    let tensors = evidence.iter().any(|t| t.flaw.as_ref().is_some_and(|f| f.tensor.is_some()));
+    (told > 0 || !tensors).then(|| width / count.max(1) as f64)
 }
 
 /// True where an answer lies within a model's bounds. Where a wrong formula has none, as that of a

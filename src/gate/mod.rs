@@ -49,4 +49,5 @@ pub mod wire;
 pub use builtin::Builtin;
 pub use call::{Broken, Call, Candidate, Dir, Hello, Reply};
 pub use case::Case;
+pub use check::assert_conforms;
 pub use tensor::{Dtype, Tensor, Tensors};

@@ -61,6 +61,27 @@ pub struct Attr {
     pub values: &'static [Setting],
 }
 
+impl Attr {
+    /// True for a value that the operator can be asked with: any number where it is one, otherwise
+    /// one of those that cases choose from.
+    pub fn takes(&self, value: &Value) -> bool {
+        let number = |setting: &Setting| matches!(setting, Setting::Num(_));
+        match value.as_f64() {
+            Some(given) if self.values.iter().any(number) => given.is_finite(),
+            _ => self.values.iter().any(|setting| setting.json() == *value),
+        }
+    }
+    /// What [`Attr::takes`], in words.
+    pub fn allowed(&self) -> String {
+        if self.values.iter().any(|setting| matches!(setting, Setting::Num(_))) {
+            return "a number".to_string();
+        }
+        let values: Vec<String> =
+            self.values.iter().map(|setting| super::shrink::plain(&setting.json())).collect();
+        values.join(", ")
+    }
+}
+
 /// What a tensor is, which decides its dtype and whether it has a gradient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
@@ -215,7 +236,7 @@ impl<R: Copy> View<R> {
 pub struct Problem<'a, R> {
     /// What is asked.
     pub call: &'a Call,
-    /// The side taken where implementations disagree, by the key after the operator's name.
+    /// The side taken where implementations disagree, by the key of the specification, as `softmax.empty_row`.
     pub variant: &'a std::collections::BTreeMap<String, String>,
     tensors: Vec<(&'a str, View<R>)>,
 }

@@ -17,7 +17,7 @@ use crate::gate::report::{
     Report, html, json as report_json, junit, markdown, text as report_text,
 };
 use crate::gate::wire::{library, process::Process};
-use crate::gate::{Case, depth as stack_depth, diff as reports, op, trial, vectors};
+use crate::gate::{Case, depth as stack_depth, diff as reports, init as templates, op, trial, vectors};
 
 /// What to look at, and how much.
 pub(super) fn what_args() -> Vec<Arg> {
@@ -357,6 +357,14 @@ pub(super) fn grade(matches: &ArgMatches) -> Ending {
     let mut report = vectors::grade(dir, results)?;
     manifest::apply(&mut report, &manifest, Date::today());
     print(&report, matches)
+}
+
+pub(super) fn init(matches: &ArgMatches) -> Ending {
+    let (language, dir) = (text(matches, "language"), Path::new(text(matches, "dir")));
+    let written = templates::write(language, dir)?;
+    let lines: Vec<String> = written.iter().map(|path| format!("{}\n", path.display())).collect();
+    answer(&lines.concat())?;
+    Ok(0)
 }
 
 pub(super) fn ops(matches: &ArgMatches) -> Ending {

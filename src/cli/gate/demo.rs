@@ -23,7 +23,7 @@ pub(super) fn run() -> Ending {
             let candidate: Box<dyn Candidate> = Box::new(ModelCandidate::new("layer_norm", id));
             Ok::<_, Broken>(candidate)
         };
-        let options = Options { filters: filters.to_vec(), ..Options::default() };
+        let options = Options { filters: filters.to_vec(), cases: 24, ..Options::default() };
         let report = check(&start, &options, &|_| ());
         codes.push(report.exit_code);
         out += &format!("{title}\n\n{}\n", write(&report, style));

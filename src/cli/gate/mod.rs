@@ -75,6 +75,12 @@ pub(super) fn command() -> Command {
                 ),
         )
         .subcommand(
+            Command::new("init")
+                .about("Write an adapter to start from, and a CI snippet")
+                .arg(Arg::new("language").value_name("python|c|rust").required(true))
+                .arg(Arg::new("dir").value_name("DIR").required(true)),
+        )
+        .subcommand(
             Command::new("selftest")
                 .about("Does the gate catch what is wrong, and only that?")
                 .args(selftest::args()),
@@ -97,6 +103,7 @@ pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
             Some((_, matches)) => check::grade(matches),
             None => Err(Failure("vectors = (nothing): allowed is export, grade".to_string())),
         },
+        Some(("init", matches)) => check::init(matches),
         Some(("selftest", matches)) => selftest::run(matches),
         Some(("ops", matches)) => check::ops(matches),
         _ => Err(Failure("gate = (nothing): allowed is what --help shows".to_string())),

@@ -40,7 +40,7 @@ impl Operator for AdamW {
         ]
     }
     fn variants(&self) -> &'static [(&'static str, [&'static str; 2])] {
-        &[("eps", ["after_correction", "before_correction"])]
+        &[("adamw.eps", ["after_correction", "before_correction"])]
     }
     fn slots(&self, case: &Case) -> Vec<Slot> {
         let shape = [case.size("rows"), case.size("cols")];
@@ -72,7 +72,7 @@ impl<R: Real> Formula<R> for AdamW {
             // Also right is m + (1−β₁)·(g − m), which rounds something of m's magnitude.
             let m = (beta1 * m.data[i] + rest1 * g.data[i]).loosened(m.data[i].value().abs());
             let v = beta2 * v.data[i] + rest2 * g.data[i].square();
-            let root = match problem.declares("eps", "before_correction") {
+            let root = match problem.declares("adamw.eps", "before_correction") {
                 true => (v.sqrt() + eps) / correction2.sqrt(),
                 false => (v / correction2).sqrt() + eps,
             };

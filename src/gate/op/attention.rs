@@ -49,7 +49,7 @@ impl Operator for Attention {
         ]
     }
     fn variants(&self) -> &'static [(&'static str, [&'static str; 2])] {
-        &[("empty_row", ["zero", "nan"])]
+        &[("attention.empty_row", ["zero", "nan"])]
     }
     fn slots(&self, case: &Case) -> Vec<Slot> {
         let [batch, kv_heads, group, queries, keys, width] =
@@ -145,7 +145,7 @@ fn attended<R: Real>(p: &Problem<R>, s: &Sizes, b: usize, h: usize, i: usize) ->
     let loose = |share: R| share.loosened(share.value() * slack);
     match shares(&scores, slack) {
         Some(shares) => keys.into_iter().zip(shares.into_iter().map(loose)).collect(),
-        None if p.declares("empty_row", "nan") => {
+        None if p.declares("attention.empty_row", "nan") => {
             (0..s.keys).map(|j| (j, R::num(f64::NAN))).collect()
         }
         None => Vec::new(),

@@ -40,7 +40,7 @@ impl Operator for BatchNorm {
         ]
     }
     fn variants(&self) -> &'static [(&'static str, [&'static str; 2])] {
-        &[("running_var", ["unbiased", "biased"])]
+        &[("batch_norm.running_var", ["unbiased", "biased"])]
     }
     fn slots(&self, case: &Case) -> Vec<Slot> {
         let (rows, cols) = (case.size("rows"), case.size("cols"));
@@ -77,7 +77,7 @@ impl<R: Real> Formula<R> for BatchNorm {
             if p.flag("training") {
                 let unbiased =
                     R::sum(column.centred.iter().map(|&c| c.square())) / (rows - R::one());
-                let own = if p.declares("running_var", "biased") { column.var } else { unbiased };
+                let own = if p.declares("batch_norm.running_var", "biased") { column.var } else { unbiased };
                 mean[j] = keep * mean[j] + momentum * R::mean(x);
                 var[j] = keep * var[j] + momentum * own;
             }

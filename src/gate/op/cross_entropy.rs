@@ -36,7 +36,7 @@ impl Operator for CrossEntropy {
         ]
     }
     fn variants(&self) -> &'static [(&'static str, [&'static str; 2])] {
-        &[("empty_mean", ["zero", "nan"])]
+        &[("cross_entropy.empty_mean", ["zero", "nan"])]
     }
     fn slots(&self, case: &Case) -> Vec<Slot> {
         let (rows, classes) = (case.size("rows"), case.size("vocab"));
@@ -147,7 +147,7 @@ impl<R: Real> Formula<R> for CrossEntropy {
         }
         let kept: Vec<R> = each.flatten().collect();
         let loss = match p.word("reduction") {
-            "mean" if kept.is_empty() && p.declares("empty_mean", "nan") => R::num(f64::NAN),
+            "mean" if kept.is_empty() && p.declares("cross_entropy.empty_mean", "nan") => R::num(f64::NAN),
             _ => R::sum(kept) * weight(p),
         };
         vec![Named::new("loss", &[], vec![loss])]

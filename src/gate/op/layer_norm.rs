@@ -34,7 +34,7 @@ impl Operator for LayerNorm {
         ]
     }
     fn variants(&self) -> &'static [(&'static str, [&'static str; 2])] {
-        &[("eps", ["inside", "outside"])]
+        &[("layer_norm.eps", ["inside", "outside"])]
     }
     fn slots(&self, case: &Case) -> Vec<Slot> {
         let (shape, own) = shapes(case);
@@ -70,7 +70,7 @@ impl<R: Real> Formula<R> for LayerNorm {
         let cols = width(p);
         let (weight, bias) = (p.opt("weight"), p.opt("bias"));
         let y = x.data.chunks_exact(cols).flat_map(|row| {
-            let xhat = standardize(row, p.num("eps"), p.declares("eps", "outside")).xhat();
+            let xhat = standardize(row, p.num("eps"), p.declares("layer_norm.eps", "outside")).xhat();
             xhat.into_iter().enumerate().map(move |(j, xhat)| {
                 let y = weight.map_or(xhat, |weight| xhat * weight.data[j]);
                 bias.map_or(y, |bias| y + bias.data[j])
@@ -86,7 +86,7 @@ impl<R: Real> Formula<R> for LayerNorm {
         let mut dx = Vec::with_capacity(x.data.len());
         let mut by_row = Vec::new();
         for (x, dy) in x.data.chunks_exact(cols).zip(dy.data.chunks_exact(cols)) {
-            let row = standardize(x, p.num("eps"), p.declares("eps", "outside"));
+            let row = standardize(x, p.num("eps"), p.declares("layer_norm.eps", "outside"));
             let weighted = |j: usize| weight.map_or(dy[j], |weight| weight.data[j] * dy[j]);
             let w: Vec<R> = (0..cols).map(weighted).collect();
             dx.extend(row.backward(x, &w));

@@ -31,7 +31,7 @@ impl Operator for Softmax {
         ]
     }
     fn variants(&self) -> &'static [(&'static str, [&'static str; 2])] {
-        &[("empty_row", ["zero", "nan"])]
+        &[("softmax.empty_row", ["zero", "nan"])]
     }
     fn slots(&self, case: &Case) -> Vec<Slot> {
         let shape = leading(case, &[case.size("rows"), case.size("cols")]);
@@ -95,7 +95,7 @@ impl Softmax {
         // Any shift within the range of what counts is as right as the largest.
         let below = row.iter().map(|x| top - x.value()).filter(|&d| d < depth(p.call.dtype));
         let range = below.fold(0.0, f64::max);
-        let empty = if p.declares("empty_row", "nan") { f64::NAN } else { 0.0 };
+        let empty = if p.declares("softmax.empty_row", "nan") { f64::NAN } else { 0.0 };
         shares(row, range).unwrap_or_else(|| vec![R::num(empty); row.len()])
     }
 }

@@ -499,7 +499,7 @@ pub fn summary(report: &Report) -> String {
     let findings = report.counted().count();
     let totals = totals(report);
     let cases: usize = totals.iter().map(|total| total.cases).sum();
-    let largest = totals.iter().map(|total| total.q_statistical).fold(0.0, f64::max);
+    let largest = totals.iter().map(|total| total.q).fold(0.0, f64::max);
     let (tested, all) = coverage(report);
     let word = if report.exit_code == 0 { "PASS" } else { "FAIL" };
     let mut parts = vec![format!("{word} {}", target(report))];
