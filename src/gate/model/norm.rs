@@ -120,11 +120,14 @@ pub fn columns<R: Real>(terms: &[R], cols: usize, block: usize) -> Vec<R> {
     total
 }
 
-/// The same, of which every partial sum is stored in the dtype of the call.
+/// The same, of which every term and every partial sum is stored in the dtype of the call.
 pub fn columns_stored<R: Real>(terms: &[R], cols: usize, dtype: Dtype) -> Vec<R> {
     let mut total = vec![R::zero(); cols];
     for row in terms.chunks_exact(cols) {
-        total.iter_mut().zip(row).for_each(|(sum, &term)| *sum = (*sum + term).narrow(dtype));
+        total
+            .iter_mut()
+            .zip(row)
+            .for_each(|(sum, &term)| *sum = (*sum + term.narrow(dtype)).narrow(dtype));
     }
     total
 }
