@@ -85,7 +85,9 @@ fn explains(evidence: &[&Trial], expect: &dyn Fn(&Trial) -> Vec<Expected>) -> Op
             // A bound that excludes nothing explains nothing: some flaw must be met within bounds.
             let unbounded = expected.worst.iter().filter(|w| !w.is_finite()).count();
             let flawed = trial.flaw.as_ref().and_then(|flaw| flaw.tensor.as_ref());
-            told += usize::from(flawed == Some(&expected.name) && unbounded * 2 <= expected.worst.len());
+            told += usize::from(
+                flawed == Some(&expected.name) && unbounded * 2 <= expected.worst.len(),
+            );
             let finite = expected.worst.iter().filter(|w| w.is_finite());
             width += finite.map(|w| w.max(1e-300).ln()).sum::<f64>();
             count += expected.worst.len();

@@ -17,7 +17,9 @@ use crate::gate::report::{
     Report, html, json as report_json, junit, markdown, text as report_text,
 };
 use crate::gate::wire::{library, process::Process};
-use crate::gate::{Case, depth as stack_depth, diff as reports, init as templates, op, trial, vectors};
+use crate::gate::{
+    Case, depth as stack_depth, diff as reports, init as templates, op, trial, vectors,
+};
 
 /// What to look at, and how much.
 pub(super) fn what_args() -> Vec<Arg> {

@@ -78,7 +78,11 @@ impl<R: Real> Formula<R> for BatchNorm {
             if p.flag("training") {
                 let unbiased =
                     R::sum(column.centred.iter().map(|&c| c.square())) / (rows - R::one());
-                let own = if p.declares("batch_norm.running_var", "biased") { column.var } else { unbiased };
+                let own = if p.declares("batch_norm.running_var", "biased") {
+                    column.var
+                } else {
+                    unbiased
+                };
                 mean[j] = keep * mean[j] + momentum * R::mean(x);
                 var[j] = keep * var[j] + momentum * own;
             }

@@ -147,7 +147,9 @@ impl<R: Real> Formula<R> for CrossEntropy {
         }
         let kept: Vec<R> = each.flatten().collect();
         let loss = match p.word("reduction") {
-            "mean" if kept.is_empty() && p.declares("cross_entropy.empty_mean", "nan") => R::num(f64::NAN),
+            "mean" if kept.is_empty() && p.declares("cross_entropy.empty_mean", "nan") => {
+                R::num(f64::NAN)
+            }
             _ => R::sum(kept) * weight(p),
         };
         vec![Named::new("loss", &[], vec![loss])]

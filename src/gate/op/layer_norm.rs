@@ -70,7 +70,8 @@ impl<R: Real> Formula<R> for LayerNorm {
         let cols = width(p);
         let (weight, bias) = (p.opt("weight"), p.opt("bias"));
         let y = x.data.chunks_exact(cols).flat_map(|row| {
-            let xhat = standardize(row, p.num("eps"), p.declares("layer_norm.eps", "outside")).xhat();
+            let xhat =
+                standardize(row, p.num("eps"), p.declares("layer_norm.eps", "outside")).xhat();
             xhat.into_iter().enumerate().map(move |(j, xhat)| {
                 let y = weight.map_or(xhat, |weight| xhat * weight.data[j]);
                 bias.map_or(y, |bias| y + bias.data[j])
