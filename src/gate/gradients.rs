@@ -8,7 +8,7 @@
 
 use super::call::{Broken, Call, Candidate, Dir, Reply, Served};
 use super::case::{Case, Kind, Upstream};
-use super::operator::Role;
+use super::operator::{Fill, Role, Slot};
 use super::tensor::{Dtype, Tensors};
 use super::trial::Flaw;
 use crate::rng::Rng;
@@ -32,6 +32,10 @@ pub fn check(
         let size = modest.unwrap_or(case.sizes[axis.name]);
         case.sizes.insert(axis.name, size.min(served.limits.max_columns.unwrap_or(size)));
     }
+    // Beside a score of the least finite number nothing is left of any other: forward is flat there.
+    let scores = |slot: &Slot| slot.optional && slot.fill == Fill::Scores;
+    let slots = case.operator().slots(&case).into_iter();
+    case.absent.extend(slots.filter(scores).map(|slot| slot.name));
     let call = case.call();
     if case.operator().must_refuse(&call) {
         return Ok(None);

@@ -84,9 +84,11 @@ impl Plan {
             let wanted = largest.filter(|_| self.count == i + 1);
             case.sizes.insert(axis.name, axis.sizes[next(self, axis.sizes.len(), wanted)]);
         }
-        // What reads a matrix transposed shows on a square one only.
-        if operator.axes().len() > 1 && self.rng.below(2) == 0 && !early {
-            let pair = self.rng.below(operator.axes().len() - 1);
+        // What reads a matrix transposed shows on a square one only: half of the cases have a pair of
+        // equal neighbours, each pair in its turn.
+        let pairs = operator.axes().len().saturating_sub(1);
+        let pair = if pairs > 0 { next(self, 2 * pairs, None) } else { pairs };
+        if pair < pairs && !early {
             let [one, other] = [pair, pair + 1].map(|axis| operator.axes()[axis]);
             let size = case.sizes[one.name];
             if other.sizes.contains(&size) {

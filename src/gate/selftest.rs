@@ -279,9 +279,13 @@ fn deaths(bank: &model::Bank, effort: &Effort) -> Vec<Death> {
         })
         .collect();
     for &seed in &effort.seeds {
-        // Those that compute in 16 bit serve 16 bit only, and so meet other cases.
-        for native in [false, true] {
-            let own = || bank.mutants.iter().enumerate().filter(|(_, m)| m.native == native);
+        // Those that serve 16 bit or one pass only meet other cases.
+        let mut kinds: Vec<_> = bank.mutants.iter().map(|m| (m.native, m.only)).collect();
+        kinds.sort();
+        kinds.dedup();
+        for kind in kinds {
+            let own =
+                || bank.mutants.iter().enumerate().filter(move |(_, m)| (m.native, m.only) == kind);
             let mut candidates: Vec<ModelCandidate> =
                 own().map(|(_, mutant)| ModelCandidate::new(bank.op, mutant.id)).collect();
             let Some(first) = candidates.first_mut() else { continue };

@@ -86,6 +86,10 @@ impl Function {
             }
             Function::GeluTanh => {
                 let sigmoid = one / (one + (-gelu_argument(x)).exp());
+                // Far out the curve is flat or straight, and x² may be beyond all numbers.
+                if sigmoid == T::zero() || sigmoid == one {
+                    return sigmoid;
+                }
                 let inner = T::num(2.0 * GELU_SLOPE) * (one + T::num(3.0 * GELU_CUBE) * x * x);
                 sigmoid * (one + x * (one - sigmoid) * inner)
             }

@@ -22,7 +22,26 @@ fn a_right_target_passes() {
 
 /// Twenty mutants of all classes; `plummet gate selftest --explain` takes all of them.
 const CHOSEN: [(&str, &str); 20] = [
-@@
+    ("layer_norm", "ln_one_pass"),
+    ("layer_norm", "ln_eps_out"),
+    ("layer_norm", "ln_mean_twice"),
+    ("rms_norm", "rms_eps_out"),
+    ("rms_norm", "rms_eps_hard"),
+    ("scale_norm", "scale_eps_added"),
+    ("batch_norm", "bn_biased"),
+    ("batch_norm", "bn_momentum"),
+    ("softmax", "sm_nomax"),
+    ("activation", "gelu_swap"),
+    ("activation", "gelu_tanh_exp"),
+    ("linear", "lin_bias_ignored"),
+    ("linear", "lin_bias_twice"),
+    ("cross_entropy", "ce_ls_ignored"),
+    ("cross_entropy", "ce_nomax"),
+    ("adamw", "adam_wd_order"),
+    ("adamw", "adam_l2"),
+    ("dynamic_tanh", "dyt_alpha_out"),
+    ("attention", "att_top_left"),
+    ("weight_standardize", "ws_axis"),
 ];
 
 #[test]

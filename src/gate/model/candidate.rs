@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Native, Twist, natively};
-use crate::gate::call::{Broken, Call, Candidate, Claims, Hello, Identity, Reply, Served};
+use crate::gate::call::{Broken, Call, Candidate, Claims, Dir, Hello, Identity, Reply, Served};
 use crate::gate::op;
 use crate::gate::operator::{Named, Problem};
 use crate::gate::oracle;
@@ -16,14 +16,16 @@ pub struct ModelCandidate {
     op: &'static str,
     id: &'static str,
     native: bool,
+    only: Option<Dir>,
     calls: u64,
 }
 
 impl ModelCandidate {
     /// The model of `op` with the twist of this name; `""` for the plain form.
     pub fn new(op: &'static str, id: &'static str) -> Self {
-        let native = super::mutants(op).iter().any(|mutant| mutant.id == id && mutant.native);
-        ModelCandidate { op, id, native, calls: 0 }
+        let mutant = super::mutants(op).iter().find(|mutant| mutant.id == id);
+        let native = mutant.is_some_and(|mutant| mutant.native);
+        ModelCandidate { op, id, native, only: mutant.and_then(|mutant| mutant.only), calls: 0 }
     }
 }
 
@@ -32,7 +34,7 @@ impl Candidate for ModelCandidate {
         let operator = op::find(self.op).expect("a model is of an operator");
         let dtypes = operator.dtypes().iter().copied();
         let served = Served {
-            dir: Some(operator.dirs().to_vec()),
+            dir: Some(self.only.map_or(operator.dirs().to_vec(), |dir| vec![dir])),
             dtype: Some(dtypes.filter(|dtype| !self.native || dtype.bytes() == 2).collect()),
             ..Served::default()
         };

@@ -55,7 +55,10 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("lnb_row_blocks", "tile", "rows beyond a multiple of 8 left out of dweight and dbias"),
     mutant("lnb_half_warp", "tile", "dweight and dbias of every second 32 columns lost"),
     mutant("lnb_saved16", "precision", "mean and rstd kept in 16 bits between the passes"),
-    mutant("lnb_dweight16", "precision", "dweight and dbias accumulated in 16 bits"),
+    Mutant {
+        only: Some(Dir::Bwd),
+        ..mutant("lnb_dweight16", "precision", "dweight and dbias accumulated in 16 bits")
+    },
     mutant("lnb_accumulates", "alias", "from the second call on, gradients added to the last ones"),
 ];
 

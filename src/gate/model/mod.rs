@@ -35,6 +35,7 @@ mod weight_standardize;
 pub use candidate::ModelCandidate;
 pub use native::{Native, natively};
 
+use super::call::Dir;
 use super::number::Real;
 use super::operator::{Named, Problem};
 
@@ -54,6 +55,8 @@ pub struct Mutant {
     /// True where it computes in the storage dtype and keeps no wider sum: it is read at
     /// [`Native`], and tried on 16-bit problems only.
     pub native: bool,
+    /// The only pass that it shows in, where it is tried on no other.
+    pub only: Option<Dir>,
 }
 
 impl Mutant {
@@ -64,7 +67,7 @@ impl Mutant {
         class: &'static str,
         about: &'static str,
     ) -> Mutant {
-        Mutant { id, op, class, about, native: false }
+        Mutant { id, op, class, about, native: false, only: None }
     }
 }
 

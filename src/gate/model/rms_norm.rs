@@ -39,7 +39,10 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("rmsb_saved_var", "backward", "the mean square saved in place of 1/√"),
     mutant("rmsb_raw", "backward", "dweight from x in place of x̂"),
     mutant("rmsb_inplace", "alias", "dx written over dy before dy is read"),
-    mutant("rmsb_dweight16", "precision", "dweight accumulated in 16 bits"),
+    Mutant {
+        only: Some(Dir::Bwd),
+        ..mutant("rmsb_dweight16", "precision", "dweight accumulated in 16 bits")
+    },
     mutant("rmsb_row_blocks", "tile", "rows beyond a multiple of 16 left out of dweight"),
 ];
 

@@ -25,7 +25,10 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("scale_tail", "tile", "elements beyond a multiple of 32 left out of the norm"),
     mutant("scaleb_no_slope", "backward", "dx without the term of the norm"),
     mutant("scaleb_unweighted", "backward", "weight not applied in dx"),
-    mutant("scaleb_below_eps", "backward", "below eps, dx as above it"),
+    Mutant {
+        only: Some(Dir::Bwd),
+        ..mutant("scaleb_below_eps", "backward", "below eps, dx as above it")
+    },
     mutant("scaleb_raw", "backward", "dweight from x in place of x/‖x‖"),
     mutant("scaleb_last_row", "tile", "dweight without the last row"),
 ];

@@ -41,12 +41,9 @@ impl<R: Real> Standard<R> {
         self.centred.iter().map(|&c| c * self.rstd).collect()
     }
 
-    /// x̂ where it may be formed as x·rstd − mean·rstd, which rounds where the terms are large. Of a
-    /// number that is its own mean the terms are the same, and their difference is 0.
+    /// x̂ where it may be formed as x·rstd − mean·rstd, which rounds where the terms are large: of a
+    /// number that is its own mean too, where a fused multiply-add rounds one of the terms only.
     pub fn folded(&self, x: &[R]) -> Vec<R> {
-        if x.len() == 1 && self.centred[0] == R::zero() {
-            return self.xhat();
-        }
         let terms = x.iter().zip(&self.centred);
         terms.map(|(&x, &c)| c.loosened(apart(x, c)) * self.rstd).collect()
     }

@@ -6,6 +6,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
 import plummet
 import torch
 import torch.nn.functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
           "I64": torch.int64, "U8": torch.uint8}
@@ -20,7 +21,8 @@ def attention(q, k, v, mask, bias, causal, scale):
     if causal:  # aligned at the bottom right, where is_causal is aligned at the top left
         later = torch.ones(scores.shape[-2:], dtype=torch.bool).triu(k.shape[2] - q.shape[2] + 1)
         scores = scores.masked_fill(later, -torch.inf)
-    return F.scaled_dot_product_attention(q, k, v, scores, scale=scale, enable_gqa=True)
+    with sdpa_kernel(SDPBackend.MATH):  # the fused kernel has an exponential of 20 bits
+        return F.scaled_dot_product_attention(q, k, v, scores, scale=scale, enable_gqa=True)
 
 
 def forward(op, a, t):
@@ -71,7 +73,7 @@ torch.manual_seed(0)
 both = {"dir": ["fwd", "bwd"], "dtype": ["f32", "f64"]}
 ops = {op: dict(both) for op in ("layer_norm", "rms_norm", "batch_norm", "softmax", "activation",
                                  "linear", "attention", "cross_entropy")}
-ops["layer_norm"]["dtype"] = ops["softmax"]["dtype"] = ["f32", "f64", "bf16"]
+ops["softmax"]["dtype"] = ["f32", "f64", "bf16"]
 ops["softmax"]["variant"] = {"softmax.empty_row": "nan"}
 ops["cross_entropy"]["variant"] = {"cross_entropy.empty_mean": "nan"}
 plummet.serve("pytorch", torch.__version__, ops, run)
