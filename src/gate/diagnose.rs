@@ -27,9 +27,7 @@ pub fn diagnose(trials: &[&Trial], served: &Served) -> Option<Likeness> {
     // What failed first, the small before the large: most models are dismissed at once.
     evidence.sort_by_key(|t| (t.flaw.is_none(), size(t)));
     evidence.truncate(EVIDENCE);
-    if evidence.first()?.flaw.is_none() {
-        return None;
-    }
+    evidence.first()?.flaw.as_ref()?;
     let mut best: Option<(f64, Likeness)> = None;
     let mut consider = |id: String, about: String, expect: &dyn Fn(&Trial) -> Vec<Expected>| {
         if let Some(width) = explains(&evidence, expect)

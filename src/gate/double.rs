@@ -22,7 +22,7 @@ pub struct Dd {
 
 const LN2: Dd = Dd { hi: std::f64::consts::LN_2, lo: 2.319_046_813_846_299_6e-17 };
 const TWO_OVER_ROOT_PI: Dd =
-    Dd { hi: std::f64::consts::FRAC_2_SQRT_PI, lo: 1.533_545_961_316_588_2e-17 };
+    Dd { hi: std::f64::consts::FRAC_2_SQRT_PI, lo: 1.533_545_961_316_588e-17 };
 
 impl Dd {
     /// a + b, exactly, of any two numbers (Knuth).

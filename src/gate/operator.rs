@@ -2,7 +2,7 @@
 //!
 //! A file states the axes along which problems vary and the tensors of a problem, and writes
 //! forward and backward once, as naively as can be, for any [`Real`]. Read at
-//! [`Bound`] that is the truth with its bound, read at [`Dual`](crate::num::Dual) an exact
+//! [`Bound`] that is the truth with its bound, read at [`Dual`] an exact
 //! derivative.
 
 use serde_json::Value;

@@ -90,7 +90,7 @@ proptest! {
         // Largest items first, from a multiple of eight on: a reader in C finds aligned data.
         places.sort_unstable();
         prop_assert!(places.is_sorted_by(|a, b| a.1 >= b.1));
-        prop_assert!(places.iter().all(|(at, size)| (at - bytes.as_ptr() as usize) % size == 0));
+        prop_assert!(places.iter().all(|(at, size)| (at - bytes.as_ptr() as usize).is_multiple_of(*size)));
     }
 
     #[test]

@@ -203,7 +203,8 @@ fn pin(path: &str, report: &Report, known: &[Case]) -> Result<(), Failure> {
 
 /// Prints a report and writes it in every format asked for.
 fn print(report: &Report, matches: &ArgMatches) -> Ending {
-    let formats: [(&str, fn(&Report) -> String); 4] = [
+    type Format = (&'static str, fn(&Report) -> String);
+    let formats: [Format; 4] = [
         ("json", report_json::write),
         ("junit", junit::write),
         ("markdown", markdown::write),

@@ -89,7 +89,7 @@ fn rstd<R: Real>(x: &[R], p: &Problem<R>, t: Twist) -> R {
         _ => sum(&squares, order),
     };
     if t.is("rms_groups") && (257..=1024).contains(&n) {
-        total = total + sum(&squares[256..], "");
+        total += sum(&squares[256..], "");
     }
     let count = match t.id {
         "rms_unbiased" => n.max(2) - 1,

@@ -15,7 +15,7 @@ pub fn write(report: &Report) -> String {
     text
 }
 
-/// Reads what [`write`] wrote; fields that are not known are passed over.
+/// Reads what [`write()`] wrote; fields that are not known are passed over.
 pub fn read(text: &str) -> Result<Report, Invalid> {
     const ALLOWED: &str = "a report as gate check --json writes it";
     let refused = |reason: serde_json::Error| Invalid::new("report", reason, ALLOWED);
