@@ -24,6 +24,9 @@ const LN2: Dd = Dd { hi: std::f64::consts::LN_2, lo: 2.319_046_813_846_299_6e-17
 const TWO_OVER_ROOT_PI: Dd =
     Dd { hi: std::f64::consts::FRAC_2_SQRT_PI, lo: 1.533_545_961_316_588e-17 };
 
+/// Where e^x is neither infinite nor zero in `f64`.
+const EXP_DOMAIN: std::ops::RangeInclusive<f64> = -745.0..=709.0;
+
 impl Dd {
     /// a + b, exactly, of any two numbers (Knuth).
     fn two_sum(a: f64, b: f64) -> Dd {
@@ -46,13 +49,10 @@ impl Dd {
         let product = Dd::two_product(self.hi, factor);
         Dd::two_sum(product.hi, product.lo + self.lo * factor)
     }
-    /// e^x − 1, without cancellation.
-    fn exp_m1(self) -> Dd {
-        if self.hi > 709.0 || self.hi < -745.0 || self.hi.is_nan() {
-            return Dd { hi: self.hi.exp_m1(), lo: 0.0 };
-        }
+    /// (e^r − 1, k) with x = r + k·ln 2 and |r| ≤ ln 2 / 2, of a finite x.
+    fn exp_m1_reduced(self) -> (Dd, f64) {
         let k = (self.hi / LN2.hi).round();
-        // |r| ≤ ln 2 / 2 / 512, of which the series needs few terms.
+        // |r| / 512, of which the series needs few terms.
         let r = (self - LN2.times(k)).times(2f64.powi(-9));
         let (mut term, mut sum) = (r, r);
         for n in 2..12 {
@@ -62,13 +62,22 @@ impl Dd {
         for _ in 0..9 {
             sum = sum.times(2.0) + sum * sum;
         }
-        if k == 0.0 {
-            return sum;
+        (sum, k)
+    }
+    /// x·2^k, in two steps for what is subnormal.
+    fn scaled(self, k: f64) -> Dd {
+        let half = (k / 2.0).trunc();
+        self.times(2f64.powi(half as i32)).times(2f64.powi((k - half) as i32))
+    }
+    /// e^x − 1, without cancellation.
+    fn exp_m1(self) -> Dd {
+        if !EXP_DOMAIN.contains(&self.hi) {
+            return Dd { hi: self.hi.exp_m1(), lo: 0.0 };
         }
-        // In two steps, for what is subnormal.
-        let half = 2f64.powi((k / 2.0).trunc() as i32);
-        let rest = 2f64.powi((k - (k / 2.0).trunc()) as i32);
-        (sum + Dd::one()).times(half).times(rest) - Dd::one()
+        match self.exp_m1_reduced() {
+            (small, 0.0) => small,
+            (small, k) => (small + Dd::one()).scaled(k) - Dd::one(),
+        }
     }
     /// Σ 2ⁿx²ⁿ⁺¹/(1·3·…·(2n+1)), whose terms all have one sign.
     fn erf_series(self) -> Dd {
@@ -179,10 +188,12 @@ impl Num for Dd {
         Dd::two_sum(root, rest.hi / (2.0 * root))
     }
     fn exp(self) -> Self {
-        if self.hi < -745.0 || self.hi > 709.0 || self.hi.is_nan() {
+        if !EXP_DOMAIN.contains(&self.hi) {
             return Dd { hi: self.hi.exp(), lo: 0.0 };
         }
-        self.exp_m1() + Dd::one()
+        // Not e^x − 1 plus one, which far below zero keeps no digits of its own.
+        let (small, k) = self.exp_m1_reduced();
+        (small + Dd::one()).scaled(k)
     }
     fn ln(self) -> Self {
         let guess = Dd::num(self.hi.ln());
@@ -251,6 +262,8 @@ mod tests {
         let x = Dd::num(0.7);
         near(x.exp(), 2.0137527074704766, -2.0058243549764793e-16);
         near(x.ln(), -0.35667494393873245, 4.82556379937662e-18);
+        // Far below zero too, where e^x − 1 has none of them left.
+        near(Dd::num(-30.0).exp(), 9.357622968840175e-14, -2.1170146272646406e-30);
     }
 
     #[test]
