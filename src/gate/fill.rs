@@ -93,7 +93,7 @@ pub fn fill(slot: &Slot, kind: Kind, upstream: Upstream, dtype: Dtype, rng: &mut
                     if ignored.holds(i) { label as f64 } else { class }
                 })
                 .collect();
-            if rng.below(24) == 0 {
+            if rng.below(10) == 0 {
                 let strays = [classes as f64, -1.0, classes as f64 + 256.0, -1000.0];
                 labels[rng.below(count)] = strays[rng.below(4)];
             }

@@ -84,12 +84,15 @@ impl Plan {
             let wanted = largest.filter(|_| self.count == i + 1);
             case.sizes.insert(axis.name, axis.sizes[next(self, axis.sizes.len(), wanted)]);
         }
-        // What reads a matrix transposed shows on a square one only: half of the cases have a pair of
-        // equal neighbours, each pair in its turn.
-        let pairs = operator.axes().len().saturating_sub(1);
-        let pair = if pairs > 0 { next(self, 2 * pairs, None) } else { pairs };
-        if pair < pairs && !early {
-            let [one, other] = [pair, pair + 1].map(|axis| operator.axes()[axis]);
+        // What reads a matrix transposed shows on a square one only: about half of the cases have a
+        // pair of equal neighbours, each pair in its turn, those of the same sizes twice as often.
+        let axes = operator.axes();
+        let pairs: Vec<(Axis, Axis)> = axes.windows(2).map(|pair| (pair[0], pair[1])).collect();
+        let times = |pair: &(Axis, Axis)| 1 + usize::from(pair.0.sizes == pair.1.sizes);
+        let cards: Vec<(Axis, Axis)> =
+            pairs.iter().flat_map(|pair| std::iter::repeat_n(*pair, times(pair))).collect();
+        let card = if cards.is_empty() { 0 } else { next(self, cards.len() + pairs.len(), None) };
+        if let Some((one, other)) = cards.get(card).filter(|_| !early) {
             let size = case.sizes[one.name];
             if other.sizes.contains(&size) {
                 case.sizes.insert(other.name, size);

@@ -28,9 +28,18 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("rms_square16", "precision", "squares in 16 bits"),
     mutant("rms_sum16", "precision", "the sum of squares in 16 bits"),
     Mutant { native: true, ..mutant("rms_native16", "precision", "everything in 16 bits") },
-    mutant("rms_offset16", "precision", "offset + weight formed in 16 bits"),
-    mutant("rms_cast_late", "precision", "multiplied by the weight before it is rounded"),
-    mutant("rms_cast_early", "precision", "rounded before it is multiplied by the weight"),
+    Mutant {
+        only: Some(Dir::Fwd),
+        ..mutant("rms_offset16", "precision", "offset + weight formed in 16 bits")
+    },
+    Mutant {
+        only: Some(Dir::Fwd),
+        ..mutant("rms_cast_late", "precision", "multiplied by the weight before it is rounded")
+    },
+    Mutant {
+        only: Some(Dir::Fwd),
+        ..mutant("rms_cast_early", "precision", "rounded before it is multiplied by the weight")
+    },
     mutant("rms_fast_rsqrt", "precision", "1/√ to 12 bits"),
     mutant("rms_no_offset", "backward", "forward without the offset"),
     mutant("rmsb_no_offset", "backward", "backward without the offset"),
