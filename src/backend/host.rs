@@ -157,14 +157,11 @@ impl<T: Element> Host<T> {
 
     fn with_plan(program: Arc<Program>, plan: Arc<Plan>) -> Self {
         let trains = plan.turn < plan.actions.len();
-        Host {
-            slots: (plan.slots.iter().enumerate()).map(|(i, &len)| Buffer::zeros(len, i)).collect(),
-            scratch: Buffer::zeros(plan.scratch, 1),
-            gradients: Buffer::zeros(if trains { plan.weights } else { 0 }, 2),
-            cleared: true,
-            program,
-            plan,
-        }
+        let others = [plan.scratch, if trains { plan.weights } else { 0 }];
+        let mut both = Buffer::several(others.into_iter().chain(plan.slots.iter().copied()));
+        let slots = both.split_off(others.len());
+        let [scratch, gradients] = both.try_into().expect("as many as there are others");
+        Host { slots, scratch, gradients, cleared: true, program, plan }
     }
 
     /// The program.

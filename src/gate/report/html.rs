@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use super::markdown::html as escaped;
+use super::markdown::{headline, html as escaped};
 use super::{Report, Row, text};
+use crate::gate::Dtype;
 
 /// A report as a page.
 pub fn write(report: &Report) -> String {
-    let title = escaped(&format!("{} — the gate", text::target(report)));
+    let title = escaped(&format!("{} {} — plummet gate", verdict(report).1, text::target(report)));
     let body = [
         head(report),
         cards(report),
@@ -29,19 +30,26 @@ pub fn write(report: &Report) -> String {
 
 const STYLE: &str = include_str!("report.css");
 
-/// The verdict and who was judged.
-fn head(report: &Report) -> String {
-    let (class, word) = match report.exit_code {
+/// The verdict: its class and its word.
+fn verdict(report: &Report) -> (&'static str, &'static str) {
+    match report.exit_code {
         0 => ("good", "PASS"),
         _ => ("bad", "FAIL"),
-    };
+    }
+}
+
+/// The verdict and who was judged.
+fn head(report: &Report) -> String {
+    let (class, word) = verdict(report);
     let meaning = match report.exit_code {
         0 => String::new(),
         code => format!("<p class=\"meaning\">{} (exit {code})</p>\n", text::meaning(code)),
     };
-    let command = match report.command.is_empty() {
-        true => String::new(),
-        false => format!("<code>{}</code> · ", escaped(&report.command.join(" "))),
+    // What the command line of the gate needs before the target's own is no part of the target.
+    let words: Vec<&str> = report.command.iter().map(String::as_str).collect();
+    let command = match words.strip_prefix(&["--"]).unwrap_or(&words) {
+        [] => String::new(),
+        words => format!("<code>{}</code> · ", escaped(&words.join(" "))),
     };
     let (spec, plummet) = (escaped(&report.spec), escaped(&report.plummet));
     format!(
@@ -57,7 +65,7 @@ fn head(report: &Report) -> String {
 fn cards(report: &Report) -> String {
     let totals = text::totals(report);
     let cases: usize = totals.iter().map(|total| total.cases).sum();
-    let largest = totals.iter().map(|total| total.q_statistical).fold(0.0, f64::max);
+    let largest = totals.iter().map(|total| total.q).fold(0.0, f64::max);
     let (tested, all) = text::coverage(report);
     let findings = report.counted().count();
     let excused = report.excused().count();
@@ -105,7 +113,7 @@ fn findings(report: &Report) -> String {
              <span class=\"faint\">{}</span></summary>\n{like}<pre>{}</pre>\n</details>\n",
             escaped(&finding.subject),
             escaped(tensor),
-            escaped(&text::clean(finding.message.lines().next().unwrap_or_default())),
+            escaped(&text::clean(&headline(finding))),
             escaped(text::finding(report, finding).trim_end()),
         );
     }
@@ -144,7 +152,8 @@ fn matrix(report: &Report) -> String {
         let _ = write!(out, "<tr><th>{}</th>", escaped(op));
         let rows = || report.rows.iter().filter(|row| row.op == op);
         for (_, own) in &columns {
-            out += &rows().find(|row| column(row) == *own).map_or("<td></td>".into(), cell);
+            let row = rows().find(|row| column(row) == *own);
+            out += &row.map_or("<td></td>".into(), |row| cell(report, row));
         }
         let sum = |count: fn(&Row) -> usize| rows().map(count).sum::<usize>();
         let failed = sum(|row| row.failed);
@@ -161,23 +170,32 @@ fn matrix(report: &Report) -> String {
 }
 
 /// One cell: coloured by the worst grade, filled by how much of the bound is used up.
-fn cell(row: &Row) -> String {
-    let (tensor, q) = row.largest_q_statistical().unwrap_or(("", 0.0));
+fn cell(report: &Report, row: &Row) -> String {
+    let name = row.name();
+    // What gradients and determinism find is no failed case, and is wrong all the same.
+    let found = report.counted().any(|finding| finding.subject == name);
     let class = match (row.failed, row.grade_b) {
+        _ if found => "fail",
+        (0, _) if !row.tested() => "faint",
         (0, 0) => "a",
         (0, _) => "b",
         _ => "fail",
     };
-    let hint = escaped(&format!(
-        "{}: {} cases, {} A, {} B, {} failed; largest q at {tensor}",
-        row.name(),
-        row.cases,
-        row.grade_a,
-        row.grade_b,
-        row.failed
-    ));
-    let fill = if q.is_finite() { (q.clamp(0.0, 1.0) * 100.0).round() } else { 100.0 };
-    format!("<td class=\"{class}\" style=\"--q:{fill}%\" title=\"{hint}\">{}</td>", text::short(q))
+    let largest = row.largest_q_statistical();
+    let (q, at) = match largest {
+        Some((tensor, q)) => (text::short(q), format!("; largest q at {tensor}")),
+        None if class == "fail" => ("✗".into(), String::new()),
+        None => ("–".into(), String::new()),
+    };
+    let Row { cases, grade_a, grade_b, failed, .. } = row;
+    let hint =
+        escaped(&format!("{name}: {cases} cases, {grade_a} A, {grade_b} B, {failed} failed{at}"));
+    let fill = match largest {
+        Some((_, q)) if q.is_finite() => (q.clamp(0.0, 1.0) * 100.0).round(),
+        Some(_) => 100.0,
+        None => 0.0,
+    };
+    format!("<td class=\"{class}\" style=\"--q:{fill}%\" title=\"{hint}\">{q}</td>")
 }
 
 /// One picture per operator: how much of its bound each tensor uses, by pass and dtypes.
@@ -201,7 +219,7 @@ fn pictures(report: &Report) -> String {
 /// The colours of the dtypes that were tested.
 fn legend(report: &Report) -> String {
     let dtypes: BTreeSet<_> = report.rows.iter().map(|row| row.dtype).collect();
-    let key = |dtype: &crate::gate::Dtype| format!("<span class=\"key {dtype}\">{dtype}</span>");
+    let key = |dtype: &Dtype| format!("<span class=\"key {dtype}\">{dtype}</span>");
     dtypes.iter().map(key).collect::<Vec<_>>().join(" ")
 }
 
@@ -223,6 +241,7 @@ fn picture(report: &Report, op: &str) -> String {
     if tensors.is_empty() {
         return String::new();
     }
+    let dtypes: BTreeSet<Dtype> = rows.iter().map(|row| row.dtype).collect();
     let (left, right, width) = AXIS;
     let place =
         |decade: f64| left + (decade - DECADES.0) / (DECADES.1 - DECADES.0) * (right - left);
@@ -260,6 +279,7 @@ fn picture(report: &Report, op: &str) -> String {
             escaped(&name)
         );
         for row in &rows {
+            let y = y + apart(&dtypes, row.dtype);
             for (values, ring) in [(&row.q, true), (&row.q_statistical, false)] {
                 if let Some(&q) = values.get(tensor) {
                     let hint = format!("{} {tensor}: q {}", row.name(), text::short(q));
@@ -270,6 +290,12 @@ fn picture(report: &Report, op: &str) -> String {
     }
     out += "</svg>\n</figure>\n";
     out
+}
+
+/// How far below the middle of its line a dtype is drawn, so that none hides another.
+fn apart(dtypes: &BTreeSet<Dtype>, dtype: Dtype) -> f64 {
+    let (place, count) = (dtypes.range(..dtype).count() as f64, dtypes.len() as f64);
+    (place - (count - 1.0) / 2.0) * 8.0 / count
 }
 
 /// A mark at q; an arrow at the end of the axis where q is beyond it.

@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::{Report, text};
+use super::text::{self, Total};
+use super::{Finding, Report};
 
 /// The most bytes of a page: the smallest limit in use is that of a comment, 65 536 letters.
 pub const LIMIT: usize = 60_000;
@@ -15,7 +16,9 @@ const PART: usize = 8_000;
 pub fn write(report: &Report) -> String {
     let mut out = String::new();
     let sign = if report.exit_code == 0 { "✅" } else { "❌" };
-    let _ = writeln!(out, "## {sign} {}\n", escaped(&cut(&text::summary(report), 1000)));
+    let summary = cut(&text::summary(report), 1000);
+    let (verdict, rest) = summary.split_once(" · ").unwrap_or((&summary, ""));
+    let _ = writeln!(out, "## {sign} {}\n\n{}\n", escaped(verdict), escaped(rest));
 
     let broken = text::broken(report);
     push_part(&mut out, broken.iter().map(|line| format!("- **{}**\n", escaped(line))));
@@ -30,7 +33,7 @@ pub fn write(report: &Report) -> String {
             "<details{open}><summary><b>FAIL</b> <code>{}</code> {}</summary>\n\n\
              {fence}text\n{body}\n{fence}\n</details>\n\n",
             html(&head),
-            html(&cut(finding.message.lines().next().unwrap_or_default(), 200)),
+            html(&cut(&headline(finding), 200)),
         );
         if out.len() + block.len() + end.len() + 200 > LIMIT {
             let left = text::counted(findings.len() - i, "more finding");
@@ -52,7 +55,7 @@ fn tail(report: &Report) -> String {
         push_part(
             &mut out,
             totals.iter().map(|t| {
-                let sign = if t.failed > 0 { "❌" } else { "✅" };
+                let sign = sign(report, t);
                 let (op, tested, at) = (escaped(&t.op), escaped(&t.tested), escaped(&t.at));
                 let (q, statistical) = (text::short(t.q), text::short(t.q_statistical));
                 let (cases, a, b, failed) = (t.cases, t.grade_a, t.grade_b, t.failed);
@@ -76,6 +79,34 @@ fn tail(report: &Report) -> String {
         report.notes.iter().map(|note| format!("- {}\n", escaped(&text::clean(note)))),
     );
     out
+}
+
+/// How an operator did.
+///
+/// What gradients and determinism find is no failed case, and is wrong all the same.
+fn sign(report: &Report, total: &Total) -> &'static str {
+    let own = |finding: &Finding| finding.subject.split(':').next() == Some(&total.op);
+    let tested = report.rows.iter().any(|row| row.op == total.op && row.tested());
+    if report.counted().any(own) {
+        "❌"
+    } else if report.excused().any(|(finding, _)| own(finding)) || total.failed > 0 {
+        "⚠️"
+    } else if tested {
+        "✅"
+    } else {
+        "–"
+    }
+}
+
+/// The first line of what a finding says, and of what comes below a colon the last: there a target
+/// that died says why.
+pub(super) fn headline(finding: &Finding) -> String {
+    let mut lines = finding.message.lines().map(str::trim).filter(|line| !line.is_empty());
+    let first = lines.next().unwrap_or_default();
+    match lines.next_back() {
+        Some(last) if first.ends_with(':') => format!("{first} {last}"),
+        _ => first.to_string(),
+    }
 }
 
 /// Appends lines as long as there is room for them, and says how many there was none for.
@@ -141,7 +172,8 @@ pub(super) fn html(text: &str) -> String {
             '"' => out += "&quot;",
             '\'' => out += "&#39;",
             '\n' => out.push(c),
-            c if c.is_control() => out.push('\u{fffd}'),
+            // Letters that neither HTML nor XML has.
+            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => out.push('\u{fffd}'),
             _ => out.push(c),
         }
     }
