@@ -84,6 +84,7 @@ pub fn log10(low: f64, high: f64, most: usize) -> Vec<Tick> {
     let plain = first >= -4 && last <= 5;
     let inside = |value: f64| value >= low * (1.0 - 1e-9) && value <= high * (1.0 + 1e-9);
     let all: [&[u8]; 3] = [&[1, 2, 5], &[1, 3], &[1]];
+    let mut denser = Vec::new();
     for digits in all {
         let ticks: Vec<_> = (first..=last)
             .flat_map(|exponent| digits.iter().map(move |&digit| (digit, exponent)))
@@ -101,11 +102,13 @@ pub fn log10(low: f64, high: f64, most: usize) -> Vec<Tick> {
             })
             .collect();
         if ticks.len() < 2 {
-            return linear(low, high, most, false);
+            // One tick gives no scale: rather some more than there is room for.
+            return if denser.is_empty() { linear(low, high, most, false) } else { denser };
         }
         if ticks.len() <= most {
             return ticks;
         }
+        denser = ticks;
     }
     every(first, last, most)
         .map(|exponent| Tick {
@@ -244,6 +247,12 @@ mod tests {
             ["0", "10\u{2009}000", "20\u{2009}000"]
         );
         assert_eq!(labels(linear(0.0, 3.0, 9, true)), ["0", "1", "2", "3"]);
+    }
+
+    #[test]
+    fn a_log_axis_has_two_ticks_at_least() {
+        assert_eq!(labels(log10(2e-5, 9e-4, 2)), ["3×10⁻⁵", "10⁻⁴", "3×10⁻⁴"]);
+        assert!(log10(1.2, 8.0, 2).len() > 1);
     }
 
     #[test]
