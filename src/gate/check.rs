@@ -515,7 +515,10 @@ impl Outcome {
             Err(broken) => (plain.clone(), Some(Flaw::from(&broken))),
         };
         self.tally(4, 1, usize::from(flaw.is_some()), began);
-        self.findings.extend(flaw.map(|flaw| plainly(4, &self.row, &case, &flaw)));
+        // It is the backward that is wrong, at the dtype that was differenced.
+        let (dir, dtype, params_dtype) = (case.dir, case.dtype, case.params_dtype);
+        let row = Row { dir, dtype, params_dtype, ..self.row.clone() };
+        self.findings.extend(flaw.map(|flaw| plainly(4, &row, &case, &flaw)));
     }
 
     fn determinism(&mut self, target: &mut dyn Candidate, hello: &Hello) {

@@ -147,7 +147,8 @@ impl Shrinker<'_> {
         }
     }
 
-    /// Every element of a small problem on its own: 0, 1, −1, the power of two beside it.
+    /// Every element of a small problem on its own: 0, 1, −1, the power of two beside it. No tensor
+    /// becomes negative that was not: indices, variances and masks must not.
     fn elements(&mut self) {
         const MOST: usize = 16;
         let call = self.best.call();
@@ -158,6 +159,7 @@ impl Shrinker<'_> {
             if self.best.given.contains_key(name) {
                 continue;
             }
+            let signed = tensor.values.iter().any(|&value| value < 0.0);
             for i in 0..tensor.values.len() {
                 let now = self.best.given.get(name).unwrap_or(&tensor.values)[i];
                 let power =
@@ -165,6 +167,9 @@ impl Shrinker<'_> {
                 for simple in [0.0, 1.0, -1.0, power] {
                     if now == simple || now == 0.0 {
                         break;
+                    }
+                    if simple < 0.0 && !signed {
+                        continue;
                     }
                     let drawn = || tensor.values.clone();
                     if self.with(|case| {

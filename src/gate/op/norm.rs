@@ -52,7 +52,8 @@ impl<R: Real> Standard<R> {
     ///
     /// A right implementation may write it as a·w + b·x + c with b from Σw·x − mean·Σw. Its sums
     /// err as a mean of a general row does, so they are read with such a mean here; b times what
-    /// is left of b·x − b·mean errs by the roundings of two terms only.
+    /// is left of b·x − b·mean errs by the roundings of two terms only. Another, such as one made
+    /// by automatic differentiation, takes the mean of rstd·w, which rounds where w does not.
     pub fn backward(&self, x: &[R], w: &[R]) -> Vec<R> {
         let n = R::count(x.len());
         let mean = R::mean(w);
@@ -63,8 +64,14 @@ impl<R: Real> Standard<R> {
             let xhat = x.iter().map(|&x| (x - general).loosened(apart(x, x - general)) * self.rstd);
             R::sum(w.iter().zip(xhat).map(|(&w, xhat)| w * xhat)) / n
         };
-        let terms = w.iter().zip(self.folded(x));
-        terms.map(|(&w, xhat)| self.rstd * (w - mean - xhat * slope)).collect()
+        let rounded: Vec<R> = w.iter().map(|&w| w.loosened(w.value().abs())).collect();
+        let rounded_mean = R::sum(rounded.iter().copied()) / n;
+        let terms = w.iter().zip(&rounded).zip(self.folded(x));
+        let dx = terms.map(|((&w, &rounded), xhat)| {
+            let last = xhat * slope;
+            (self.rstd * (w - mean - last)).or(self.rstd * (rounded - rounded_mean - last))
+        });
+        dx.collect()
     }
 }
 
