@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::call::{Candidate, Reply, Served};
 use super::case::Case;
-use super::check::{self, Options};
+use super::check::{self, Filter, Options};
 use super::judge::Grade;
 use super::model::{self, ModelCandidate};
 use super::oracle::{self, Expected};
@@ -159,6 +159,8 @@ pub struct Death {
     pub about: String,
     /// After how many cases it died, for every seed; nothing where it lived.
     pub after: Vec<Option<usize>>,
+    /// The operator, pass and dtype of the case that it died of first.
+    pub row: Option<String>,
     /// The shrunken counterexample's sizes, where it was explained.
     pub shrunk: Option<String>,
     /// True where that has at most two rows and four columns.
@@ -272,6 +274,7 @@ fn deaths(bank: &model::Bank, effort: &Effort) -> Vec<Death> {
             class: mutant.class.to_string(),
             about: mutant.about.to_string(),
             after: Vec::new(),
+            row: None,
             shrunk: None,
             small: false,
             named: None,
@@ -299,7 +302,12 @@ fn deaths(bank: &model::Bank, effort: &Effort) -> Vec<Death> {
                 let Suspect { candidate, killed } = suspect;
                 let by_law = || by_law(candidate, bank.op, &served, seed, WITHIN);
                 let killed = killed.or_else(|| random.then(by_law).flatten());
-                deaths[i].after.push(killed.map(|killed| killed.after));
+                let row = |Killed { case, .. }: &Killed| {
+                    format!("{}:{}:{}", case.op, case.dir, case.dtype)
+                };
+                let death = &mut deaths[i];
+                death.row = death.row.take().or_else(|| killed.as_ref().map(row));
+                death.after.push(killed.map(|killed| killed.after));
             }
         }
     }
@@ -331,13 +339,14 @@ fn acquittals(bank: &model::Bank, effort: &Effort) -> Vec<Acquittal> {
     forms.collect()
 }
 
-/// What `gate check` says of a mutant.
+/// What `gate check` says of a mutant, of the row that it died in first.
 fn explain(mutant: &model::Mutant, death: &mut Death) {
     let start = || {
         let candidate: Box<dyn Candidate> = Box::new(ModelCandidate::new(mutant.op, mutant.id));
         Ok(candidate)
     };
-    let report = check::check(&start, &Options::default(), &|_| ());
+    let filters: Vec<Filter> = death.row.iter().filter_map(|row| row.parse().ok()).collect();
+    let report = check::check(&start, &Options { filters, ..Options::default() }, &|_| ());
     let told = report.findings.iter().filter_map(|finding| finding.shrunk.as_ref());
     let smallest = told.min_by_key(|shrunk| {
         let sizes = shrunk.inputs.iter().map(|(_, shape, _)| shape.iter().product::<usize>());
