@@ -165,7 +165,8 @@ fn matrix(report: &Report) -> String {
     out += "</tbody>\n</table>\n</div>\n<p class=\"faint\">A cell is the largest q of its row: the \
             error in parts of the statistical bound, which grows with √n. Grade A stays below 1; \
             grade B stays within the worst-case bound, which grows with n; beyond that a case \
-            fails.</p>\n</section>\n";
+            fails. In red is what fails for any reason; ✗ has no answer to judge, and – was not \
+            tested.</p>\n</section>\n";
     out
 }
 
