@@ -26,7 +26,7 @@ extern "C" {
 const char *plummet_hello(void);
 
 /* Answers one call: 0 done, 1 not supported, 2 refused; the message says why. The request is the
- * JSON of the protocol's run: {"op": "layer_norm", "dir": "fwd", "attrs": {"eps": 1e-5, ...}, ...}. */
+ * JSON of the protocol's run: {"op": "layer_norm", "dir": "fwd", "attrs": {"eps": 1e-5}, ...}. */
 int plummet_run(const char *request, const plummet_tensor *inputs, size_t n_inputs,
                 plummet_tensor *outputs, size_t n_outputs, char *message, size_t message_bytes);
 

@@ -29,10 +29,9 @@ def softmax(attrs, x, dy=None):
     return {"y": y} if dy is None else {"dx": y * (dy - (dy * y).sum(-1, keepdims=True))}
 
 both = {"dir": ["fwd", "bwd"], "dtype": ["f32", "f64"]}
-HELLO = {"kind": "hello", "protocol": 1, "ops": {"layer_norm": both, "rms_norm": both, "softmax": both},
-         "impl": {"name": "numpy", "version": np.__version__, "language": "python"}}
+HELLO = {"kind": "hello", "ops": {"layer_norm": both, "rms_norm": both, "softmax": both},
+         "protocol": 1, "impl": {"name": "numpy", "version": np.__version__, "language": "python"}}
 DTYPES = {"F64": np.dtype("<f8"), "F32": np.dtype("<f4")}
-
 pipe = os.fdopen(os.dup(1), "wb")
 os.dup2(2, 1)  # what is printed from here on goes to standard error
 while start := sys.stdin.buffer.read(16):
@@ -42,18 +41,19 @@ while start := sys.stdin.buffer.read(16):
     request = json.loads(header.pop("__metadata__")["plummet"])
     if request["kind"] == "bye":
         break
-    answer, entries, data = HELLO, {}, b""
+    answer, arrays, entries, data = HELLO, {}, {}, b""
     if request["kind"] in ("run", "time"):
         for name, t in header.items():
-            begin, end = t["data_offsets"]
-            entries[name] = np.frombuffer(file[size + begin : size + end], DTYPES[t["dtype"]]).reshape(t["shape"])
+            begin, end = (size + offset for offset in t["data_offsets"])
+            arrays[name] = np.frombuffer(file[begin:end], DTYPES[t["dtype"]]).reshape(t["shape"])
         for _ in range(request.get("repeat", 1)):
-            results = globals()[request["op"]](request["attrs"], **entries)
-        answer, entries = {"kind": "ok", "seq": request["seq"]}, {}
-        for name in request["want"]:
-            begin, data = len(data), data + results[name].tobytes()
-            dtype = next(key for key in DTYPES if DTYPES[key] == results[name].dtype)
-            entries[name] = {"dtype": dtype, "shape": results[name].shape, "data_offsets": [begin, len(data)]}
+            results = globals()[request["op"]](request["attrs"], **arrays)
+        answer = {"kind": "ok", "seq": request["seq"]}
+        for name, array in ((name, results[name]) for name in request["want"]):
+            offsets, data = [len(data), len(data) + array.nbytes], data + array.tobytes()
+            dtype = next(key for key in DTYPES if DTYPES[key] == array.dtype)
+            entries[name] = {"dtype": dtype, "shape": array.shape, "data_offsets": offsets}
     header = json.dumps({"__metadata__": {"plummet": json.dumps(answer)}, **entries}).encode()
-    pipe.write(struct.pack("<8sQQ", b"PLUMMET1", 8 + len(header) + len(data), len(header)) + header + data)
+    file = struct.pack("<Q", len(header)) + header + data
+    pipe.write(struct.pack("<8sQ", b"PLUMMET1", len(file)) + file)
     pipe.flush()

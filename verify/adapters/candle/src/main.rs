@@ -69,14 +69,14 @@ impl Candidate for Candle {
     fn hello(&mut self) -> std::result::Result<Hello, Broken> {
         let both = Served { dir: Some(vec![Dir::Fwd, Dir::Bwd]), ..Served::default() };
         // The fused norms of candle have no gradient.
-        let mut norm = Served::default();
-        norm.attrs.insert("normalized_dims".into(), vec![1.into()]);
-        norm.attrs.insert("offset".into(), vec![0.into()]);
+        let (mut layer_norm, mut rms_norm) = (Served::default(), Served::default());
+        layer_norm.attrs.insert("normalized_dims".into(), vec![1.into()]);
+        rms_norm.attrs.insert("offset".into(), vec![0.into()]);
         let mut softmax = both.clone();
         softmax.variant.insert("softmax.empty_row".into(), "nan".into());
         let ops = [
-            ("layer_norm", norm.clone()),
-            ("rms_norm", norm),
+            ("layer_norm", layer_norm),
+            ("rms_norm", rms_norm),
             ("softmax", softmax),
             ("linear", both.clone()),
             ("activation", both),
