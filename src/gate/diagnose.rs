@@ -28,15 +28,18 @@ pub fn diagnose(trials: &[&Trial], served: &Served) -> Option<Likeness> {
     evidence.sort_by_key(|t| (t.flaw.is_none(), size(t)));
     evidence.truncate(EVIDENCE);
     evidence.first()?.flaw.as_ref()?;
-    let mut best: Option<(f64, Likeness)> = None;
-    let mut consider = |id: String, about: String, expect: &dyn Fn(&Trial) -> Vec<Expected>| {
-        if let Some(width) = explains(&evidence, expect)
-            && best.as_ref().is_none_or(|(narrowest, _)| width < *narrowest)
-        {
-            let count = evidence.len();
-            best = Some((width, Likeness { id, about, agrees: count, cases: count }));
-        }
-    };
+    let is_nan =
+        evidence.iter().any(|t| t.answer.iter().flatten().any(|(_, got)| holds_nan(&got.values)));
+    let mut best: Option<((bool, f64), Likeness)> = None;
+    let mut consider =
+        |id: String, about: String, expect: &Expect, says_nan: &dyn Fn(&Trial) -> bool| {
+            let Some(width) = explains(&evidence, expect) else { return };
+            let odd = is_nan != evidence.iter().any(|t| says_nan(t));
+            if best.as_ref().is_none_or(|(least, _)| (odd, width) < *least) {
+                let count = evidence.len();
+                best = Some(((odd, width), Likeness { id, about, agrees: count, cases: count }));
+            }
+        };
     let operator = evidence[0].case.operator();
     for (key, sides) in operator.variants() {
         for side in sides {
@@ -47,7 +50,7 @@ pub fn diagnose(trials: &[&Trial], served: &Served) -> Option<Likeness> {
                 let expect =
                     |t: &Trial| oracle::expect(&t.call, served.accumulator(t.call.dtype), &variant);
                 let about = format!("{key} = \"{side}\" where \"{declared}\" is declared");
-                consider(format!("{key}={side}"), about, &expect);
+                consider(format!("{key}={side}"), about, &expect, &in_truth(&expect));
             }
         }
     }
@@ -56,13 +59,31 @@ pub fn diagnose(trials: &[&Trial], served: &Served) -> Option<Likeness> {
             let unit = if mutant.native { t.call.dtype } else { served.accumulator(t.call.dtype) };
             of_model(t, mutant.id, unit, served)
         };
-        consider(mutant.id.to_string(), mutant.about.to_string(), &expect);
+        let says_nan = |t: &Trial| {
+            let answer =
+                model::own_answer(&t.call, Twist { id: mutant.id, calls: 0 }, mutant.native);
+            answer.values().any(|tensor| holds_nan(&tensor.values))
+        };
+        consider(mutant.id.to_string(), mutant.about.to_string(), &expect, &says_nan);
     }
     if evidence.iter().any(|t| t.call.dtype.bytes() == 2) {
         let expect = |t: &Trial| oracle::expect(&t.call, t.call.dtype, &served.variant);
-        consider("native".into(), "sums kept in the storage dtype".into(), &expect);
+        let about = "sums kept in the storage dtype";
+        consider("native".into(), about.into(), &expect, &in_truth(&expect));
     }
     best.map(|(_, likeness)| likeness)
+}
+
+/// The answers of a model with their bounds.
+type Expect<'a> = dyn Fn(&Trial) -> Vec<Expected> + 'a;
+
+/// Whether a right answer is NaN anywhere.
+fn in_truth<'a>(expect: &'a Expect<'a>) -> impl Fn(&Trial) -> bool + 'a {
+    |trial| expect(trial).iter().any(|expected| holds_nan(&expected.truth))
+}
+
+fn holds_nan(values: &[f64]) -> bool {
+    values.iter().any(|value| value.is_nan())
 }
 
 fn size(trial: &Trial) -> usize {
@@ -71,7 +92,7 @@ fn size(trial: &Trial) -> usize {
 
 /// How tight the bounds are within which all answers lie, as a mean logarithm; nothing where one
 /// does not.
-fn explains(evidence: &[&Trial], expect: &dyn Fn(&Trial) -> Vec<Expected>) -> Option<f64> {
+fn explains(evidence: &[&Trial], expect: &Expect) -> Option<f64> {
     let (mut width, mut count, mut told) = (0.0, 0usize, 0usize);
     for trial in evidence {
         let answer = trial.answer.as_ref().expect("evidence is answered");
@@ -113,7 +134,7 @@ fn of_model(trial: &Trial, id: &str, unit: Dtype, served: &Served) -> Vec<Expect
     let twist = Twist { id, calls: 0 };
     let call = &trial.call;
     let longest = trial.case.operator().longest_sum(call);
-    number::at_unit(unit.unit(), || {
+    let read = || {
         if call.dtype == Dtype::F64 {
             let problem = Problem::<Bound<Dd>>::exact(call, &served.variant);
             oracle::bounded(call, longest, model::answer(&problem, twist), |v| v.lo)
@@ -121,5 +142,6 @@ fn of_model(trial: &Trial, id: &str, unit: Dtype, served: &Served) -> Vec<Expect
             let problem = Problem::<Bound>::exact(call, &served.variant);
             oracle::bounded(call, longest, model::answer(&problem, twist), |_| 0.0)
         }
-    })
+    };
+    number::at_unit(unit.unit(), || number::overflowing(unit.largest(), read))
 }

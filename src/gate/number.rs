@@ -78,6 +78,7 @@ impl Real for Dual {
 
 thread_local! {
     static UNIT: Cell<f64> = const { Cell::new(5.960_464_477_539_063e-8) };
+    static LARGEST: Cell<f64> = const { Cell::new(f64::INFINITY) };
 }
 
 /// A number and how far a right computation may be from it.
@@ -96,6 +97,15 @@ pub fn at_unit<A>(unit: f64, read: impl FnOnce() -> A) -> A {
     let before = UNIT.replace(unit);
     let answer = read();
     UNIT.set(before);
+    answer
+}
+
+/// Reads a formula at [`Bound`] where what is larger than `largest` overflows, so that anything may
+/// come of it. A truth is read without: a right implementation avoids an overflow that can be avoided.
+pub fn overflowing<A>(largest: f64, read: impl FnOnce() -> A) -> A {
+    let before = LARGEST.replace(largest);
+    let answer = read();
+    LARGEST.set(before);
     answer
 }
 
@@ -145,6 +155,7 @@ impl<V: Num> Bound<V> {
         if !magnitude.is_finite() {
             return Bound::exact(v);
         }
+        let worst = if magnitude > LARGEST.get() { f64::INFINITY } else { worst };
         Bound { v, spread: spread.hypot(own), worst: worst + own + unit() * worst }
     }
     fn size(self) -> f64 {
@@ -191,6 +202,9 @@ impl<V: Num> Mul for Bound<V> {
         // Where both are 0 in truth, only their errors meet.
         let spread = spread.hypot(times(self.spread, o.spread));
         let worst = times(self.worst, b) + times(o.worst, a) + times(self.worst, o.worst);
+        // What may be anything may be infinite, and 0 times that is NaN.
+        let anything = self.worst.is_infinite() || o.worst.is_infinite();
+        let worst = if anything { f64::INFINITY } else { worst };
         Self::rounded(self.v * o.v, spread, worst)
     }
 }
@@ -330,6 +344,7 @@ impl<V: Num> Real for Bound<V> {
         }
         let n = count as f64;
         let worst = worst + (n + 1.0) * unit() * (size + worst);
+        let worst = if v.value().abs() > LARGEST.get() { f64::INFINITY } else { worst };
         Bound { v, spread: f64::sqrt(spread).hypot(n.sqrt() * unit() * size), worst }
     }
     fn narrow(self, dtype: Dtype) -> Self {

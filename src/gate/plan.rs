@@ -136,8 +136,6 @@ impl Plan {
     /// Makes the problem small enough: the axis that this case is about keeps its size longest.
     fn fit(&self, case: &mut Case) {
         let axes = self.operator.axes();
-        let most = self.served.limits.max_elements.unwrap_or(ELEMENTS).min(ELEMENTS);
-        let columns = self.served.limits.max_columns.unwrap_or(usize::MAX);
         // An axis at its largest comes seldom: the case is about it. Else the axes take turns.
         let largest = |axis: &&Axis| axis.sizes.iter().max() == Some(&case.sizes[axis.name]);
         let turn = axes.get(self.count % axes.len().max(1));
@@ -147,12 +145,7 @@ impl Plan {
         };
         let about = about.map_or("", |axis| axis.name);
         for round in 0..64 {
-            let slots = self.operator.slots(case);
-            let sizes = slots.iter().map(|slot| slot.shape.iter().product::<usize>());
-            let widest = slots.iter().filter_map(|slot| slot.shape.last()).max().copied();
-            let wide = widest.is_some_and(|widest| widest > columns);
-            let heavy = self.operator.work(case) > WORK;
-            if sizes.sum::<usize>() <= most && !wide && !heavy {
+            if fits(case, &self.served) {
                 return;
             }
             // The largest other axis first; the axis itself when that did not help.
@@ -179,6 +172,18 @@ impl Iterator for Plan {
     fn next(&mut self) -> Option<Case> {
         Some(self.draw())
     }
+}
+
+/// True where a problem is small enough to be put to a target that declares `served`.
+pub fn fits(case: &Case, served: &Served) -> bool {
+    let operator = case.operator();
+    let slots = operator.slots(case);
+    let sizes = slots.iter().map(|slot| slot.shape.iter().product::<usize>());
+    let widest = slots.iter().filter_map(|slot| slot.shape.last()).max().copied();
+    let limits = &served.limits;
+    sizes.sum::<usize>() <= limits.max_elements.unwrap_or(ELEMENTS).min(ELEMENTS)
+        && widest.is_none_or(|widest| widest <= limits.max_columns.unwrap_or(usize::MAX))
+        && operator.work(case) <= WORK
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 use super::call::Served;
 use super::case::Case;
+use super::plan;
 use super::shrink::plain;
 
 /// Sizes that a scan tries: all small ones, and those at and beside powers of two.
@@ -29,9 +30,14 @@ pub fn scan(case: &Case, served: &Served, fails: &mut dyn FnMut(&Case) -> bool) 
         let least = axis.sizes.iter().copied().min().unwrap_or(1);
         let most = axis.sizes.iter().copied().max().unwrap_or(1);
         let mut tried: Vec<(usize, bool)> = Vec::new();
-        let columns = served.limits.max_columns.unwrap_or(usize::MAX);
-        for size in SIZES.into_iter().filter(|s| (least..=most.min(columns)).contains(s)) {
-            tried.push((size, fails_at(&|moved| _ = moved.sizes.insert(axis.name, size))));
+        for size in SIZES.into_iter().filter(|s| (least..=most).contains(s)) {
+            let resize = |moved: &mut Case| _ = moved.sizes.insert(axis.name, size);
+            // The counterexample may be long along another axis.
+            let mut moved = case.clone();
+            resize(&mut moved);
+            if plan::fits(&moved, served) {
+                tried.push((size, fails_at(&resize)));
+            }
         }
         words.extend(predicate(axis.name, &tried));
     }

@@ -4,7 +4,7 @@ use super::call::{Broken, Call, Candidate, Reply, Served};
 use super::case::Case;
 use super::judge::{Grade, Graded, Judged, judge};
 use super::oracle::{self, Expected};
-use super::report::Fault;
+use super::report::{Fault, text};
 use super::tensor::Tensors;
 
 /// What is wrong with one answer.
@@ -164,5 +164,7 @@ fn describe(graded: &Graded, tensors: usize) -> String {
         1 => String::new(),
         n => format!(", and {} more tensors", n - 1),
     };
-    format!("{tensor}[{at}] is {got:e}, not {want:e}: bound {bound:.1e}, q {q:.1e}{others}")
+    let (got, want) = text::apart(*got, *want);
+    let (bound, q) = (text::short(*bound), text::short(*q));
+    format!("{tensor}[{at}] is {got}, not {want}: bound {bound}, q {q}{others}")
 }

@@ -32,7 +32,7 @@ mod transformer_block;
 mod transformer_stack;
 mod weight_standardize;
 
-pub use candidate::ModelCandidate;
+pub use candidate::{ModelCandidate, own_answer};
 pub use native::{Native, natively};
 
 use super::call::Dir;

@@ -240,6 +240,12 @@ fn both(got: &[f64], want: &[f64]) -> (String, String) {
     (show(got), show(want))
 }
 
+/// A number and another in as few digits as tell them apart.
+pub fn apart(got: f64, want: f64) -> (String, String) {
+    let (got, want) = both(&[got], &[want]);
+    (bare(&got), bare(&want))
+}
+
 /// An input: every digit of it that an `f32` has, where it is one.
 fn exact(value: f64) -> String {
     if f64::from(value as f32) == value {
