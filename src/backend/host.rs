@@ -135,6 +135,14 @@ pub struct Host<T> {
 impl<T: Element> Host<T> {
     /// Makes a program ready for training passes; `segment` layers per checkpoint, 0 for none.
     pub fn training(program: Arc<Program>, segment: usize) -> Self {
+        let mut host = Self::borrowing(program, segment);
+        host.gradients = Buffer::zeros(host.plan.weights, 1);
+        host
+    }
+
+    /// As [`Host::training`], with no vector for the gradients of the weights: one is lent to it
+    /// before it runs backward, see [`Host::swap_gradients`].
+    pub fn borrowing(program: Arc<Program>, segment: usize) -> Self {
         let plan = Arc::new(Plan::new::<T>(&program, true, segment));
         Self::with_plan(program, plan)
     }
@@ -150,18 +158,16 @@ impl<T: Element> Host<T> {
         Plan::new::<T>(program, true, segment).elements()
     }
 
-    /// Another host for the same program, with buffers of its own.
+    /// Another host for the same program, with buffers of its own; gradients are lent to it.
     pub fn sibling(&self) -> Self {
         Self::with_plan(self.program.clone(), self.plan.clone())
     }
 
     fn with_plan(program: Arc<Program>, plan: Arc<Plan>) -> Self {
-        let trains = plan.turn < plan.actions.len();
-        let others = [plan.scratch, if trains { plan.weights } else { 0 }];
-        let mut both = Buffer::several(others.into_iter().chain(plan.slots.iter().copied()));
-        let slots = both.split_off(others.len());
-        let [scratch, gradients] = both.try_into().expect("as many as there are others");
-        Host { slots, scratch, gradients, cleared: true, program, plan }
+        let lens = std::iter::once(plan.scratch).chain(plan.slots.iter().copied());
+        let mut slots = Buffer::several(lens);
+        let scratch = slots.remove(0);
+        Host { slots, scratch, gradients: Buffer::default(), cleared: true, program, plan }
     }
 
     /// The program.
@@ -189,9 +195,10 @@ impl<T: Element> Host<T> {
         &self.gradients
     }
 
-    /// As [`Host::gradients`], to be changed.
-    pub fn gradients_mut(&mut self) -> &mut [T] {
-        &mut self.gradients
+    /// Exchanges the vector of gradients for another, of the same length or of none: so one host
+    /// can run the shards of a batch in turn.
+    pub fn swap_gradients(&mut self, with: &mut Buffer<T>) {
+        std::mem::swap(&mut self.gradients, with);
     }
 
     /// Sets all gradients to zero, as far as the next backward pass can tell.
@@ -269,7 +276,7 @@ impl<T: Element> Host<T> {
     /// Runs backward from a gradient of the loss; the gradients of the weights are added to.
     ///
     /// # Panics
-    /// On a host made for inference.
+    /// On a host made for inference, and on one that has been lent no gradients.
     pub fn backward(
         &mut self,
         weights: &[T],
@@ -283,7 +290,8 @@ impl<T: Element> Host<T> {
     /// As [`Host::backward`], from the gradient of every element of the last output.
     ///
     /// # Panics
-    /// On a host made for inference, and on a gradient of another length.
+    /// On a host made for inference, on one that has been lent no gradients, and on a gradient of
+    /// another length.
     pub fn backward_from(
         &mut self,
         weights: &[T],
@@ -293,44 +301,21 @@ impl<T: Element> Host<T> {
     ) {
         let plan = self.plan.clone();
         assert!(plan.turn < plan.actions.len(), "this host was made for inference");
+        assert_eq!(self.gradients.len(), plan.weights, "gradients were lent to this host");
         for t in plan.turn..plan.actions.len() {
             self.act(&plan, t, weights, states, dy, observer);
         }
         self.cleared = false;
     }
 
-    /// Runs the hosts of several shards forward and backward, each action for all of them before
-    /// the next: so a weight comes from memory once for all.
-    pub fn together<S>(
-        shards: &mut [S],
-        host: fn(&mut S) -> &mut Self,
-        weights: &[T],
-        states: &[T],
-        dloss: T,
-    ) {
-        let Some(first) = shards.first_mut() else { return };
-        let plan = host(first).plan.clone();
-        for t in 0..plan.actions.len() {
-            for shard in &mut *shards {
-                host(shard).act(&plan, t, weights, states, &[dloss], &mut Unobserved);
-            }
-        }
-        for shard in shards {
-            host(shard).cleared = false;
-        }
-    }
-
-    /// Adds `share` times what the states take over to `next`, for one shard of several.
-    pub fn add_carried(&self, next: &mut [T], share: T) {
+    /// Copies what the states take over, as far as they take something over, to `next`.
+    pub fn copy_carried(&self, next: &mut [T]) {
         let mut at = 0;
         let carries = self.program.carries();
         for (id, value) in self.program.states() {
             let len = value.shape.len();
             if let Some(carry) = carries.iter().find(|carry| carry.to == id) {
-                let slot = self.carried_slot(carry.from);
-                for (next, &new) in next[at..at + len].iter_mut().zip(&*self.slots[slot]) {
-                    *next += share * new;
-                }
+                next[at..at + len].copy_from_slice(&self.slots[self.carried_slot(carry.from)]);
             }
             at += len;
         }

@@ -43,7 +43,12 @@ fn plan(config: &RunConfig, corpus: &Corpus) -> Outcome {
     let mut text = format!("{program}\n");
     let mut line = |name: &str, what: String| text += &format!("{name:<14}{what}\n");
     line("parameters", program.parameters().to_string());
-    line("shards", format!("{} of {} sequences", config.shards(), config.samples()));
+    let threads = match footprint.hosts {
+        1 => "one thread".to_string(),
+        more => format!("{more} threads"),
+    };
+    let (shards, samples) = (config.shards(), config.samples());
+    line("shards", format!("{shards} of {samples} sequences, on {threads}"));
     line("checkpoint", segment);
     line("", format!("{:>14}", "bytes"));
     for (name, bytes) in footprint.parts() {

@@ -110,12 +110,12 @@ pub fn log10(low: f64, high: f64, most: usize) -> Vec<Tick> {
         }
         denser = ticks;
     }
-    every(first, last, most)
+    let exponents: Vec<i32> = (first..=last).filter(|&e| inside(power(e))).collect();
+    every(exponents[0], exponents[exponents.len() - 1], most)
         .map(|exponent| Tick {
             value: power(exponent),
             label: if plain { grouped(&format!("{}", power(exponent))) } else { tens(exponent) },
         })
-        .filter(|tick| inside(tick.value))
         .collect()
 }
 
@@ -142,11 +142,14 @@ pub fn log2(low: f64, high: f64, most: usize) -> Vec<Tick> {
         .collect()
 }
 
-/// Every exponent or, when these are too many, every second, third and so on, aligned to zero.
+/// Every exponent or, when these are too many, every second, third and so on, aligned to zero; one
+/// tick gives no scale, so that there are two where the range has them.
 fn every(first: i32, last: i32, most: usize) -> impl Iterator<Item = i32> {
     let most = most.clamp(2, MOST) as i32;
-    let step = ((last - first) / most + 1).max(1);
-    (first..=last).filter(move |exponent| exponent.rem_euclid(step) == 0)
+    let at = move |step: i32| (first..=last).filter(move |exponent| exponent.rem_euclid(step) == 0);
+    let widest = ((last - first) / most + 1).max(1);
+    let step = (1..=widest).rev().find(|&step| at(step).nth(1).is_some()).unwrap_or(1);
+    at(step)
 }
 
 /// A number with three significant digits, for cells and notes.
@@ -253,6 +256,8 @@ mod tests {
     fn a_log_axis_has_two_ticks_at_least() {
         assert_eq!(labels(log10(2e-5, 9e-4, 2)), ["3×10⁻⁵", "10⁻⁴", "3×10⁻⁴"]);
         assert!(log10(1.2, 8.0, 2).len() > 1);
+        assert_eq!(labels(log10(2e-7, 9e-3, 2)), ["10⁻⁶", "10⁻⁴"]);
+        assert_eq!(labels(log10(2e-7, 9e-3, 1)), ["10⁻⁶", "10⁻⁴"]);
     }
 
     #[test]

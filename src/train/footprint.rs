@@ -19,6 +19,8 @@ use super::Corpus;
 pub struct Footprint {
     /// Blocks per checkpointing segment, 0 where every activation is kept.
     pub segment: usize,
+    /// Hosts, each of which a thread takes its shards through in turn.
+    pub hosts: usize,
     /// The learned numbers.
     pub parameters: usize,
     /// Their gradients, one vector per shard.
@@ -27,11 +29,11 @@ pub struct Footprint {
     pub moments: usize,
     /// Running statistics.
     pub states: usize,
-    /// Values and their gradients, of all shards.
+    /// Values and their gradients, of all hosts.
     pub activations: usize,
-    /// Values of the pass that measures the held-out loss, of all shards.
+    /// Values of the pass that measures the held-out loss, of all hosts.
     pub evaluation: usize,
-    /// Working space of the operators, of all shards.
+    /// Working space of the operators, of all hosts.
     pub scratch: usize,
     /// The text and the batch cut from it.
     pub batch: usize,
@@ -52,7 +54,6 @@ const NAMES: usize = 16;
 /// What does not depend on the checkpointing.
 struct Fixed {
     footprint: Footprint,
-    shards: usize,
     size: usize,
 }
 
@@ -129,26 +130,30 @@ impl Fixed {
         let stream = config.samples().saturating_mul(config.seq).saturating_mul(config.width);
         let streams = if probes { stream.saturating_mul(2 * size_of::<f64>()) } else { 0 };
         // The references multiply by themselves.
-        let threads = if config.precision == Precision::F32 { threads(config) } else { 0 };
+        let hosts = threads(config).min(shards);
+        let multiplying = if config.precision == Precision::F32 { hosts } else { 0 };
         let pass = Planner::new::<T>(evaluation).inference();
         let footprint = Footprint {
+            hosts,
             parameters: vector,
             gradients: vector.saturating_mul(shards),
             moments: vector.saturating_mul(moments),
             states: states * size,
-            evaluation: pass.slots.saturating_mul(shards).saturating_mul(size),
-            scratch: pass.scratch.saturating_mul(shards).saturating_mul(size),
+            evaluation: pass.slots.saturating_mul(hosts).saturating_mul(size),
+            scratch: pass.scratch.saturating_mul(hosts).saturating_mul(size),
             batch: corpus.bytes() + 2 * config.batch * config.seq,
             probe: copy.saturating_add(streams).saturating_add(rows),
-            packing: threads.min(shards) * packing(),
+            packing: multiplying * packing(),
             programs: program.bytes() + evaluation.bytes() + pass.structure,
             ..Footprint::default()
         };
-        Fixed { footprint, shards, size }
+        Fixed { footprint, size }
     }
 
     fn with(&self, segment: usize, need: Need) -> Footprint {
-        let all = |elements: usize| elements.saturating_mul(self.shards).saturating_mul(self.size);
+        let all = |elements: usize| {
+            elements.saturating_mul(self.footprint.hosts).saturating_mul(self.size)
+        };
         let mut footprint = self.footprint.clone();
         footprint.segment = segment;
         footprint.activations = all(need.slots);
@@ -160,8 +165,7 @@ impl Fixed {
 
 /// Threads that train.
 fn threads(config: &RunConfig) -> usize {
-    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-    config.threads.unwrap_or_else(cores)
+    config.threads.unwrap_or_else(rayon::current_num_threads)
 }
 
 /// Bytes that the library of matrix products keeps on a thread once it has multiplied there: some

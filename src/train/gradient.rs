@@ -15,10 +15,10 @@ pub(super) const CHUNK: usize = 1 << 14;
 /// and returns [`norm`] of the sum, in one pass over memory. `squares` has an element per chunk.
 pub(super) fn reduce<T: Element>(shards: &mut [Shard<T>], squares: &mut [f64]) -> f64 {
     let (first, others) = shards.split_first_mut().expect("a batch has a shard");
-    let chunks = first.host.gradients_mut().par_chunks_mut(CHUNK).zip(&mut *squares).enumerate();
+    let chunks = first.gradients.par_chunks_mut(CHUNK).zip(&mut *squares).enumerate();
     chunks.for_each(|(i, (sum, squares))| {
         for other in &*others {
-            let other = &other.host.gradients()[i * CHUNK..i * CHUNK + sum.len()];
+            let other = &other.gradients[i * CHUNK..i * CHUNK + sum.len()];
             simd::dispatch!(|| {
                 for (sum, &x) in sum.iter_mut().zip(other) {
                     *sum += x;

@@ -1,9 +1,10 @@
 //! The only training loop.
 //!
 //! A step's batch is cut into a fixed number of shards. Every shard runs the whole stack, forward
-//! and backward, on one thread with buffers of its own; the gradients are added in the order of
-//! the shards. So the work scales with cores without a lock in any operator, and the bits do not
-//! depend on the number of threads.
+//! and backward, on one thread, which takes one shard after another through the same buffers; each
+//! has a vector of gradients of its own, and these are added in the order of the shards. So the work
+//! scales with cores without a lock in any operator, memory and caches hold as many activations as
+//! there are threads, and the bits do not depend on their number.
 
 mod footprint;
 mod gradient;
@@ -36,10 +37,14 @@ use crate::stack::{self, CLOCK, TARGETS, TOKENS};
 /// Held-out batches that one measurement averages over.
 const HELD_OUT_BATCHES: usize = 4;
 
-/// One part of the batch: a host and the mean loss of its last passes.
+/// What is known of one part of the batch.
 #[derive(Debug)]
 struct Shard<T> {
-    host: Host<T>,
+    /// Of the mean loss of its passes.
+    gradients: Buffer<T>,
+    /// What the states take over from its last pass.
+    carried: Vec<T>,
+    /// The mean loss of its passes.
     loss: f64,
     probe: Option<Probe>,
 }
@@ -53,6 +58,8 @@ pub struct Trainer<T> {
     states: Buffer<T>,
     optimizer: Optimizer<T>,
     shards: Vec<Shard<T>>,
+    /// One per thread.
+    hosts: Vec<Host<T>>,
     evaluation: Vec<Host<T>>,
     inputs: Inputs,
     batch: Batch,
@@ -108,24 +115,29 @@ impl<T: Element> Trainer<T> {
             *parameter = T::num(weight);
         }
         let optimizer = Optimizer::new(config, &program);
-        let host = Host::training(program.clone(), footprint.segment);
+        let host = Host::borrowing(program.clone(), footprint.segment);
         let evaluator = Host::inference(evaluation);
-        let shards = config.shards();
         let siblings = |host: Host<T>| {
-            let mut hosts: Vec<Host<T>> = (1..shards).map(|_| host.sibling()).collect();
+            let mut hosts: Vec<Host<T>> = (1..footprint.hosts).map(|_| host.sibling()).collect();
             hosts.insert(0, host);
             hosts
+        };
+        let states: Buffer<T> = stack::states(&program).into_iter().map(T::num).collect();
+        let shard = |number: usize| Shard {
+            gradients: Buffer::zeros(parameters.len(), number + 1),
+            carried: vec![T::zero(); states.len()],
+            loss: 0.0,
+            probe: None,
         };
         Ok(Trainer {
             config: config.clone(),
             corpus,
-            parameters,
-            states: stack::states(&program).into_iter().map(T::num).collect(),
-            optimizer,
-            shards: (siblings(host).into_iter())
-                .map(|host| Shard { host, loss: 0.0, probe: None })
-                .collect(),
+            shards: (0..config.shards()).map(shard).collect(),
+            hosts: siblings(host),
             evaluation: siblings(evaluator),
+            parameters,
+            states,
+            optimizer,
             inputs,
             batch: Batch::default(),
             squares: vec![0.0; program.parameters().div_ceil(gradient::CHUNK)],
@@ -147,7 +159,7 @@ impl<T: Element> Trainer<T> {
 
     /// The program of one shard.
     pub fn program(&self) -> &Program {
-        self.shards[0].host.program()
+        self.hosts[0].program()
     }
 
     /// Bytes of everything that the run holds at once.
@@ -155,9 +167,9 @@ impl<T: Element> Trainer<T> {
         self.footprint.total()
     }
 
-    /// Bytes of the activations, their gradients and working space, of all shards together.
+    /// Bytes of the activations, their gradients and working space, of all threads together.
     pub fn activation_bytes(&self) -> usize {
-        let elements: usize = self.shards.iter().map(|s| s.host.plan().elements()).sum();
+        let elements: usize = self.hosts.iter().map(|host| host.plan().elements()).sum();
         elements * size_of::<T>()
     }
 
@@ -173,7 +185,7 @@ impl<T: Element> Trainer<T> {
         if probe.is_some() {
             self.keep_parameters();
         }
-        let gradient = self.shards[0].host.gradients();
+        let gradient = &self.shards[0].gradients;
         self.optimizer.step(&mut self.parameters, gradient, stepped.lr, self.step + 1, scale);
         if let Some(probe) = probe {
             self.probe_updates(probe);
@@ -193,29 +205,31 @@ impl<T: Element> Trainer<T> {
         if let Some(probe) = probe.as_deref_mut() {
             self.shards[0].probe = Some(std::mem::take(probe));
         }
-        // Each thread takes its shards side by side. How many there are changes no bit: every shard
-        // has its own buffers.
-        let share = self.shards.len().div_ceil(rayon::current_num_threads());
-        self.shards.par_chunks_mut(share).enumerate().for_each(|(part, shards)| {
-            shards.iter_mut().for_each(|shard| shard.host.clear());
-            shards.iter_mut().for_each(|shard| shard.loss = 0.0);
-            for pass in 0..passes {
-                for (i, shard) in shards.iter_mut().enumerate() {
+        // How many shards a thread takes changes no bit: each has its own gradients.
+        let share = self.shards.len().div_ceil(self.hosts.len().min(rayon::current_num_threads()));
+        let parts = self.hosts.par_iter_mut().zip(self.shards.par_chunks_mut(share)).enumerate();
+        parts.for_each(|(part, (host, shards))| {
+            for (i, shard) in shards.iter_mut().enumerate() {
+                host.swap_gradients(&mut shard.gradients);
+                host.clear();
+                shard.loss = 0.0;
+                for pass in 0..passes {
                     let first = ((part * share + i) * passes + pass) * samples;
-                    set_inputs(&mut shard.host, inputs, batch, first, samples, step);
+                    set_inputs(host, inputs, batch, first, samples, step);
+                    match &mut shard.probe {
+                        Some(probe) if pass == 0 => {
+                            host.forward(parameters, states, probe);
+                            host.backward(parameters, states, dloss, probe);
+                        }
+                        _ => {
+                            host.forward(parameters, states, &mut Unobserved);
+                            host.backward(parameters, states, dloss, &mut Unobserved);
+                        }
+                    }
+                    shard.loss += host.output()[0].value() / passes as f64;
                 }
-                let mut rest = &mut *shards;
-                if let Some(Shard { host, probe: Some(probe), .. }) = rest.first_mut()
-                    && pass == 0
-                {
-                    host.forward(parameters, states, probe);
-                    host.backward(parameters, states, dloss, probe);
-                    rest = &mut rest[1..];
-                }
-                Host::together(rest, |shard| &mut shard.host, parameters, states, dloss);
-                for shard in &mut *shards {
-                    shard.loss += shard.host.output()[0].value() / passes as f64;
-                }
+                host.copy_carried(&mut shard.carried);
+                host.swap_gradients(&mut shard.gradients);
             }
         });
         if let (Some(probe), Some(seen)) = (probe.as_deref_mut(), self.shards[0].probe.take()) {
@@ -239,17 +253,21 @@ impl<T: Element> Trainer<T> {
         for index in 0..HELD_OUT_BATCHES {
             self.corpus.held_out_batch(&self.config, index, &mut self.batch);
             let batch = &self.batch;
-            let losses: Vec<f64> = (self.evaluation.par_iter_mut().enumerate())
-                .map(|(i, host)| {
+            let mut losses = vec![0.0; self.shards.len()];
+            let teams = self.evaluation.len().min(rayon::current_num_threads());
+            let share = losses.len().div_ceil(teams);
+            let parts = self.evaluation.par_iter_mut().zip(losses.par_chunks_mut(share));
+            parts.enumerate().for_each(|(part, (host, losses))| {
+                for (i, loss) in losses.iter_mut().enumerate() {
                     let passes = self.config.micro_batches;
-                    let pass = |pass: usize| {
-                        let first = (i * passes + pass) * samples;
+                    let mut pass = |pass: usize| {
+                        let first = ((part * share + i) * passes + pass) * samples;
                         set_inputs(host, inputs, batch, first, samples, 0);
                         host.forward(parameters, states, &mut Unobserved).value()
                     };
-                    (0..passes).map(pass).sum::<f64>() / passes as f64
-                })
-                .collect();
+                    *loss = (0..passes).map(&mut pass).sum::<f64>() / passes as f64;
+                }
+            });
             total += losses.iter().sum::<f64>() / losses.len() as f64;
         }
         total / HELD_OUT_BATCHES as f64
@@ -263,12 +281,14 @@ impl<T: Element> Trainer<T> {
         self.states.fill(T::zero());
         let share = T::num(1.0 / self.shards.len() as f64);
         for shard in &self.shards {
-            shard.host.add_carried(&mut self.states, share);
+            for (state, &carried) in self.states.iter_mut().zip(&shard.carried) {
+                *state += share * carried;
+            }
         }
     }
 
     fn probe_gradients(&self, probe: &mut Probe) {
-        let gradient = self.shards[0].host.gradients();
+        let gradient = &self.shards[0].gradients;
         for (layer, site, range) in weight_ranges(self.program()) {
             probe.push(layer, site, "grad_norm", norm(&gradient[range]));
         }
@@ -278,14 +298,14 @@ impl<T: Element> Trainer<T> {
     /// which the sum over the shards has taken up, or where there is none in a copy of their own.
     fn keep_parameters(&mut self) {
         match self.shards.get_mut(1) {
-            Some(shard) => shard.host.gradients_mut().copy_from_slice(&self.parameters),
+            Some(shard) => shard.gradients.copy_from_slice(&self.parameters),
             None => self.before = self.parameters.to_vec(),
         }
     }
 
     fn probe_updates(&mut self, probe: &mut Probe) {
         let before = match self.shards.get(1) {
-            Some(shard) => shard.host.gradients(),
+            Some(shard) => &shard.gradients[..],
             None => &self.before,
         };
         for (layer, site, range) in weight_ranges(self.program()) {
@@ -297,7 +317,7 @@ impl<T: Element> Trainer<T> {
         }
         self.before = Vec::new();
         if let Some(shard) = self.shards.get_mut(1) {
-            shard.host.gradients_mut().fill(T::zero());
+            shard.gradients.fill(T::zero());
         }
     }
 
@@ -305,23 +325,23 @@ impl<T: Element> Trainer<T> {
     fn find_non_finite(&mut self) -> String {
         self.corpus.training_batch(&self.config, self.step, &mut self.batch);
         let (samples, passes) = (self.config.samples(), self.config.micro_batches);
-        for (i, shard) in self.shards.iter_mut().enumerate() {
-            for pass in 0..passes {
-                let first = (i * passes + pass) * samples;
-                let host = &mut shard.host;
-                set_inputs(host, self.inputs, &self.batch, first, samples, self.step);
-                let mut search = FirstNonFinite::default();
-                host.forward(&self.parameters, &self.states, &mut search);
-                if search.0.is_none() {
-                    host.clear();
-                    host.backward(&self.parameters, &self.states, T::one(), &mut search);
-                }
-                if let Some(name) = search.0 {
-                    return name;
-                }
+        let host = &mut self.hosts[0];
+        // The sum of the gradients is of no use any more.
+        host.swap_gradients(&mut self.shards[0].gradients);
+        let mut search = FirstNonFinite::default();
+        for first in (0..self.shards.len() * passes).map(|pass| pass * samples) {
+            set_inputs(host, self.inputs, &self.batch, first, samples, self.step);
+            host.forward(&self.parameters, &self.states, &mut search);
+            if search.0.is_none() {
+                host.clear();
+                host.backward(&self.parameters, &self.states, T::one(), &mut search);
+            }
+            if search.0.is_some() {
+                break;
             }
         }
-        "the gradient".to_string()
+        host.swap_gradients(&mut self.shards[0].gradients);
+        search.0.unwrap_or_else(|| "the gradient".to_string())
     }
 }
 
