@@ -437,6 +437,25 @@ mod tests {
     }
 
     #[test]
+    fn nothing_times_anything_is_anything() {
+        let zero = Bound::<f64>::exact(0.0);
+        let anything = Bound { v: 2.0, spread: 0.0, worst: f64::INFINITY };
+        assert_eq!((zero * anything).worst, f64::INFINITY);
+        assert_eq!((zero * Bound { worst: 1.0, ..anything }).worst, 0.0);
+    }
+
+    #[test]
+    fn what_overflows_may_be_anything() {
+        let product = || Bound::<f64>::exact(1e30) * Bound::exact(1e30);
+        let sum = || Bound::sum([Bound::<f64>::exact(3e38); 2]);
+        assert!(product().worst.is_finite() && sum().worst.is_finite());
+        let largest = Dtype::F32.largest();
+        assert_eq!(overflowing(largest, product).worst, f64::INFINITY);
+        assert_eq!(overflowing(largest, sum).worst, f64::INFINITY);
+        assert!(product().worst.is_finite(), "and not for long");
+    }
+
+    #[test]
     fn one_number_is_its_own_mean() {
         let x = Bound::<f64>::exact(1234.5678);
         assert_eq!(Bound::mean(&[x]).worst, 0.0);

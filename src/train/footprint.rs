@@ -27,7 +27,7 @@ pub struct Footprint {
     pub gradients: usize,
     /// The optimiser's moments.
     pub moments: usize,
-    /// Running statistics.
+    /// Running statistics, and what every shard would have them be.
     pub states: usize,
     /// Values and their gradients, of all hosts.
     pub activations: usize,
@@ -138,7 +138,7 @@ impl Fixed {
             parameters: vector,
             gradients: vector.saturating_mul(shards),
             moments: vector.saturating_mul(moments),
-            states: states * size,
+            states: states * size * (1 + shards),
             evaluation: pass.slots.saturating_mul(hosts).saturating_mul(size),
             scratch: pass.scratch.saturating_mul(hosts).saturating_mul(size),
             batch: corpus.bytes() + 2 * config.batch * config.seq,

@@ -206,7 +206,7 @@ impl<T: Element> Trainer<T> {
             self.shards[0].probe = Some(std::mem::take(probe));
         }
         // How many shards a thread takes changes no bit: each has its own gradients.
-        let share = self.shards.len().div_ceil(self.hosts.len().min(rayon::current_num_threads()));
+        let share = share(self.shards.len(), self.hosts.len());
         let parts = self.hosts.par_iter_mut().zip(self.shards.par_chunks_mut(share)).enumerate();
         parts.for_each(|(part, (host, shards))| {
             for (i, shard) in shards.iter_mut().enumerate() {
@@ -254,18 +254,17 @@ impl<T: Element> Trainer<T> {
             self.corpus.held_out_batch(&self.config, index, &mut self.batch);
             let batch = &self.batch;
             let mut losses = vec![0.0; self.shards.len()];
-            let teams = self.evaluation.len().min(rayon::current_num_threads());
-            let share = losses.len().div_ceil(teams);
+            let share = share(losses.len(), self.evaluation.len());
             let parts = self.evaluation.par_iter_mut().zip(losses.par_chunks_mut(share));
             parts.enumerate().for_each(|(part, (host, losses))| {
                 for (i, loss) in losses.iter_mut().enumerate() {
                     let passes = self.config.micro_batches;
-                    let mut pass = |pass: usize| {
+                    let pass = |pass: usize| {
                         let first = ((part * share + i) * passes + pass) * samples;
                         set_inputs(host, inputs, batch, first, samples, 0);
                         host.forward(parameters, states, &mut Unobserved).value()
                     };
-                    *loss = (0..passes).map(&mut pass).sum::<f64>() / passes as f64;
+                    *loss = (0..passes).map(pass).sum::<f64>() / passes as f64;
                 }
             });
             total += losses.iter().sum::<f64>() / losses.len() as f64;
@@ -355,6 +354,11 @@ fn weight_ranges(program: &Program) -> impl Iterator<Item = (usize, &str, std::o
         let last = program.values().iter().filter_map(|v| v.layer).max().unwrap_or(0);
         (value.layer.unwrap_or(last + 1), value.site.as_str(), range)
     })
+}
+
+/// How many shards a host takes, of those that have a thread.
+fn share(shards: usize, hosts: usize) -> usize {
+    shards.div_ceil(hosts.min(rayon::current_num_threads()))
 }
 
 fn set_inputs<T: Element>(
