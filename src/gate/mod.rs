@@ -7,6 +7,7 @@
 //! - [`oracle`]: the truth and its bounds; [`judge`]: one answer against them.
 //! - [`statistics`]: answers that are random numbers, against their law.
 //! - [`plan`]: which cases are tried; [`model`]: executable models of right and wrong targets.
+//! - [`explain`]: why it fails; [`diagnose`]: what it behaves like;
 //! - [`report`]: what a run found, in every format; [`manifest`]: what a project expects of it;
 //!   [`diff`]: two runs; [`vectors`]: cases and answers as files.
 //! - [`wire`]: frames, targets behind commands and libraries, and serving them.
@@ -21,6 +22,7 @@ pub mod determinism;
 pub mod diagnose;
 pub mod diff;
 pub mod double;
+pub(crate) mod explain;
 pub mod fill;
 pub mod gradients;
 pub mod init;
