@@ -17,10 +17,10 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Outcome {
-    /// The loss went down and every observed value stayed finite.
+    /// The loss ended clearly below what a model without context reaches, and every observed value
+    /// stayed finite.
     Ok,
-    /// The loss ended within 0.05 nats of the unigram entropy or above it: nothing was learned from
-    /// context.
+    /// The loss came to a plateau no better than what a model without context reaches.
     Stuck,
     /// The loss jumped up and came back.
     Spike {
@@ -39,14 +39,17 @@ pub enum Outcome {
         /// The name of the value, such as `blocks.3.attn.scores`.
         value: String,
     },
-    /// The token representations became indistinguishable from one another.
+    /// As [`Outcome::Stuck`], and the token representations are indistinguishable from one another.
     Collapsed,
+    /// The run ended before it was better than a model without context, and before a plateau: what
+    /// becomes of it in more steps is not known.
+    Unfinished,
 }
 
 impl Outcome {
     /// Every identifier that [`Outcome::id`] can return.
-    pub const IDS: [&'static str; 6] =
-        ["ok", "stuck", "spike", "diverged", "non_finite", "collapsed"];
+    pub const IDS: [&'static str; 7] =
+        ["ok", "stuck", "spike", "diverged", "non_finite", "collapsed", "unfinished"];
 
     /// A stable identifier without the details, for tables and filters.
     pub fn id(&self) -> &'static str {
@@ -57,6 +60,7 @@ impl Outcome {
             Self::Diverged { .. } => "diverged",
             Self::NonFinite { .. } => "non_finite",
             Self::Collapsed => "collapsed",
+            Self::Unfinished => "unfinished",
         }
     }
 }
@@ -65,12 +69,68 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ok => f.write_str("trained"),
-            Self::Stuck => f.write_str("no better than the unigram entropy"),
+            Self::Stuck => f.write_str("a plateau no better than the unigram entropy"),
             Self::Spike { step } => write!(f, "loss spike at step {step}"),
             Self::Diverged { step } => write!(f, "diverged at step {step}"),
             Self::NonFinite { step, value } => write!(f, "non-finite at step {step} in {value}"),
             Self::Collapsed => f.write_str("all tokens became alike"),
+            Self::Unfinished => f.write_str("ended before it learned or came to a plateau"),
         }
+    }
+}
+
+/// Where the loss was going when a run ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trend {
+    /// Still falling: as many steps again would have lowered it.
+    Falling,
+    /// On a plateau: as many steps again at this learning rate would not have lowered it by much.
+    Level,
+    /// The run is too short or too noisy to tell, or was written before this was recorded.
+    #[default]
+    Unclear,
+}
+
+impl Trend {
+    /// Every identifier that [`Trend::id`] can return.
+    pub const IDS: [&'static str; 3] = ["falling", "level", "unclear"];
+
+    /// A stable identifier.
+    pub fn id(self) -> &'static str {
+        Self::IDS[self as usize]
+    }
+}
+
+impl fmt::Display for Trend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Falling => "still falling at the end",
+            Self::Level => "on a plateau at the end",
+            Self::Unclear => "too short or too noisy to tell falling from level",
+        })
+    }
+}
+
+/// The loss that a run is judged by, and compared with others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Measure {
+    /// The training loss: every token was new to the run, and the loss is the plain cross-entropy of
+    /// the whole model.
+    #[default]
+    Training,
+    /// The held-out loss: the run saw its text more than once, or its training loss is not plain.
+    HeldOut,
+}
+
+impl Measure {
+    /// Every identifier that [`Measure::id`] can return.
+    pub const IDS: [&'static str; 2] = ["training", "held_out"];
+
+    /// A stable identifier.
+    pub fn id(self) -> &'static str {
+        Self::IDS[self as usize]
     }
 }
 
@@ -144,6 +204,43 @@ pub struct Summary {
     pub peak_bytes: u64,
     /// The number of trained parameters.
     pub parameters: u64,
+    /// How many times the run went over its training text: tokens trained on, as a multiple of the
+    /// tokens there are. NaN where it was not recorded.
+    #[serde(with = "number", default = "unknown")]
+    pub passes: f64,
+    /// Where the loss was going at the end.
+    #[serde(default)]
+    pub trend: Trend,
+    /// The loss that the outcome was judged by.
+    #[serde(default)]
+    pub measure: Measure,
+    /// What a model without context costs on the tokens of `val_loss`: their cross-entropy under
+    /// the token frequencies of the training part. NaN where it was not recorded.
+    #[serde(with = "number", default = "unknown")]
+    pub val_unigram: f64,
+}
+
+impl Summary {
+    /// The loss that this run is compared with others by, as [`Summary::measure`] says.
+    pub fn judged_loss(&self) -> f64 {
+        match self.measure {
+            Measure::Training => self.loss,
+            Measure::HeldOut => self.val_loss,
+        }
+    }
+
+    /// What a model without context reaches on the tokens of [`Summary::judged_loss`].
+    pub fn judged_unigram(&self) -> f64 {
+        match self.measure {
+            Measure::Training => self.unigram_entropy,
+            Measure::HeldOut => self.val_unigram,
+        }
+    }
+}
+
+/// Stands for what an older version did not record.
+fn unknown() -> f64 {
+    f64::NAN
 }
 
 /// Whether a run has ended.

@@ -25,6 +25,11 @@ impl Cell {
     pub(crate) fn fails(&self) -> bool {
         self.mark.is_some_and(Mark::fails) || self.value.is_some_and(|value| !value.is_finite())
     }
+
+    /// Whether the cell has a colour: only runs that trained are compared by it.
+    pub(crate) fn coloured(&self) -> bool {
+        !self.fails() && self.mark.is_none_or(Mark::trained)
+    }
 }
 
 /// A table of two choices, such as wiring and init.
@@ -47,7 +52,8 @@ pub struct Map {
 /// Tables side by side with one colour scale.
 ///
 /// Only cells that trained are coloured, so that the colours tell good runs apart. Runs that
-/// failed are hatched and carry the mark of their outcome.
+/// failed are hatched and carry the mark of their outcome; runs that ended before they showed either
+/// are white and carry theirs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Maps {
     /// A question or a finding.

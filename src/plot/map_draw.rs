@@ -34,7 +34,7 @@ pub(crate) fn draw_maps(surface: &mut Surface, body: Rect, maps: &[Map], value: 
     let good = maps
         .iter()
         .flat_map(|map| &map.cells)
-        .filter(|cell| !cell.fails())
+        .filter(|cell| cell.coloured())
         .filter_map(|cell| cell.value);
     let span = Span::new(value, good, 0.0, false);
     let numbers = number_size(&maps, &layout);
@@ -206,7 +206,7 @@ fn number_size(maps: &[&Map], layout: &Layout) -> Option<f64> {
     let widest = maps
         .iter()
         .flat_map(|map| &map.cells)
-        .filter(|cell| !cell.fails())
+        .filter(|cell| cell.coloured())
         .filter_map(|cell| cell.value)
         .map(|value| font::width(&ticks::short(value), 1.0, Weight::Regular))
         .fold(1.5, f64::max);
@@ -238,7 +238,8 @@ fn draw_cell(
         draw_failed(surface, area, cell, numbers);
         return;
     }
-    let at = cell.value.and_then(|value| span.and_then(|span| span.fraction(value)));
+    let coloured = cell.value.filter(|_| cell.coloured());
+    let at = coloured.and_then(|value| span.and_then(|span| span.fraction(value)));
     let ground = at.map_or(WHITE, viridis);
     surface.fill(&Shape::rect(area), ground, 1.0);
     let ink = if theme::luminance(ground) < 0.22 { WHITE } else { theme::INK };

@@ -14,6 +14,8 @@ pub enum Mark {
     Ok,
     /// The loss had spikes but came back.
     Spike,
+    /// The run ended before it trained or came to a plateau.
+    Unfinished,
     /// The loss stayed on a plateau.
     Stuck,
     /// The tokens became all alike.
@@ -26,8 +28,15 @@ pub enum Mark {
 
 impl Mark {
     /// All marks, from good to bad.
-    pub const ALL: [Self; 6] =
-        [Self::Ok, Self::Spike, Self::Stuck, Self::Collapsed, Self::Diverged, Self::NonFinite];
+    pub const ALL: [Self; 7] = [
+        Self::Ok,
+        Self::Spike,
+        Self::Unfinished,
+        Self::Stuck,
+        Self::Collapsed,
+        Self::Diverged,
+        Self::NonFinite,
+    ];
 
     /// The word shown in the key.
     #[must_use]
@@ -35,6 +44,7 @@ impl Mark {
         match self {
             Self::Ok => "trained",
             Self::Spike => "trained, with spikes",
+            Self::Unfinished => "unfinished",
             Self::Stuck => "stuck",
             Self::Collapsed => "collapsed",
             Self::Diverged => "diverged",
@@ -42,10 +52,16 @@ impl Mark {
         }
     }
 
-    /// Whether the run did not train.
+    /// Whether the run trained.
+    #[must_use]
+    pub const fn trained(self) -> bool {
+        matches!(self, Self::Ok | Self::Spike)
+    }
+
+    /// Whether the run showed that it does not train; a run that ended too early showed neither.
     #[must_use]
     pub const fn fails(self) -> bool {
-        !matches!(self, Self::Ok | Self::Spike)
+        !self.trained() && !matches!(self, Self::Unfinished)
     }
 
     /// Draws the mark; `radius` is about half its height.
@@ -62,6 +78,12 @@ impl Mark {
                 place(0.75, -0.3),
                 place(0.08, -0.3),
             ]),
+            Self::Unfinished => {
+                let dots = [-0.85, 0.0, 0.85].map(|x| Shape::disc(place(x, 0.0), radius * 0.3));
+                let mut shape = Shape::default();
+                dots.into_iter().for_each(|dot| shape.add(dot));
+                shape
+            }
             Self::Stuck => hollow(surface, &square(at, radius * 0.85), pen),
             Self::Collapsed => {
                 let triangle = [place(-1.0, -0.75), place(1.0, -0.75), place(0.0, 0.95)];

@@ -1,7 +1,7 @@
 //! Opening a file: look first, touch only what is ours.
 
 use super::error::Problem;
-use super::schema::{APPLICATION_ID, CREATE, SMALL_TABLES, VERSION};
+use super::schema::{APPLICATION_ID, CHANGES, CREATE, SMALL_TABLES, VERSION};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use std::ffi::OsString;
@@ -62,7 +62,9 @@ fn open_for_writing(path: &Path) -> Result<Connection, Problem> {
     } else {
         examine(&conn, &absolute)?;
     }
-    set_journal(conn, &absolute)
+    let conn = set_journal(conn, &absolute)?;
+    bring_up_to_date(&conn)?;
+    Ok(conn)
 }
 
 fn open_for_reading(path: &Path) -> Result<Connection, Problem> {
@@ -267,10 +269,38 @@ fn create_tables(conn: &Connection) -> Result<(), Problem> {
     if version == 0 {
         tx.execute_batch(CREATE)?;
         tx.pragma_update(None, "application_id", APPLICATION_ID)?;
-        tx.pragma_update(None, "user_version", VERSION)?;
+        add_since(&tx, 1)?;
     }
     tx.commit()?;
-    check_version(conn.pragma_query_value(None, "user_version", |row| row.get(0))?)
+    check_version(version_of(conn)?)
+}
+
+/// The schema version of an open store.
+pub(super) fn version_of(conn: &Connection) -> Result<i64, Problem> {
+    Ok(conn.pragma_query_value(None, "user_version", |row| row.get(0))?)
+}
+
+/// Adds what later versions have to a store of an earlier one, all or nothing.
+///
+/// Only opening for writing does this; a store that is opened for reading is read as it is.
+fn bring_up_to_date(conn: &Connection) -> Result<(), Problem> {
+    if version_of(conn)? == VERSION {
+        return Ok(());
+    }
+    let tx = Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
+    // Another process may have been faster.
+    let version = version_of(&tx)?;
+    check_version(version)?;
+    add_since(&tx, version)?;
+    Ok(tx.commit()?)
+}
+
+/// Adds what the versions after `version` have.
+fn add_since(tx: &Transaction<'_>, version: i64) -> Result<(), Problem> {
+    for change in CHANGES.iter().skip(version as usize - 1) {
+        tx.execute_batch(change)?;
+    }
+    Ok(tx.pragma_update(None, "user_version", VERSION)?)
 }
 
 /// Chooses how commits survive the death of the process.

@@ -1,9 +1,10 @@
 //! Reading records and rows.
 
 use super::error::Problem;
+use super::open::version_of;
 use super::seal;
-use super::value::{Count, Real};
-use crate::record::{ProbeRow, RunRecord, RunState, StepRow, Summary};
+use super::value::{Count, Real, named};
+use crate::record::{Measure, ProbeRow, RunRecord, RunState, StepRow, Summary, Trend};
 use rusqlite::{Connection, Row};
 
 /// A run as listed, with the exact text of its configuration.
@@ -16,15 +17,24 @@ pub(super) struct Listed {
     pub config: String,
 }
 
-const LIST: &str = "
-    SELECT run.key, id, name, part, config, created, outcome, loss, initial_loss, val_loss,
-           unigram_entropy, bigram_entropy, floor, token_cosine, steps, seconds, peak_bytes,
-           parameters
-    FROM run LEFT JOIN summary ON summary.run = run.key";
+/// The statement that lists runs, for the schema version of this store.
+fn select(conn: &Connection) -> Result<String, Problem> {
+    let since_2 = match version_of(conn)? {
+        1 => "NULL, NULL, NULL, NULL",
+        _ => "passes, trend, measure, val_unigram",
+    };
+    Ok(format!(
+        "SELECT run.key, id, name, part, config, created, outcome, loss, initial_loss, val_loss,
+                unigram_entropy, bigram_entropy, floor, token_cosine, steps, seconds, peak_bytes,
+                parameters, {since_2}
+         FROM run LEFT JOIN summary ON summary.run = run.key"
+    ))
+}
 
 /// All runs in the order of their creation.
 pub(super) fn list(conn: &Connection) -> Result<Vec<Listed>, Problem> {
-    let mut statement = conn.prepare_cached(&format!("{LIST} ORDER BY created, run.key"))?;
+    let select = select(conn)?;
+    let mut statement = conn.prepare_cached(&format!("{select} ORDER BY created, run.key"))?;
     let mut rows = statement.query([])?;
     let mut runs = Vec::new();
     while let Some(row) = rows.next()? {
@@ -35,7 +45,8 @@ pub(super) fn list(conn: &Connection) -> Result<Vec<Listed>, Problem> {
 
 /// One run by its key.
 pub(super) fn one(conn: &Connection, key: i64) -> Result<Listed, Problem> {
-    let mut statement = conn.prepare_cached(&format!("{LIST} WHERE run.key = ?1"))?;
+    let select = select(conn)?;
+    let mut statement = conn.prepare_cached(&format!("{select} WHERE run.key = ?1"))?;
     let mut rows = statement.query([key])?;
     match rows.next()? {
         Some(row) => listed(conn, row),
@@ -72,6 +83,8 @@ fn summary(id: &str, row: &Row<'_>) -> Result<Option<Summary>, Problem> {
     };
     let real = |column: usize| row.get::<_, Real>(column).map(|value| value.0);
     let count = |column: usize| row.get::<_, Count>(column).map(|value| value.0);
+    let optional = |column| row.get::<_, Option<Real>>(column).map(|value| value.map(|v| v.0));
+    let word = |column| row.get::<_, Option<String>>(column);
     Ok(Some(Summary {
         outcome: serde_json::from_str(&outcome)
             .map_err(|error| Problem::Damaged(format!("the outcome of run {id:?}: {error}")))?,
@@ -80,12 +93,16 @@ fn summary(id: &str, row: &Row<'_>) -> Result<Option<Summary>, Problem> {
         val_loss: real(9)?,
         unigram_entropy: real(10)?,
         bigram_entropy: real(11)?,
-        floor: row.get::<_, Option<Real>>(12)?.map(|value| value.0),
+        floor: optional(12)?,
         token_cosine: real(13)?,
         steps: count(14)?,
         seconds: real(15)?,
         peak_bytes: count(16)?,
         parameters: count(17)?,
+        passes: optional(18)?.unwrap_or(f64::NAN),
+        trend: named(word(19)?, [Trend::Falling, Trend::Level, Trend::Unclear], Trend::id)?,
+        measure: named(word(20)?, [Measure::Training, Measure::HeldOut], Measure::id)?,
+        val_unigram: optional(21)?.unwrap_or(f64::NAN),
     }))
 }
 

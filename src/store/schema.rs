@@ -4,7 +4,15 @@
 pub(super) const APPLICATION_ID: u32 = 0x506c_6d74;
 
 /// The newest schema version this build reads and the one it writes.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
+
+/// What each later version adds, from version 1 on. Rows of before have NULL in the new columns.
+pub(super) const CHANGES: [&str; VERSION as usize - 1] = ["
+ALTER TABLE summary ADD COLUMN passes ANY;
+ALTER TABLE summary ADD COLUMN trend TEXT;
+ALTER TABLE summary ADD COLUMN measure TEXT;
+ALTER TABLE summary ADD COLUMN val_unigram ANY;
+"];
 
 /// The tables that stay small however many rows the runs have.
 pub(super) const SMALL_TABLES: [&str; 6] = ["run", "summary", "seal", "site", "metric", "snapshot"];

@@ -6,7 +6,7 @@
 
 use super::error::Problem;
 use super::value::{Count, Real};
-use crate::record::{RunRecord, Summary};
+use crate::record::{Measure, RunRecord, Summary, Trend};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::HashMap;
 
@@ -85,6 +85,17 @@ pub(super) fn of_record(record: &RunRecord, config: &str, summary: &Summary) -> 
     hash.optional(summary.floor);
     for count in [record.created, summary.steps, summary.peak_bytes, summary.parameters] {
         hash.word(count);
+    }
+    // What version 1 did not hold adds nothing where it has the value that stands for "unknown",
+    // so that the seals of runs of then still hold.
+    let later = [summary.passes, summary.val_unigram].map(|v| (!v.is_nan()).then(|| v.to_bits()));
+    let trend = (summary.trend != Trend::default()).then_some(summary.trend as u64);
+    let measure = (summary.measure != Measure::default()).then_some(summary.measure as u64);
+    for (number, value) in later.into_iter().chain([trend, measure]).enumerate() {
+        if let Some(value) = value {
+            hash.word(number as u64);
+            hash.word(value);
+        }
     }
     hash.finish()
 }

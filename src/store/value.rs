@@ -46,3 +46,14 @@ impl FromSql for Count {
         u64::try_from(value).map(Self).map_err(|_| FromSqlError::OutOfRange(value))
     }
 }
+
+/// The choice that an identifier in a column names; nothing there is the default.
+pub(super) fn named<C: Copy + Default, const N: usize>(
+    word: Option<String>,
+    choices: [C; N],
+    id: fn(C) -> &'static str,
+) -> Result<C, Problem> {
+    let Some(word) = word else { return Ok(C::default()) };
+    let found = choices.into_iter().find(|&choice| id(choice) == word);
+    found.ok_or_else(|| Problem::Damaged(format!("{word:?} in place of a choice")))
+}

@@ -98,8 +98,9 @@ pub(super) fn finish(conn: &Connection, run: i64, summary: &Summary) -> Result<(
         .map_err(|error| Problem::Unexpected(error.to_string()))?;
     conn.execute(
         "INSERT INTO summary(run, kind, outcome, loss, initial_loss, val_loss, unigram_entropy,
-             bigram_entropy, floor, token_cosine, steps, seconds, peak_bytes, parameters)
-         VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+             bigram_entropy, floor, token_cosine, steps, seconds, peak_bytes, parameters, passes,
+             trend, measure, val_unigram)
+         VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
         params![
             run,
             summary.outcome.id(),
@@ -115,6 +116,10 @@ pub(super) fn finish(conn: &Connection, run: i64, summary: &Summary) -> Result<(
             Real(summary.seconds),
             signed("peak_bytes", summary.peak_bytes)?,
             signed("parameters", summary.parameters)?,
+            Real(summary.passes),
+            summary.trend.id(),
+            summary.measure.id(),
+            Real(summary.val_unigram),
         ],
     )?;
     seal::write(conn, run, seal::of_record(&listed.record, &listed.config, summary))

@@ -60,6 +60,7 @@ pub(super) fn mark(outcome: &Outcome) -> Mark {
     match outcome {
         Outcome::Ok => Mark::Ok,
         Outcome::Spike { .. } => Mark::Spike,
+        Outcome::Unfinished => Mark::Unfinished,
         Outcome::Stuck => Mark::Stuck,
         Outcome::Collapsed => Mark::Collapsed,
         Outcome::Diverged { .. } => Mark::Diverged,
@@ -183,9 +184,9 @@ fn loss(data: &Data, arms: &[Arm]) -> Panels {
 fn finding(arms: &[Arm]) -> String {
     let fails = |label: &str| {
         let arm = arms.iter().find(|arm| arm.label() == label)?;
-        let fails = |run: &&Run| mark(&run.summary.outcome).fails();
-        let failed = arm.runs.iter().filter(|run| fails(run)).count();
-        (failed == 0 || failed == arm.runs.len()).then_some(failed > 0)
+        let marks = || arm.runs.iter().map(|run| mark(&run.summary.outcome));
+        let (all_fail, all_train) = (marks().all(Mark::fails), marks().all(Mark::trained));
+        (all_fail || all_train).then_some(all_fail)
     };
     let seen = [
         fails("post_ln, xavier_normal"),
@@ -235,7 +236,7 @@ fn outcomes(data: &Data) -> Maps {
     let normed = |run: &&Run| !matches!(run.config.wiring, Wiring::NoNorm | Wiring::Rezero);
     let xavier = |run: &&Run| run.config.init.id() == "xavier_normal";
     let norms: Vec<&Run> = data.map.iter().filter(xavier).filter(normed).collect();
-    let trained = inits.iter().filter(|run| !mark(&run.summary.outcome).fails()).count();
+    let trained = inits.iter().filter(|run| mark(&run.summary.outcome).trained()).count();
     Maps {
         title: format!(
             "What trains? {trained} of {} pairs of wiring and init learn from context",
@@ -268,7 +269,7 @@ fn rates(data: &Data) -> Lines {
         for depth in depths {
             let stable = runs
                 .iter()
-                .filter(|run| run.config.depth == depth && !mark(&run.summary.outcome).fails());
+                .filter(|run| run.config.depth == depth && mark(&run.summary.outcome).trained());
             let largest = stable.map(|run| run.config.lr).fold(f64::NAN, f64::max);
             if largest.is_nan() {
                 missing.push(format!("{} at depth {depth}", wiring.id()));

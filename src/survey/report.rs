@@ -145,7 +145,7 @@ fn seen(data: &Data, arms: &[Arm]) -> Vec<String> {
             number(pre.gradient), number(post.gradient), number(pre.stream), number(scaled.stream), last(&scaled.squares), last(&deep.squares)
         ));
     }
-    let trained = data.map.iter().filter(|run| !mark(&run.summary.outcome).fails()).count();
+    let trained = data.map.iter().filter(|run| mark(&run.summary.outcome).trained()).count();
     let points = |checkpoint: Checkpoint, metric: &str| -> Vec<(f64, f64)> {
         let runs = data.cost.iter().filter(|run| run.config.checkpoint == checkpoint);
         runs.filter_map(|run| Some((run.config.depth as f64, run.cost(metric)?))).collect()

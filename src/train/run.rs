@@ -9,7 +9,7 @@ use crate::backend::Element;
 use crate::config::{Invalid, Precision, RunConfig};
 use crate::memory;
 use crate::probe::Probe;
-use crate::record::{Outcome, ProbeRow, RunRecord, StepRow, Summary};
+use crate::record::{Measure, Outcome, ProbeRow, RunRecord, StepRow, Summary, Trend};
 use crate::store::{Resume, Store, StoreError};
 
 /// Time after which the newest losses are handed to the store.
@@ -262,6 +262,10 @@ impl<'a, T: Element> Session<'a, T> {
             seconds: self.started.elapsed().as_secs_f64(),
             peak_bytes: if counted > 0 { counted } else { self.trainer.bytes() as u64 },
             parameters: self.trainer.parameters().len() as u64,
+            passes: f64::NAN,
+            trend: Trend::Unclear,
+            measure: Measure::Training,
+            val_unigram: f64::NAN,
         };
         self.store.finish(&self.id, &summary, &self.steps, &self.probes)?;
         Ok(())

@@ -1,7 +1,7 @@
 //! Values come back bit for bit, from the store and from JSON.
 
 use super::support::*;
-use plummet::record::{Outcome, ProbeRow, RunState, StepRow, Summary};
+use plummet::record::{Measure, Outcome, ProbeRow, RunState, StepRow, Summary, Trend};
 use plummet::store::{Filter, Problem, Resume, Store};
 use proptest::prelude::*;
 use serde_json::json;
@@ -31,6 +31,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
         Just(Outcome::Ok),
         Just(Outcome::Stuck),
         Just(Outcome::Collapsed),
+        Just(Outcome::Unfinished),
         any::<u64>().prop_map(|step| Outcome::Spike { step }),
         any::<u64>().prop_map(|step| Outcome::Diverged { step }),
         (any::<u64>(), ".{0,20}").prop_map(|(step, value)| Outcome::NonFinite { step, value }),
@@ -42,7 +43,9 @@ const COUNT: std::ops::RangeInclusive<u64> = 0..=i64::MAX as u64;
 prop_compose! {
     fn any_summary()(
         outcome in outcome(),
-        f in prop::array::uniform7(float()),
+        f in prop::array::uniform9(float()),
+        trend in prop::sample::select(vec![Trend::Falling, Trend::Level, Trend::Unclear]),
+        measure in prop::sample::select(vec![Measure::Training, Measure::HeldOut]),
         floor in prop::option::of(float()),
         n in prop::array::uniform3(COUNT),
     ) -> Summary {
@@ -59,6 +62,10 @@ prop_compose! {
             seconds: f[6],
             peak_bytes: n[1],
             parameters: n[2],
+            passes: f[7],
+            trend,
+            measure,
+            val_unigram: f[8],
         }
     }
 }
@@ -190,6 +197,7 @@ fn outcomes_have_ids_sentences_and_json() {
         Outcome::Diverged { step: 4 },
         Outcome::NonFinite { step: 12, value: "blocks.3.attn.scores".to_owned() },
         Outcome::Collapsed,
+        Outcome::Unfinished,
     ];
     assert_eq!(outcomes.each_ref().map(Outcome::id), Outcome::IDS);
     assert_eq!(outcomes[4].to_string(), "non-finite at step 12 in blocks.3.attn.scores");

@@ -1,6 +1,6 @@
 //! Values, and comparisons that tell every float apart.
 
-use plummet::record::{Outcome, ProbeRow, StepRow, Summary};
+use plummet::record::{Measure, Outcome, ProbeRow, StepRow, Summary, Trend};
 use plummet::store::{Filter, Store, StoreError};
 use serde_json::json;
 use std::path::Path;
@@ -33,6 +33,10 @@ pub fn summary() -> Summary {
         seconds: 0.5,
         peak_bytes: 1 << 33,
         parameters: 1_234_567,
+        passes: 1.5,
+        trend: Trend::Falling,
+        measure: Measure::HeldOut,
+        val_unigram: 3.5,
     }
 }
 
@@ -103,10 +107,14 @@ pub fn summary_text(s: &Summary) -> String {
         s.bigram_entropy,
         s.token_cosine,
         s.seconds,
+        s.passes,
+        s.val_unigram,
     ];
     format!(
-        "{:?} {} {} {} {} {}\n",
+        "{:?} {:?} {:?} {} {} {} {} {}\n",
         s.outcome,
+        s.trend,
+        s.measure,
         floats.map(bits).join(" "),
         s.floor.map_or_else(|| "none".to_owned(), bits),
         s.steps,
