@@ -13,6 +13,9 @@ mod misbehaving;
 mod oracle;
 #[path = "gate/perf.rs"]
 mod perf;
+#[cfg(unix)]
+#[path = "gate/perf_processes.rs"]
+mod perf_processes;
 #[path = "gate/report.rs"]
 mod report;
 #[path = "gate/statistics.rs"]

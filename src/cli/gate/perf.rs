@@ -1,4 +1,4 @@
-//! `plummet gate perf`: two live workers, timed in turn.
+//! `plummet gate perf`: pairs of fresh processes, timed in turn.
 
 use std::ffi::OsString;
 use std::time::Duration;
@@ -8,8 +8,12 @@ use clap::{Arg, ArgMatches};
 use super::{Ending, bar, duration, number, text, value};
 use crate::cli::{answer, json_arg};
 use crate::config::Invalid;
-use crate::gate::perf::{Options, Workers, perf};
+use crate::gate::Candidate;
+use crate::gate::perf::{Options, perf};
 use crate::gate::wire::process::Process;
+
+/// Parts of the bar.
+const PARTS: usize = 1000;
 
 pub(super) fn args() -> Vec<Arg> {
     vec![
@@ -17,8 +21,8 @@ pub(super) fn args() -> Vec<Arg> {
         value("cand", "COMMAND", "What is judged, in quotes").required(true),
         value("ops", "LIST", "Operators, as layer_norm,rms_norm or layer_norm:bwd:f32"),
         value("sizes", "LIST", "Sizes, as rows=64,cols=768; several with ; between them"),
-        value("budget", "30s", "How long one comparison may take").default_value("30s"),
-        value("seed", "N", "Seed of the order of pairs").default_value("1"),
+        value("budget", "30s", "How long one problem may take").default_value("30s"),
+        value("seed", "N", "Seed of the order of starts and visits").default_value("1"),
         json_arg(),
     ]
 }
@@ -36,15 +40,19 @@ pub(super) fn run(matches: &ArgMatches) -> Ending {
         seed: number(matches, "seed", "a whole number")?.unwrap_or(1),
         ..Options::default()
     };
-    let (mut one, mut twin, mut other) =
-        (Process::new(base.clone()), Process::new(base), Process::new(cand));
-    let mut workers = Workers { base: &mut one, twin: &mut twin, cand: &mut other };
-    let bar = bar(0);
-    let mut told = |timing: &crate::gate::perf::Timing| {
-        bar.inc(1);
-        bar.set_prefix(timing.subject.clone());
+    let start = |command: &[OsString], padding: usize| {
+        let process = Process::new(command).environment("PLUMMET_PADDING", "x".repeat(padding));
+        let process: Box<dyn Candidate> = Box::new(process);
+        Ok(process)
     };
-    let report = perf(&mut workers, &options, &mut told)?;
+    let bar = bar(PARTS);
+    let mut told = |share: f64| bar.set_position((share * PARTS as f64) as u64);
+    let report = perf(
+        &|padding| start(&base, padding),
+        &|padding| start(&cand, padding),
+        &options,
+        &mut told,
+    )?;
     bar.finish_and_clear();
     if matches.get_flag("json") {
         answer(&format!("{}\n", serde_json::to_value(&report)?))?;

@@ -1,46 +1,37 @@
-//! One comparison: pairs of timings until the interval of their ratio says what it is.
+//! A comparison: pairs of fresh processes until the interval of their ratio says what it is.
 //!
-//! *A quad* is four visits in the order ABBA or BAAB, as a coin says, so that a drift hits both
-//! sides alike. A visit times one repetition and then `repeat`.
+//! *A pair of processes is the unit.* Where code and data lie in memory, and what the allocator has
+//! seen, is drawn when a process starts and can make equal code some percent faster or slower, at
+//! times half or twice as fast, for as long as it lives (Mytkowicz et al. 2009). No number of
+//! timings of the same two processes averages that out; pairs of new ones do. Which of the two is
+//! started first, what each of them is asked before it is timed, and how large its environment is
+//! are drawn anew for every pair, for both sides alike.
 //!
-//! *A pair* is some quads. A side's time is the least of its long timings less the least of its
-//! short ones, over `repeat − 1`: what is the same for any number of repetitions (the pipe, the
-//! copies, the first touch of cold memory) cancels. Noise on a shared machine comes in bursts and
-//! only ever adds, so a least is spoilt only where every timing was hit; the pairs that are spoilt
-//! are outliers, and half of all pairs may be outliers before their median gives way. Short timings
-//! are hit more seldom than long ones; how many quads make the best pair depends on the noise.
+//! *A pair gives one ratio per problem.* A side is visited in quads, in the order ABBA or BAAB as a
+//! coin says, so that a drift hits both alike. A visit times one repetition and then `repeat`; a
+//! side's time is the least of its long timings less the least of its short ones, over
+//! `repeat − 1`: what is the same for any number of repetitions (the pipe, the copies, the first
+//! touch of cold memory) cancels. Noise on a shared machine comes in bursts and only ever adds, so a
+//! least is spoilt only where every timing was hit. About as long is spent on timing a pair as on
+//! starting it, which is near the best use of a budget where processes differ about as much as
+//! timings do.
 //!
-//! *A/A first.* The base is timed against a second worker of itself, which says two things. Where
-//! the interval lies beyond ±3 % the machine favours one of two equal workers and can give no
-//! verdict on others. And the number of quads in a pair that made this interval narrowest is the
-//! one that is taken then: chosen on pairs that do not count, it costs no confidence.
-//!
-//! *A red is seen twice.* Where code and data lie in memory is drawn when a process starts, and can
-//! make equal code some percent faster or slower for as long as it lives (Mytkowicz et al. 2009),
-//! which no number of pairs averages out. So once an interval lies above +3 % the workers are
-//! started anew, and it is a regression when the median of a quarter as many new pairs alone lies
-//! there too. This only ever takes a red back, so it costs no confidence either.
+//! All problems of a run are put to the same pairs, those that are decided left out.
 
 use serde::{Deserialize, Serialize};
 
-use super::interval::{FIRST, Interval, Looks, interval};
+use super::interval::{Interval, Looks, interval};
 use crate::rng::Rng;
 
-/// A candidate is slower when its interval lies above this ratio to the base.
+/// A candidate is slower when its interval lies above this ratio to the base, and faster when it
+/// lies below one over it.
 pub const SLOWER: f64 = 1.03;
 
-/// The share of the budget that the A/A run may take.
-const FIRST_SHARE: f64 = 0.25;
+/// Quads of a pair and problem: at least, and at most.
+const QUADS: (usize, usize) = (2, 16);
 
-/// How many quads may make a pair.
-const QUADS: [usize; 4] = [1, 2, 4, 8];
-
-/// Of the budget, the share after which a red has to have been seen once: the rest is a quarter of
-/// it, which is what new workers need to repeat it.
-const LAST_SHARE: f64 = 0.8;
-
-/// Pairs of new workers that repeat a red at least: half of what the first look has.
-const AGAIN: usize = 8;
+/// The most calls that a side is asked before it is timed, beyond one of every problem.
+const STIRRING: usize = 3;
 
 /// Seconds that the repetitions of a long timing take at least: thousands of times what a clock
 /// resolves, and a small part of what a scheduler hands out at once, so that most are undisturbed
@@ -59,225 +50,208 @@ const NOTHING: f64 = 1e-15;
 
 /// Who is timed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Worker {
+pub enum Side {
     /// The implementation to compare with.
     Base,
-    /// A second worker of the same.
-    Twin,
     /// The implementation that is judged.
     Cand,
 }
 
-/// Whatever can be timed.
+/// Both sides.
+pub const SIDES: [Side; 2] = [Side::Base, Side::Cand];
+
+/// Whatever can be started and timed.
 pub trait Stand {
-    /// What can go wrong.
+    /// What can go wrong for good.
     type Error;
-    /// Seconds that a worker takes for `repeat` repetitions, transport included.
-    fn time(&mut self, worker: Worker, repeat: usize) -> Result<f64, Self::Error>;
-    /// Starts the base and the candidate anew.
-    fn restart(&mut self) -> Result<(), Self::Error>;
+    /// Ends the pair of processes that runs and starts a new one, `first` before the other.
+    fn pair(&mut self, first: Side) -> Result<(), Self::Error>;
+    /// Seconds that a side takes for `repeat` repetitions of a problem, transport included; NaN
+    /// where its answer is wrong, so that the problem is given up.
+    fn time(&mut self, side: Side, problem: usize, repeat: usize) -> Result<f64, Self::Error>;
     /// Seconds since the comparison began.
     fn elapsed(&self) -> f64;
-}
-
-/// What pairs say.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Settled {
-    /// Where the logarithm of the second's time over the first's lies.
-    pub interval: Option<Interval>,
-    /// How many pairs it took.
-    pub pairs: usize,
-    /// How many quads made a pair.
-    pub quads: usize,
-    /// Seconds of one repetition of either side: medians.
-    pub seconds: [f64; 2],
 }
 
 /// How a comparison ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Decision {
-    /// The interval lies above +3 %, and so do the pairs after a new start.
-    Regression,
+    /// The interval lies above +3 %.
+    Slower,
+    /// The interval lies below −3 %.
+    Faster,
     /// The interval lies below +3 %.
     Ok,
     /// The interval still holds +3 % at the end of the budget.
     Undecided,
-    /// The interval lies above +3 %, but the pairs after a new start do not.
-    Unrepeated,
-    /// Two workers of the base differ by more than 3 %: the machine cannot tell.
-    Biased,
+    /// An answer was wrong.
+    GivenUp,
 }
 
-/// A comparison.
+/// What the pairs say of one problem.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Compared {
-    /// What it says.
+    /// What it comes to.
     pub decision: Decision,
-    /// The base against itself.
-    pub same: Settled,
-    /// The candidate against the base, where it came to that.
-    pub other: Option<Settled>,
+    /// Where the logarithm of the candidate's time over the base's lies.
+    pub interval: Option<Interval>,
+    /// How many pairs of processes it took.
+    pub pairs: usize,
+    /// Seconds of one repetition of either side: medians over the pairs.
+    pub seconds: [f64; 2],
 }
 
-/// Compares the candidate with the base, within some seconds.
-pub fn compare<S: Stand>(stand: &mut S, budget: f64, mut rng: Rng) -> Result<Compared, S::Error> {
-    let slower = SLOWER.ln();
-    let same = same(stand, FIRST_SHARE * budget, &mut rng)?;
-    if same.interval.is_some_and(|seen| seen.low > slower || seen.high < -slower) {
-        return Ok(Compared { decision: Decision::Biased, same, other: None });
+/// One problem under way.
+#[derive(Debug, Default)]
+struct Problem {
+    /// Repetitions of a long timing, known from the first pair on.
+    repeats: Option<[usize; 2]>,
+    /// Seconds of either side, of every pair.
+    pairs: Vec<[f64; 2]>,
+    looks: Looks,
+    looked: usize,
+    interval: Option<Interval>,
+    decision: Option<Decision>,
+}
+
+impl Problem {
+    fn look(&mut self) {
+        self.looked = self.pairs.len();
+        let logs: Vec<f64> = self.pairs.iter().map(|pair| (pair[1] / pair[0]).ln()).collect();
+        self.interval = interval(&logs, self.looks.look()).or(self.interval);
+        let slower = SLOWER.ln();
+        self.decision = match self.interval {
+            Some(seen) if seen.low > slower => Some(Decision::Slower),
+            Some(seen) if seen.high < -slower => Some(Decision::Faster),
+            Some(seen) if seen.high < slower => Some(Decision::Ok),
+            _ => None,
+        };
     }
-    let (decision, other) = other(stand, budget, same.quads, &mut rng)?;
-    Ok(Compared { decision, same, other: Some(other) })
+
+    fn compared(self) -> Compared {
+        Compared {
+            decision: self.decision.unwrap_or(Decision::Undecided),
+            interval: self.interval,
+            pairs: self.pairs.len(),
+            seconds: [0, 1].map(|side| median(self.pairs.iter().map(|pair| pair[side]).collect())),
+        }
+    }
 }
 
-/// The base against itself, until two workers of it are known to differ by less than 3 %, or by
-/// more.
-fn same<S: Stand>(stand: &mut S, until: f64, rng: &mut Rng) -> Result<Settled, S::Error> {
-    let sides = [Worker::Base, Worker::Twin];
-    let repeats = calibrate(stand, sides, until)?;
-    let (mut quads, mut looks) = (Vec::new(), Looks::default());
-    let mut settled = Settled { interval: None, pairs: 0, quads: 1, seconds: [f64::NAN; 2] };
+/// Compares the candidate with the base on some problems, within some seconds; `told` hears after
+/// every pair which share of the problems is decided and which of the time is spent.
+pub fn compare<S: Stand>(
+    stand: &mut S,
+    problems: usize,
+    budget: f64,
+    mut rng: Rng,
+    told: &mut dyn FnMut(f64),
+) -> Result<Vec<Compared>, S::Error> {
+    let mut all: Vec<Problem> = (0..problems).map(|_| Problem::default()).collect();
+    let mut longest = 0.0f64;
     loop {
-        let over = stand.elapsed() >= until;
-        if quads.len() == looks.next_at() || (over && quads.len() > settled.pairs * settled.quads) {
-            // Each way to make pairs has its part of what this look may miss.
-            let miss = looks.look() / QUADS.len() as f64;
-            // The rest of the budget has to suffice for two looks.
-            let most = (quads.len() as f64 * (1.0 / FIRST_SHARE - 1.0)) as usize / (2 * FIRST);
-            let ways = QUADS.into_iter().filter(|&way| way <= most.max(1)).map(|way| {
-                let pairs: Vec<[f64; 2]> =
-                    quads.chunks_exact(way).map(|quads| seconds(quads, repeats)).collect();
-                let interval = interval(&logs(&pairs), miss);
-                Settled { interval, pairs: pairs.len(), quads: way, seconds: medians(&pairs) }
-            });
-            let width = |way: &Settled| way.interval.map_or(f64::INFINITY, |i| i.high - i.low);
-            settled = ways.min_by(|a, b| width(a).total_cmp(&width(b))).expect("some way");
-            let slower = SLOWER.ln();
-            let told = |seen: Interval| {
-                (seen.low > -slower && seen.high < slower)
-                    || seen.low > slower
-                    || seen.high < -slower
-            };
-            if settled.interval.is_some_and(told) {
-                return Ok(settled);
+        let mut open: Vec<usize> = (0..problems).filter(|&i| all[i].decision.is_none()).collect();
+        told((1.0 - open.len() as f64 / problems as f64).max(stand.elapsed() / budget).min(1.0));
+        // A pair that would not be done in time is not begun.
+        if open.is_empty() || stand.elapsed() + longest > budget {
+            break;
+        }
+        let began = stand.elapsed();
+        stand.pair(SIDES[rng.below(2)])?;
+        let share = (stand.elapsed() - began) / open.len() as f64;
+        for side in SIDES {
+            stir(stand, side, &open, &mut rng)?;
+        }
+        shuffle(&mut open, &mut rng);
+        for &i in &open {
+            let problem = &mut all[i];
+            match timed(stand, i, &mut problem.repeats, share, &mut rng)? {
+                Some(seconds) => problem.pairs.push(seconds),
+                None => problem.decision = Some(Decision::GivenUp),
+            }
+            if problem.decision.is_none() && problem.pairs.len() == problem.looks.next_at() {
+                problem.look();
             }
         }
-        if over {
-            return Ok(settled);
-        }
-        quads.push(quad(stand, sides, repeats, rng.below(2))?);
+        longest = longest.max(stand.elapsed() - began);
     }
+    for problem in all.iter_mut().filter(|problem| problem.decision.is_none()) {
+        if problem.pairs.len() > problem.looked {
+            problem.look();
+        }
+    }
+    Ok(all.into_iter().map(Problem::compared).collect())
 }
 
-/// The candidate against the base.
-fn other<S: Stand>(
+/// Asks every problem once and some of them again, in an order of its own: what an allocator has
+/// seen before it is timed is another thing in every process.
+fn stir<S: Stand>(
     stand: &mut S,
-    until: f64,
-    quads: usize,
+    side: Side,
+    open: &[usize],
     rng: &mut Rng,
-) -> Result<(Decision, Settled), S::Error> {
-    let (sides, slower) = ([Worker::Base, Worker::Cand], SLOWER.ln());
-    let repeats = calibrate(stand, sides, until)?;
-    let (mut pairs, mut looks, mut looked) = (Vec::new(), Looks::default(), 0);
-    let (mut decision, mut seen, mut red) = (Decision::Undecided, None, None);
-    loop {
-        let last = stand.elapsed() >= LAST_SHARE * until && red.is_none();
-        let over = last || stand.elapsed() >= until;
-        if pairs.len() == looks.next_at() || (over && pairs.len() > looked) {
-            looked = pairs.len();
-            seen = interval(&logs(&pairs), looks.look()).or(seen);
-            decision = match seen {
-                Some(seen) if seen.high < slower => Decision::Ok,
-                Some(seen) if seen.low > slower => Decision::Unrepeated,
-                _ => Decision::Undecided,
-            };
-            if decision == Decision::Unrepeated && red.is_none() {
-                stand.restart()?;
-                for worker in sides {
-                    stand.time(worker, 1)?;
-                }
-                red = Some(pairs.len());
-            }
-        }
-        if let (Decision::Unrepeated, Some(red)) = (decision, red)
-            && pairs.len() >= red + AGAIN.max(red / 4)
-            && median(logs(&pairs[red..])) > slower
-        {
-            decision = Decision::Regression;
-        }
-        let just_red = last && red.is_some();
-        if (over && !just_red) || matches!(decision, Decision::Ok | Decision::Regression) {
-            let (pairs, seconds) = (pairs.len(), medians(&pairs));
-            return Ok((decision, Settled { interval: seen, pairs, quads, seconds }));
-        }
-        let pair = (0..quads).map(|_| quad(stand, sides, repeats, rng.below(2)));
-        pairs.push(seconds(&pair.collect::<Result<Vec<_>, _>>()?, repeats));
+) -> Result<(), S::Error> {
+    let mut calls = open.to_vec();
+    for _ in 0..rng.below(STIRRING + 1) {
+        calls.push(open[rng.below(open.len())]);
     }
+    shuffle(&mut calls, rng);
+    for problem in calls {
+        stand.time(side, problem, 1)?;
+    }
+    Ok(())
 }
 
-/// The least short and the least long timing of either side.
-#[derive(Debug, Clone, Copy)]
-struct Quad {
-    short: [f64; 2],
-    long: [f64; 2],
-}
-
-/// Four visits; the side `first` goes first and last.
-fn quad<S: Stand>(
+/// Seconds of one repetition of either side in this pair; nothing where an answer is wrong.
+fn timed<S: Stand>(
     stand: &mut S,
-    sides: [Worker; 2],
-    repeats: [usize; 2],
-    first: usize,
-) -> Result<Quad, S::Error> {
-    let mut quad = Quad { short: [f64::INFINITY; 2], long: [f64::INFINITY; 2] };
-    for side in [first, 1 - first, 1 - first, first] {
-        quad.short[side] = quad.short[side].min(stand.time(sides[side], 1)?);
-        quad.long[side] = quad.long[side].min(stand.time(sides[side], repeats[side])?);
+    problem: usize,
+    repeats: &mut Option<[usize; 2]>,
+    share: f64,
+    rng: &mut Rng,
+) -> Result<Option<[f64; 2]>, S::Error> {
+    let repeats = match *repeats {
+        Some(known) => known,
+        None => *repeats.insert(calibrate(stand, problem)?),
+    };
+    let began = stand.elapsed();
+    let (mut short, mut long) = ([f64::INFINITY; 2], [f64::INFINITY; 2]);
+    let mut quads = 0;
+    while quads < QUADS.0 || (quads < QUADS.1 && stand.elapsed() - began < share) {
+        let first = rng.below(2);
+        for side in [first, 1 - first, 1 - first, first] {
+            let one = stand.time(SIDES[side], problem, 1)?;
+            let many = stand.time(SIDES[side], problem, repeats[side])?;
+            if one.is_nan() || many.is_nan() {
+                return Ok(None);
+            }
+            short[side] = short[side].min(one);
+            long[side] = long[side].min(many);
+        }
+        quads += 1;
     }
-    Ok(quad)
-}
-
-/// Seconds of one repetition of either side, of the pair that some quads make.
-fn seconds(quads: &[Quad], repeats: [usize; 2]) -> [f64; 2] {
-    let least =
-        |timing: &dyn Fn(&Quad) -> f64| quads.iter().map(timing).fold(f64::INFINITY, f64::min);
-    [0, 1].map(|side| {
-        let work = least(&|quad| quad.long[side]) - least(&|quad| quad.short[side]);
-        // A burst in every short timing can leave less than nothing: an outlier like any other.
-        (work / (repeats[side] - 1) as f64).max(NOTHING)
-    })
-}
-
-fn logs(pairs: &[[f64; 2]]) -> Vec<f64> {
-    pairs.iter().map(|pair| (pair[1] / pair[0]).ln()).collect()
-}
-
-fn medians(pairs: &[[f64; 2]]) -> [f64; 2] {
-    [0, 1].map(|side| median(pairs.iter().map(|pair| pair[side]).collect()))
+    // A burst in every short timing can leave less than nothing: an outlier like any other.
+    let one = |side: usize| (long[side] - short[side]) / (repeats[side] - 1) as f64;
+    Ok(Some([0, 1].map(|side| one(side).max(NOTHING))))
 }
 
 /// How many repetitions either side's long timings have.
 ///
 /// The same number for both unless one is more than twice as fast: equal sides are then treated
 /// equally, and what a longer timing catches more of is no difference between them.
-fn calibrate<S: Stand>(
-    stand: &mut S,
-    sides: [Worker; 2],
-    until: f64,
-) -> Result<[usize; 2], S::Error> {
+fn calibrate<S: Stand>(stand: &mut S, problem: usize) -> Result<[usize; 2], S::Error> {
     let mut repeats = [2; 2];
-    for (worker, repeat) in sides.into_iter().zip(&mut repeats) {
-        // The first call pays for cold caches and pages.
-        stand.time(worker, 1)?;
+    for (side, repeat) in SIDES.into_iter().zip(&mut repeats) {
         loop {
             let mut least = [f64::INFINITY; 2];
             for _ in 0..3 {
-                least[0] = least[0].min(stand.time(worker, 1)?);
-                least[1] = least[1].min(stand.time(worker, *repeat)?);
+                least[0] = least[0].min(stand.time(side, problem, 1)?);
+                least[1] = least[1].min(stand.time(side, problem, *repeat)?);
             }
             let (work, wanted) = (least[1] - least[0], LONG.max(TRANSPORT * least[0]));
-            if work >= wanted || *repeat >= MOST || stand.elapsed() > until {
+            // Written so that a NaN ends it.
+            if !(work < wanted) || *repeat >= MOST {
                 break;
             }
             let factor = (1.1 * wanted / work.max(1e-9)).ceil().clamp(2.0, 64.0);
@@ -286,6 +260,12 @@ fn calibrate<S: Stand>(
     }
     let most = repeats[0].max(repeats[1]);
     Ok(if most <= 2 * repeats[0].min(repeats[1]) { [most; 2] } else { repeats })
+}
+
+fn shuffle(values: &mut [usize], rng: &mut Rng) {
+    for i in (1..values.len()).rev() {
+        values.swap(i, rng.below(i + 1));
+    }
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

@@ -1,10 +1,10 @@
 //! Is another implementation slower than the one it is to replace?
 //!
-//! Base and candidate are two live workers that are asked the same calls in turn; every answer is
-//! checked against the oracle, the timed ones too, so that nothing is timed that was not checked.
-//! [`compare`] says how pairs are taken and when a verdict stands, [`interval`] why it may be
-//! looked at while more pairs come in, [`subjects`] which problems are timed. Times of another run
-//! or of another machine are never compared.
+//! Base and candidate are started anew, pair after pair, and asked the same calls in turn; every
+//! answer is checked against the oracle, the timed ones too, so that nothing is timed that was not
+//! checked. [`compare`] says how a pair gives a ratio and when a verdict stands, [`interval`] why it
+//! may be looked at while more pairs come in, [`subjects`] which problems are timed. Times of
+//! another run or of another machine are never compared.
 //!
 //! *Implausible.* A call reads its inputs and writes its outputs: in less time than their bytes
 //! need at the machine's copy bandwidth it cannot have been done. The bandwidth is the best of any
@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use self::compare::{Compared, Decision, Settled, Stand, Worker};
+use self::compare::{Compared, Decision, Side, Stand};
 use super::call::{Broken, Call, Candidate, Hello, Identity, Reply};
 use super::case::Case;
 use super::judge::{Grade, Judged, judge};
@@ -36,11 +36,11 @@ pub struct Options {
     pub ops: Vec<String>,
     /// Sizes, as `rows=64,cols=768`; a small and a large problem if empty.
     pub sizes: Vec<String>,
-    /// How long one comparison may take.
+    /// How long one problem may take; those of a run share what they have.
     pub budget: Duration,
     /// Bytes per second that no target exceeds; of the processor, measured, if not stated.
     pub bandwidth: Option<f64>,
-    /// Seed of the order of pairs.
+    /// Seed of the order of starts and visits.
     pub seed: u64,
 }
 
@@ -51,15 +51,8 @@ impl Default for Options {
     }
 }
 
-/// The workers of a comparison.
-pub struct Workers<'a> {
-    /// What is compared with.
-    pub base: &'a mut dyn Candidate,
-    /// A second worker of it.
-    pub twin: &'a mut dyn Candidate,
-    /// What is judged.
-    pub cand: &'a mut dyn Candidate,
-}
+/// Starts a process of one side; told the bytes to put into its environment, which move its stack.
+pub type Start<'a> = &'a dyn Fn(usize) -> Result<Box<dyn Candidate>, Broken>;
 
 /// What a comparison says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +62,8 @@ pub enum Verdict {
     Wrong,
     /// Slower: the interval of the ratio lies above 1.03. Exit code 4.
     Regression,
+    /// Faster: the interval of the ratio lies below 1/1.03.
+    Faster,
     /// Not slower by 3 %.
     Ok,
     /// It cannot be told on this machine in this time. Exit code 5.
@@ -77,20 +72,20 @@ pub enum Verdict {
     Implausible,
 }
 
-/// The time of one worker over that of another.
+/// The time of the candidate over that of the base.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Ratio {
-    /// Seconds of one repetition of the base: the median.
+    /// Seconds of one repetition of the base: the median over the pairs.
     pub base_seconds: f64,
-    /// The same of the other.
+    /// The same of the candidate.
     pub cand_seconds: f64,
-    /// The median ratio.
+    /// The middle of the ratios.
     pub ratio: f64,
     /// The lower end of its 99 % interval, all looks together.
     pub low: f64,
     /// The upper end.
     pub high: f64,
-    /// Pairs of timings.
+    /// Pairs of processes.
     pub pairs: usize,
 }
 
@@ -101,10 +96,8 @@ pub struct Timing {
     pub subject: String,
     /// The case.
     pub case: String,
-    /// The base against a second worker of itself; nothing where there were too few pairs.
-    pub same: Option<Ratio>,
-    /// The candidate against the base; nothing where it did not come to that.
-    pub other: Option<Ratio>,
+    /// The candidate against the base; nothing where there were too few pairs.
+    pub ratio: Option<Ratio>,
     /// What it says.
     pub verdict: Verdict,
     /// Why, in words.
@@ -118,7 +111,7 @@ pub struct Report {
     pub base: Identity,
     /// Who is judged.
     pub cand: Identity,
-    /// The budget of one comparison.
+    /// The budget of one problem.
     pub budget_seconds: f64,
     /// Bytes per second that no target exceeds.
     pub bandwidth: f64,
@@ -161,42 +154,48 @@ impl fmt::Display for Unusable {
     }
 }
 
-/// Times every case that both sides serve; `told` hears of each when it is done.
+/// Times every case that both sides serve; `told` hears which share of the work is done.
 pub fn perf(
-    workers: &mut Workers,
+    base: Start,
+    cand: Start,
     options: &Options,
-    told: &mut dyn FnMut(&Timing),
+    told: &mut dyn FnMut(f64),
 ) -> Result<Report, Unusable> {
-    let said = |who: &str, worker: &mut dyn Candidate| {
-        worker.hello().map_err(|broken| Unusable::Broken(who.to_string(), broken))
+    let said = |who: &str, start: Start| {
+        let hello = start(0).and_then(|mut worker| worker.hello());
+        hello.map_err(|broken| Unusable::Broken(who.to_string(), broken))
     };
-    let base = said("base", workers.base)?;
-    said("base", workers.twin)?;
-    let cand = said("cand", workers.cand)?;
-    let cases = subjects::cases(&base, &cand, &options.ops, &options.sizes);
+    let hellos = [said("base", base)?, said("cand", cand)?];
+    let cases = subjects::cases(&hellos[0], &hellos[1], &options.ops, &options.sizes);
     let cases = cases.map_err(Unusable::Invalid)?;
+    let problems: Vec<Problem> = cases.iter().map(|case| Problem::new(case, &hellos)).collect();
     let bandwidth = options.bandwidth.unwrap_or_else(bandwidth);
-    let mut report = Report {
-        base: base.identity.clone(),
-        cand: cand.identity.clone(),
-        budget_seconds: options.budget.as_secs_f64(),
-        bandwidth,
-        timings: Vec::new(),
-        broken: None,
+    let rng = Rng::new(options.seed).named("perf");
+    let mut live = Live {
+        starts: [base, cand],
+        workers: [None, None],
+        problems,
+        rng: rng.named("environment"),
+        began: Instant::now(),
     };
-    for case in &cases {
-        match timed(workers, [&base, &cand], case, options, bandwidth) {
-            Ok(timing) => {
-                told(&timing);
-                report.timings.push(timing);
-            }
-            Err((who, broken)) => {
-                report.broken = Some((who.to_string(), broken));
-                break;
-            }
+    let budget = options.budget.as_secs_f64() * cases.len() as f64;
+    let compared = compare::compare(&mut live, cases.len(), budget, rng, told);
+    let (timings, broken) = match compared {
+        Ok(compared) => {
+            let each = live.problems.iter().zip(&cases).zip(&compared);
+            let timings = each.map(|((problem, case), compared)| {
+                let (verdict, why) = problem.verdict(compared, bandwidth);
+                let dtypes = (case.dtype, case.params_dtype);
+                let subject = subjects::subject(case.op, case.dir, dtypes);
+                Timing { subject, case: case.to_string(), ratio: ratio(compared), verdict, why }
+            });
+            (timings.collect(), None)
         }
-    }
-    Ok(report)
+        Err((who, broken)) => (Vec::new(), Some((who.to_string(), broken))),
+    };
+    let [base, cand] = hellos.map(|hello| hello.identity);
+    let budget_seconds = options.budget.as_secs_f64();
+    Ok(Report { base, cand, budget_seconds, bandwidth, timings, broken })
 }
 
 /// Twice the bytes per second that all cores together copy within a cache.
@@ -207,89 +206,91 @@ fn bandwidth() -> f64 {
     2.0 * limits.iter().map(|limit| limit.all.max(limit.one)).fold(0.0, f64::max)
 }
 
-/// Times one case.
-fn timed(
-    workers: &mut Workers,
-    [base, cand]: [&Hello; 2],
-    case: &Case,
-    options: &Options,
-    bandwidth: f64,
-) -> Result<Timing, (&'static str, Broken)> {
-    let call = case.call();
-    let expect = |hello: &Hello| {
-        let served = &hello.ops[case.op];
-        oracle::expect(&call, served.accumulator(case.dtype), &served.variant)
-    };
-    let check = |hello: &Hello| Check { expected: expect(hello), accepted: None };
-    let checks = [check(base), check(base), check(cand)];
-    let size = |count: usize, dtype: super::Dtype| count * dtype.bytes();
-    let read: usize = call.tensors.values().map(|t| size(t.values.len(), t.dtype)).sum();
-    let written: usize = checks[0].expected.iter().map(|e| size(e.truth.len(), e.dtype)).sum();
-    let floor = (read + written) as f64 / bandwidth;
-
-    let mut live = Live { workers, call: &call, checks, began: Instant::now() };
-    let rng = Rng::new(options.seed).named(&call.id);
-    let (case_id, subject) =
-        (call.id.clone(), subjects::subject(case.op, case.dir, (case.dtype, case.params_dtype)));
-    let timing =
-        |same, other, verdict, why| Timing { subject, case: case_id, same, other, verdict, why };
-    match compare::compare(&mut live, options.budget.as_secs_f64(), rng) {
-        Ok(compared) => {
-            let (verdict, why) = verdict(&compared, floor, options.budget);
-            let other = compared.other.as_ref().and_then(ratio);
-            Ok(timing(ratio(&compared.same), other, verdict, why))
-        }
-        Err(Stop::Wrong(why)) => Ok(timing(None, None, Verdict::Wrong, why)),
-        Err(Stop::Broken(who, broken)) => Err((who, broken)),
-    }
-}
-
-fn ratio(settled: &Settled) -> Option<Ratio> {
-    let seen = settled.interval?;
+fn ratio(compared: &Compared) -> Option<Ratio> {
+    let seen = compared.interval?;
     Some(Ratio {
-        base_seconds: settled.seconds[0],
-        cand_seconds: settled.seconds[1],
-        ratio: seen.median.exp(),
+        base_seconds: compared.seconds[0],
+        cand_seconds: compared.seconds[1],
+        ratio: seen.middle.exp(),
         low: seen.low.exp(),
         high: seen.high.exp(),
-        pairs: settled.pairs,
+        pairs: compared.pairs,
     })
 }
 
-/// The verdict of a comparison, and why; `floor` is the least time that the bytes need.
-fn verdict(compared: &Compared, floor: f64, budget: Duration) -> (Verdict, String) {
-    let last = compared.other.as_ref().unwrap_or(&compared.same);
-    for (who, seconds) in ["base", "cand"].iter().zip(last.seconds) {
-        if seconds < floor {
-            let why = format!(
-                "{who} takes {} for what needs {} at the machine's bandwidth: it is not done",
-                time(seconds),
-                time(floor)
-            );
-            return (Verdict::Implausible, why);
-        }
+/// A call that is timed, and what is known of its answers.
+struct Problem {
+    call: Call,
+    checks: [Check; 2],
+    /// What is wrong with an answer, once one was.
+    fault: Option<String>,
+}
+
+impl Problem {
+    fn new(case: &Case, hellos: &[Hello; 2]) -> Problem {
+        let call = case.call();
+        let check = |hello: &Hello| {
+            let served = &hello.ops[case.op];
+            let accumulate = served.accumulator(case.dtype);
+            Check { expected: oracle::expect(&call, accumulate, &served.variant), accepted: None }
+        };
+        Problem { checks: [check(&hellos[0]), check(&hellos[1])], call, fault: None }
     }
-    let budget = budget.as_secs_f64();
-    match compared.decision {
-        Decision::Regression => (Verdict::Regression, "slower, and again after a new start".into()),
-        Decision::Ok => (Verdict::Ok, "not slower by 3 %".into()),
-        Decision::Undecided => {
-            (Verdict::Inconclusive, format!("too noisy to tell within {budget:.1} s"))
+
+    /// The bytes that a call reads and writes.
+    fn bytes(&self) -> usize {
+        let size = |count: usize, dtype: super::Dtype| count * dtype.bytes();
+        let read = self.call.tensors.values().map(|t| size(t.values.len(), t.dtype));
+        let expected = &self.checks[0].expected;
+        read.sum::<usize>() + expected.iter().map(|e| size(e.truth.len(), e.dtype)).sum::<usize>()
+    }
+
+    fn verdict(&self, compared: &Compared, bandwidth: f64) -> (Verdict, String) {
+        if let Some(fault) = &self.fault {
+            return (Verdict::Wrong, fault.clone());
         }
-        Decision::Unrepeated => {
-            (Verdict::Inconclusive, "slower, which a new start has not repeated".into())
+        let floor = self.bytes() as f64 / bandwidth;
+        for (who, seconds) in NAMES.iter().zip(compared.seconds) {
+            if seconds < floor {
+                let why = format!(
+                    "{who} takes {} for what needs {} at the machine's bandwidth: it is not done",
+                    time(seconds),
+                    time(floor)
+                );
+                return (Verdict::Implausible, why);
+            }
         }
-        Decision::Biased => {
-            (Verdict::Inconclusive, "two workers of the base differ by more than 3 %".into())
+        let percent = 100.0 * (compare::SLOWER - 1.0);
+        match compared.decision {
+            Decision::Slower => {
+                (Verdict::Regression, format!("slower by more than {percent:.0} %"))
+            }
+            Decision::Faster => (Verdict::Faster, format!("faster by more than {percent:.0} %")),
+            Decision::Ok => (Verdict::Ok, format!("not slower by {percent:.0} %")),
+            Decision::Undecided | Decision::GivenUp => (Verdict::Inconclusive, undecided(compared)),
         }
     }
 }
 
-/// Why a comparison stopped.
-enum Stop {
-    Wrong(String),
-    Broken(&'static str, Broken),
+/// Why nothing could be told, and what might help.
+fn undecided(compared: &Compared) -> String {
+    let Some(seen) = compared.interval else {
+        let pairs = compared.pairs;
+        return format!(
+            "{pairs} pairs of processes are too few to tell; a longer --budget has more"
+        );
+    };
+    // The interval narrows with the square root of the pairs.
+    let width = 50.0 * (seen.high.exp() - seen.low.exp());
+    format!(
+        "fresh processes differ too much to tell: ± {width:.1} % after {} pairs; a longer --budget \
+         or a quieter machine narrows it",
+        compared.pairs
+    )
 }
+
+/// The names of the sides in messages.
+const NAMES: [&str; 2] = ["base", "cand"];
 
 /// What a worker has to answer, and what it did answer and was found right.
 struct Check {
@@ -326,47 +327,51 @@ impl Check {
     }
 }
 
-/// Live workers that are asked one call.
-struct Live<'a, 'b> {
-    workers: &'a mut Workers<'b>,
-    call: &'a Call,
-    checks: [Check; 3],
+/// The pair of processes that runs.
+struct Live<'a> {
+    starts: [Start<'a>; 2],
+    workers: [Option<Box<dyn Candidate>>; 2],
+    problems: Vec<Problem>,
+    rng: Rng,
     began: Instant,
 }
 
-impl Live<'_, '_> {
-    fn worker(&mut self, worker: Worker) -> (&'static str, &mut dyn Candidate) {
-        match worker {
-            Worker::Base => ("base", &mut *self.workers.base),
-            Worker::Twin => ("base", &mut *self.workers.twin),
-            Worker::Cand => ("cand", &mut *self.workers.cand),
-        }
-    }
-}
+/// The most bytes that are put into a process's environment: a page, so that its stack begins
+/// anywhere within one.
+const PAGE: usize = 4096;
 
-impl Stand for Live<'_, '_> {
-    type Error = Stop;
+impl Stand for Live<'_> {
+    type Error = (&'static str, Broken);
 
-    fn time(&mut self, worker: Worker, repeat: usize) -> Result<f64, Stop> {
-        let call = self.call;
-        let (who, asked) = self.worker(worker);
-        std::thread::sleep(PAUSE);
-        let start = Instant::now();
-        let reply = asked.time(call, repeat);
-        let seconds = start.elapsed().as_secs_f64();
-        let reply = reply.map_err(|broken| Stop::Broken(who, broken))?;
-        match self.checks[worker as usize].fault(call, reply) {
-            Some(why) => Err(Stop::Wrong(format!("{who}, {repeat} repetitions: {why}"))),
-            None => Ok(seconds),
-        }
-    }
-
-    fn restart(&mut self) -> Result<(), Stop> {
-        for worker in [Worker::Base, Worker::Cand] {
-            let (who, asked) = self.worker(worker);
-            asked.restart().map_err(|broken| Stop::Broken(who, broken))?;
+    fn pair(&mut self, first: Side) -> Result<(), Self::Error> {
+        self.workers = [None, None];
+        let order = if first == Side::Base { [0, 1] } else { [1, 0] };
+        for side in order {
+            let start = self.starts[side](self.rng.below(PAGE)).and_then(|mut worker| {
+                worker.hello()?;
+                Ok(worker)
+            });
+            self.workers[side] = Some(start.map_err(|broken| (NAMES[side], broken))?);
         }
         Ok(())
+    }
+
+    fn time(&mut self, side: Side, problem: usize, repeat: usize) -> Result<f64, Self::Error> {
+        let problem = &mut self.problems[problem];
+        let who = NAMES[side as usize];
+        let worker = self.workers[side as usize].as_mut().expect("a pair was started");
+        std::thread::sleep(PAUSE);
+        let start = Instant::now();
+        let reply = worker.time(&problem.call, repeat);
+        let seconds = start.elapsed().as_secs_f64();
+        let reply = reply.map_err(|broken| (who, broken))?;
+        match problem.checks[side as usize].fault(&problem.call, reply) {
+            Some(why) => {
+                problem.fault = Some(format!("{who}, {repeat} repetitions: {why}"));
+                Ok(f64::NAN)
+            }
+            None => Ok(seconds),
+        }
     }
 
     fn elapsed(&self) -> f64 {
@@ -393,6 +398,7 @@ impl fmt::Display for Verdict {
         f.write_str(match self {
             Verdict::Wrong => "WRONG",
             Verdict::Regression => "SLOWER",
+            Verdict::Faster => "faster",
             Verdict::Ok => "ok",
             Verdict::Inconclusive => "inconclusive",
             Verdict::Implausible => "IMPLAUSIBLE",
@@ -405,23 +411,16 @@ impl fmt::Display for Timing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{:12}  {}", self.verdict.to_string(), self.case)?;
         let percent = |ratio: f64| 100.0 * (ratio - 1.0);
-        let mut line = |name: &str, ratio: &Ratio| {
-            let Ratio { base_seconds, cand_seconds, ratio, low, high, pairs } = *ratio;
+        if let Some(Ratio { base_seconds, cand_seconds, ratio, low, high, pairs }) = self.ratio {
             writeln!(
                 f,
-                "  {name}  {:>9} to {:>9}  {:+6.1} %  [{:+.1}, {:+.1}]  {pairs} pairs",
+                "  base to cand  {:>9} to {:>9}  {:+6.1} %  [{:+.1}, {:+.1}]  {pairs} pairs of processes",
                 time(base_seconds),
                 time(cand_seconds),
                 percent(ratio),
                 percent(low),
                 percent(high),
-            )
-        };
-        if let Some(same) = &self.same {
-            line("base to itself", same)?;
-        }
-        if let Some(other) = &self.other {
-            line("base to cand  ", other)?;
+            )?;
         }
         write!(f, "  {}", self.why)
     }
@@ -440,7 +439,7 @@ impl fmt::Display for Report {
         let count =
             |verdict| self.timings.iter().filter(|timing| timing.verdict == verdict).count();
         use Verdict::*;
-        let counts = [Wrong, Regression, Ok, Inconclusive, Implausible];
+        let counts = [Wrong, Regression, Faster, Ok, Inconclusive, Implausible];
         let counts = counts.map(|verdict| format!("{} {verdict}", count(verdict)));
         write!(f, "{}", counts.join(", "))
     }

@@ -49,6 +49,7 @@ impl Default for Patience {
 #[derive(Debug)]
 pub struct Process {
     command: Vec<OsString>,
+    environment: Vec<(OsString, OsString)>,
     patience: Patience,
     live: Option<Live>,
     hello: Hello,
@@ -62,12 +63,19 @@ impl Process {
     pub fn new(command: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
         Process {
             command: command.into_iter().map(Into::into).collect(),
+            environment: Vec::new(),
             patience: Patience::default(),
             live: None,
             hello: Hello::default(),
             seq: 0,
             durations: Vec::new(),
         }
+    }
+
+    /// The same with a variable more in its environment.
+    pub fn environment(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.environment.push((name.into(), value.into()));
+        self
     }
 
     /// The same with other limits of time.
@@ -79,7 +87,7 @@ impl Process {
     /// Starts the target where it does not run, and hears its introduction.
     fn start(&mut self) -> Result<&mut Live, Broken> {
         if self.live.is_none() {
-            let mut live = Live::spawn(&self.command)?;
+            let mut live = Live::spawn(&self.command, &self.environment)?;
             let introduction = live
                 .exchange(message::hello()?, self.patience.hello)
                 .and_then(|frame| message::introduction(&frame));
@@ -155,7 +163,7 @@ struct Errors {
 }
 
 impl Live {
-    fn spawn(command: &[OsString]) -> Result<Live, Broken> {
+    fn spawn(command: &[OsString], environment: &[(OsString, OsString)]) -> Result<Live, Broken> {
         let [program, args @ ..] = command else {
             return Err(protocol(
                 "command",
@@ -164,6 +172,7 @@ impl Live {
         };
         let mut command = Command::new(program);
         command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.envs(environment.iter().map(|(name, value)| (name, value)));
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let mut child = command.spawn().map_err(|error| {
