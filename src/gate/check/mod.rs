@@ -1,27 +1,34 @@
 //! `gate check`: a target through all stages, and what is wrong with it, explained.
 
+mod budget;
+mod causes;
 mod filter;
 mod hello;
 mod outcome;
 mod subjects;
+mod untested;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::call::{Broken, Candidate};
 use super::case::Case;
-use super::explain::explain_all;
 use super::manifest::Manifest;
 use super::report::{Finding, Report, Stage, exit_code};
 use super::trial::Flaw;
 
+use budget::Budget;
+use causes::Causes;
 pub use filter::Filter;
 pub(super) use outcome::{Failures, Outcome};
 
 /// Cases of every operator, pass and pair of dtypes, unless something else is said.
 pub const CASES: usize = 40;
+
+/// Why a row behind the first failure is not tried, where that ends the run.
+const ENDED: &str = "the first failure ended the run";
 
 /// The stages by number.
 pub const STAGES: [&str; 7] =
@@ -36,8 +43,10 @@ pub struct Options {
     pub seed: u64,
     /// Generated cases of every operator, pass and pair of dtypes.
     pub cases: usize,
-    /// When to stop generating cases.
+    /// How long the run may take, shared out over all rows.
     pub time: Option<Duration>,
+    /// To end with the first failure that is explained.
+    pub fail_fast: bool,
     /// Workers that run side by side.
     pub jobs: usize,
     /// The stages to go through.
@@ -57,6 +66,7 @@ impl Default for Options {
             seed: 1,
             cases: CASES,
             time: None,
+            fail_fast: false,
             jobs: 1,
             stages: (0..STAGES.len() as u8).collect(),
             pinned: Vec::new(),
@@ -67,14 +77,35 @@ impl Default for Options {
 }
 
 /// Something that happened, for whoever shows progress.
-#[derive(Debug, Clone)]
-pub struct Progress<'a> {
-    /// `op:dir:dtype` that is done.
-    pub subject: &'a str,
-    /// How many of them are.
-    pub done: usize,
-    /// Of how many.
-    pub of: usize,
+#[derive(Debug, Clone, Copy)]
+pub enum Event<'a> {
+    /// A row, `op:dir:dtype`, is done: how many of them are, of how many.
+    Done {
+        /// Its name.
+        row: &'a str,
+        /// How many are done.
+        done: usize,
+        /// Of how many.
+        of: usize,
+    },
+    /// An answer showed a failure of a new kind; why it fails is not known yet.
+    Failure {
+        /// Its row.
+        row: &'a str,
+        /// What is wrong.
+        flaw: &'a Flaw,
+    },
+    /// A failure is explained.
+    Explained(&'a Finding),
+}
+
+/// Hears of what happens in a run.
+pub type Told<'a> = &'a (dyn Fn(Event) + Sync);
+
+/// What all rows of a run share.
+struct Run<'a> {
+    options: &'a Options,
+    told: Told<'a>,
 }
 
 /// Judges a Rust implementation in a test of its own.
@@ -94,8 +125,9 @@ pub fn assert_conforms<C: Candidate + Clone + Sync + 'static>(candidate: &C) {
 /// Starts a target; called once for every worker.
 pub type Start<'a> = &'a (dyn Fn() -> Result<Box<dyn Candidate>, Broken> + Sync);
 
-/// Goes through the stages and reports. A target that cannot even be greeted is a report as well.
-pub fn check(start: Start, options: &Options, progress: &(dyn Fn(Progress) + Sync)) -> Report {
+/// Goes through the stages and reports; `told` hears of each thing as it happens. A target that cannot
+/// even be greeted is a report as well.
+pub fn check(start: Start, options: &Options, told: Told) -> Report {
     let began = Instant::now();
     let greeted = start().and_then(|mut target| target.hello().map(|hello| (target, hello)));
     let (mut first, hello) = match greeted {
@@ -115,21 +147,46 @@ pub fn check(start: Start, options: &Options, progress: &(dyn Fn(Progress) + Syn
     let (skipped, subjects) = subjects::subjects(&hello, options);
     report.skipped = skipped;
     report.uncovered = subjects::uncovered(&hello, options);
-    let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let outcomes: Mutex<BTreeMap<usize, Outcome>> = Mutex::new(BTreeMap::new());
+    let budget = Budget::new(began, options.time, subjects.len(), options.jobs);
+    let run = Run { options, told };
+    let (next, done, stop) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicBool::new(false));
+    let rows: Mutex<BTreeMap<usize, Outcome>> = Mutex::new(BTreeMap::new());
+    let settled: Mutex<Settled> = Mutex::default();
+    // Rows are settled in their order, whoever finishes which, so that findings do not depend on jobs.
+    let settle = |target: &mut dyn Candidate, settled: &mut Settled| {
+        loop {
+            let outcome = rows.lock().expect("no worker panics").remove(&settled.outcomes.len());
+            let Some(mut outcome) = outcome else { return };
+            let explained = |finding: &Finding| {
+                stop.fetch_or(options.fail_fast, Ordering::SeqCst);
+                told(Event::Explained(finding));
+            };
+            settled.causes.settle(target, &hello, &budget, &mut outcome, &explained);
+            settled.outcomes.push(outcome);
+        }
+    };
     let work = |target: &mut dyn Candidate| {
         let mut deaths: BTreeMap<&str, usize> = BTreeMap::new();
         loop {
             let i = next.fetch_add(1, Ordering::SeqCst);
             let Some(subject) = subjects.get(i) else { return };
             let deaths = deaths.entry(subject.operator.name()).or_default();
-            let deadline = options.time.map(|time| began + time);
             let mut outcome = Outcome::begin(subject);
-            outcome.run(target, subject, &hello, options, deadline, deaths);
+            let until = budget.row();
+            if stop.load(Ordering::SeqCst) {
+                outcome.cut_short("everything", ENDED);
+            } else if budget.over() {
+                outcome.cut_short("everything", "time was up");
+            } else {
+                outcome.run(target, subject, &hello, &run, until, deaths);
+            }
             let name = outcome.row.name();
-            outcomes.lock().expect("no worker panics").insert(i, outcome);
+            rows.lock().expect("no worker panics").insert(i, outcome);
+            if let Ok(mut settled) = settled.try_lock() {
+                settle(target, &mut settled);
+            }
             let done = done.fetch_add(1, Ordering::SeqCst) + 1;
-            progress(Progress { subject: &name, done, of: subjects.len() });
+            told(Event::Done { row: &name, done, of: subjects.len() });
         }
     };
     let lost = std::thread::scope(|scope| {
@@ -142,9 +199,13 @@ pub fn check(start: Start, options: &Options, progress: &(dyn Fn(Progress) + Syn
     if let Some(broken) = lost {
         report.notes.push(format!("a further worker did not start: {broken}"));
     }
-    let mut outcomes: Vec<Outcome> =
-        outcomes.into_inner().expect("no worker panics").into_values().collect();
-    explain_all(&mut *first, &hello, &mut outcomes);
+    let mut settled = settled.into_inner().expect("no worker panics");
+    settle(&mut *first, &mut settled);
+    let Settled { causes, outcomes } = settled;
+    report.inconclusive = untested::reasons(&hello, options, &outcomes);
+    let asked = outcomes.iter().filter(|outcome| outcome.row.cases > 0);
+    let broken = asked.clone().count() > 0 && asked.clone().all(Outcome::mute);
+    report.findings = causes.finish(broken, &|finding| told(Event::Explained(finding)));
     let mut stages: BTreeMap<u8, Stage> = BTreeMap::new();
     for outcome in outcomes {
         for (number, stage) in outcome.stages {
@@ -154,15 +215,24 @@ pub fn check(start: Start, options: &Options, progress: &(dyn Fn(Progress) + Syn
             total.seconds += stage.seconds;
         }
         report.rows.push(outcome.row);
-        report.findings.extend(outcome.findings);
         report.notes.extend(outcome.notes);
+        report.cut_short.extend(outcome.cut);
     }
     report.stages = stages.into_values().collect();
     // What decides the exit code first, then what is explained.
     report.findings.sort_by_key(|finding| (finding.fault, finding.shrunk.is_none()));
-    report.exit_code = exit_code(report.findings.iter().map(|finding| finding.fault.exit_code()));
+    let inconclusive = if report.inconclusive.is_empty() { 0 } else { 5 };
+    let found = report.findings.iter().map(|finding| finding.fault.exit_code());
+    report.exit_code = exit_code(found.chain([inconclusive]));
     report.seconds = began.elapsed().as_secs_f64();
     report
+}
+
+/// The rows that are done, in their order, and what is wrong in them.
+#[derive(Default)]
+struct Settled {
+    causes: Causes,
+    outcomes: Vec<Outcome>,
 }
 
 fn empty(number: u8) -> Stage {
@@ -193,6 +263,7 @@ fn refused(options: &Options, broken: &Broken, began: Instant) -> Report {
         when: Vec::new(),
         breaks: Vec::new(),
         behaves_like: None,
+        affects: Vec::new(),
     });
     report.seconds = began.elapsed().as_secs_f64();
     report

@@ -23,8 +23,12 @@ pub(super) fn subjects(hello: &Hello, options: &Options) -> (Vec<String>, Vec<Su
     for operator in op::ALL {
         let Some(served) = hello.ops.get(operator.name()) else { continue };
         let mut first = true;
-        for dir in served.dirs() {
-            for dtypes in served.dtypes() {
+        // A wrong forward is why its backward is wrong, and `f32` tells most readers most.
+        let (mut dirs, mut pairs) = (served.dirs(), served.dtypes());
+        dirs.sort();
+        pairs.sort_by_key(|&dtypes| dtypes != (Dtype::F32, Dtype::F32));
+        for dir in dirs {
+            for &dtypes in &pairs {
                 if !wanted(options, operator.name(), dir, dtypes.0) {
                     continue;
                 }

@@ -303,7 +303,7 @@ impl Live {
                 let said = self.errors.told(GRACE);
                 Broken::Protocol(why + said.as_deref().unwrap_or_default())
             }
-            Broken::Timeout(_) => broken,
+            Broken::Timeout(_) | Broken::Late => broken,
         }
     }
 }
