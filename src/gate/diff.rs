@@ -110,9 +110,8 @@ pub fn diff(base: &Report, now: &Report) -> Result<Diff, Invalid> {
         let mut rows = base.findings.iter().flat_map(|was| &was.affects);
         rows.any(|row| (&row.subject, &row.tensor) == (&finding.subject, &finding.tensor))
     };
-    let known = |finding: &Finding| {
-        affected(finding) || base.findings.iter().any(|was| same(was, finding))
-    };
+    let known =
+        |finding: &Finding| affected(finding) || base.findings.iter().any(|was| same(was, finding));
     let news = now.counted().filter(|finding| !known(finding));
     diff.new_findings = news.cloned().collect();
     let gone = base.findings.iter().filter(|was| !now.findings.iter().any(|is| same(was, is)));

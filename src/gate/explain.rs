@@ -1,6 +1,8 @@
 //! What failed, explained: the smallest counterexample, when it fails, and what the target behaves
 //! like.
 
+use std::time::Instant;
+
 use super::call::{Candidate, Served};
 use super::case::Case;
 use super::check::Failures;
@@ -27,23 +29,29 @@ pub(super) fn plainly(stage: u8, row: &Row, case: &Case, flaw: &Flaw) -> Finding
     }
 }
 
-/// A finding with its smallest counterexample, when it fails, and what the target behaves like.
+/// A finding with its smallest counterexample, when it fails, and what the target behaves like, as far
+/// as there is time.
 pub(super) fn explain(
     target: &mut dyn Candidate,
     served: &Served,
     failure: &Failures,
     evidence: &[Trial],
     row: &Row,
+    until: Instant,
 ) -> Finding {
+    let over = || Instant::now() >= until;
     let Failures { stage, first, plainest, flaw, times } = failure;
     let mut finding = plainly(*stage, row, &first.case, flaw);
     finding.times = *times;
     // A target that says nothing readable, or nothing at all, costs seconds a call.
-    if flaw.fault != Fault::Wrong && flaw.message.contains("no answer") {
+    if over() || flaw.fault != Fault::Wrong && flaw.message.contains("no answer") {
         return finding;
     }
     let mut smallest: Option<Trial> = None;
     let mut fails = |case: &Case| {
+        if over() {
+            return false;
+        }
         let trial = trial::put(target, served, case);
         let fails = trial.flaw.as_ref().is_some_and(|own| own.resembles(flaw));
         if fails {
@@ -56,6 +64,9 @@ pub(super) fn explain(
     let smallest = smallest.filter(|trial| trial.case == case).unwrap_or_else(|| plainest.clone());
     if flaw.fault == Fault::Wrong {
         let mut fails = |case: &Case| {
+            if over() {
+                return false;
+            }
             let trial = trial::put(target, served, case);
             trial.flaw.as_ref().is_some_and(|own| own.resembles(flaw))
         };
@@ -65,7 +76,7 @@ pub(super) fn explain(
         finding.breaks = laws::broken(&smallest);
         let mut all: Vec<&Trial> = evidence.iter().collect();
         all.push(&smallest);
-        finding.behaves_like = diagnose::diagnose(&all, served);
+        finding.behaves_like = if over() { None } else { diagnose::diagnose(&all, served) };
     }
     let own = smallest.flaw.clone().unwrap_or_else(|| flaw.clone());
     finding.message = own.message;

@@ -230,12 +230,15 @@ fn unanswered(index: &Index, report: &Report, results: &Path) -> Vec<String> {
             other => format!(", and {other} files there are named like no vector"),
         };
         let place = results.display();
-        return vec![format!("nothing was tested: {place} has no answer to any of {of} vectors{named}")];
+        return vec![format!(
+            "nothing was tested: {place} has no answer to any of {of} vectors{named}"
+        )];
     }
     let asked = index.asked.iter().filter_map(|text| text.parse::<Filter>().ok());
     let silent = asked.filter(|filter| !tested(filter));
-    let mut reasons: Vec<String> =
-        silent.map(|filter| format!("nothing of {filter} was tested: there is no answer")).collect();
+    let mut reasons: Vec<String> = silent
+        .map(|filter| format!("nothing of {filter} was tested: there is no answer"))
+        .collect();
     let vacuous = report.rows.iter().filter(|row| !row.tested() && row.failed == 0);
     reasons.extend(vacuous.map(|row| {
         let (name, cases) = (row.name(), row.cases);

@@ -28,7 +28,7 @@ pub(super) fn command() -> Command {
         )
         .subcommand(
             Command::new("check")
-                .about("Judge a target: exit code 0 right, 1 wrong, 6 protocol, 7 crash, 8 expectation")
+                .about("Judge a target: exit code 0 right, 1 wrong, 5 untested, 6 protocol, 7 crash, 8 expectation")
                 .args(check::args()),
         )
         .subcommand(
@@ -154,7 +154,8 @@ fn duration(
 fn bar(length: usize) -> ProgressBar {
     let target = ProgressDrawTarget::stderr_with_hz(8);
     let bar = ProgressBar::with_draw_target(Some(length as u64), target);
-    let style = ProgressStyle::with_template("{prefix:<32} {bar:32} {pos}/{len}  {eta} left  {msg}");
+    let style =
+        ProgressStyle::with_template("{prefix:<32} {bar:32} {pos}/{len}  {eta} left  {msg}");
     bar.set_style(style.expect("a template known to be valid").progress_chars("━╸─"));
     bar
 }

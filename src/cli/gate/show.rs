@@ -37,7 +37,10 @@ impl Show {
                 self.bar.set_prefix(row.to_string());
             }
             Event::Failure { row, flaw } => {
-                self.say(&format!("{}: explaining\n", text::failure(row, &flaw.message, self.style)));
+                self.say(&format!(
+                    "{}: explaining\n",
+                    text::failure(row, &flaw.message, self.style)
+                ));
             }
             Event::Explained(finding) => {
                 let told = text::finding(&self.report, finding);

@@ -6,6 +6,8 @@
 //! model explains both, forward fails wherever backward does and no model tells them apart, or the
 //! target says the same words. What is shown by none of these is explained on its own.
 
+use std::time::Instant;
+
 use super::budget::{Budget, Hurried};
 use super::outcome::{Failures, Outcome};
 use crate::gate::call::{Candidate, Dir, Hello, Served};
@@ -15,6 +17,8 @@ use crate::gate::explain::{explain, plainly};
 use crate::gate::report::{Affected, Cut, Fault, Finding};
 use crate::gate::trial::{self, Trial};
 
+/// Stages that say what is wrong in words: no counterexample of theirs can be put to another dtype.
+const IN_WORDS: std::ops::RangeInclusive<u8> = 4..=6;
 /// Failing backward cases whose forward is looked at.
 const LOOKED_AT: usize = 4;
 
@@ -57,8 +61,8 @@ impl Causes {
                     return None;
                 }
                 let (evidence, row) = (&outcome.evidence, &outcome.row);
-                let mut finding = explain(&mut target, served, &failure, evidence, row);
-                if target.late() {
+                let mut finding = explain(&mut target, served, &failure, evidence, row, until);
+                if Instant::now() >= until {
                     // A rule that was read off a part of the sizes need not hold.
                     finding.when.clear();
                     let what = "a part of the explanation".to_string();
@@ -85,7 +89,8 @@ impl Causes {
     pub(super) fn finish(mut self, broken: bool, told: &dyn Fn(&Finding)) -> Vec<Finding> {
         for finding in std::mem::take(&mut self.gradients) {
             let op = op(&finding.subject);
-            let wrong = |own: &&mut Finding| own.fault == Fault::Wrong && self::op(&own.subject) == op;
+            let wrong =
+                |own: &&mut Finding| own.fault == Fault::Wrong && self::op(&own.subject) == op;
             match self.findings.iter_mut().find(wrong) {
                 Some(cause) => cause.affects.push(of(&finding)),
                 None => {
@@ -106,7 +111,9 @@ impl Causes {
         let same = |own: &&mut Finding| {
             let near = mute || op(&own.subject) == op(&finding.subject);
             let kind = (own.fault, own.stage > 3) == (finding.fault, finding.stage > 3);
-            near && kind && own.tensor == finding.tensor && gist(&own.message) == gist(&finding.message)
+            near && kind
+                && own.tensor == finding.tensor
+                && gist(&own.message) == gist(&finding.message)
         };
         match self.findings.iter_mut().find(same) {
             Some(known) => known.affects.push(of(&finding)),
@@ -128,7 +135,9 @@ impl Causes {
         let op = &outcome.row.op;
         let causes = self.findings.iter_mut().filter(|cause| self::op(&cause.subject) == op);
         let mut like: Option<Option<String>> = None;
-        for cause in causes.filter(|cause| cause.fault == failure.flaw.fault && cause.stage < 4) {
+        for cause in causes
+            .filter(|cause| cause.fault == failure.flaw.fault && !IN_WORDS.contains(&cause.stage))
+        {
             let numbers = (cause.worst.is_some(), failure.flaw.graded.is_some());
             let same = match numbers {
                 (false, false) => gist(&cause.message) == gist(&failure.flaw.message),
@@ -264,12 +273,16 @@ mod tests {
 
     #[test]
     fn the_gist_of_a_message_has_no_numbers_and_its_last_line() {
-        let one = "crash: exited with code 1; standard error ends:\nTraceback\n line 7\nKeyError: 'a'";
+        let one =
+            "crash: exited with code 1; standard error ends:\nTraceback\n line 7\nKeyError: 'a'";
         let other = "crash: exited with code 1; standard error ends, after 12 lines more:\n\
                      Traceback\n line 19\nKeyError: 'a'";
         assert_eq!(gist(one), gist(other));
         assert_ne!(gist(one), gist(&one.replace("KeyError", "ValueError")));
-        assert_eq!(gist("y has shape [7, 3], not [12, 2]"), gist("y has shape [1, 30], not [2, 2]"));
+        assert_eq!(
+            gist("y has shape [7, 3], not [12, 2]"),
+            gist("y has shape [1, 30], not [2, 2]")
+        );
         assert_ne!(gist("y has shape [7], not [2]"), gist("y has dtype f64, not f32"));
     }
 }

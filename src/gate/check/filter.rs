@@ -79,4 +79,3 @@ impl Filter {
             && self.dtype.is_none_or(|own| own == dtype)
     }
 }
-

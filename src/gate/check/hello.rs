@@ -53,4 +53,3 @@ pub(super) fn understood(hello: &Hello) -> Result<(), String> {
     }
     Ok(())
 }
-

@@ -268,4 +268,3 @@ fn refused(options: &Options, broken: &Broken, began: Instant) -> Report {
     report.seconds = began.elapsed().as_secs_f64();
     report
 }
-

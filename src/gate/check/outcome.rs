@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::subjects::Subject;
 use super::budget::Hurried;
+use super::subjects::Subject;
 use super::{Event, Run, STAGES, empty};
 use crate::gate::call::{Broken, Candidate, Hello, Served};
 use crate::gate::case::Case;
@@ -136,7 +136,8 @@ impl Outcome {
             *deaths = if dead { *deaths + 1 } else { 0 };
             self.count(&trial);
             self.tally(stage, 1, usize::from(trial.flaw.is_some()), began);
-            if let Some(flaw) = trial.flaw.as_ref().filter(|_| note(&mut self.failures, stage, &trial))
+            if let Some(flaw) =
+                trial.flaw.as_ref().filter(|_| note(&mut self.failures, stage, &trial))
             {
                 failing = failing.or(Some(Instant::now()));
                 (run.told)(Event::Failure { row: &self.row.name(), flaw });
@@ -149,12 +150,8 @@ impl Outcome {
         if *deaths >= DEATHS || self.mute() || (options.fail_fast && failing.is_some()) {
             return;
         }
-        let checks = [
-            (3, true),
-            (4, *first),
-            (5, !operator.random()),
-            (6, *first && operator.random()),
-        ];
+        let checks =
+            [(3, true), (4, *first), (5, !operator.random()), (6, *first && operator.random())];
         for (stage, _) in checks.into_iter().filter(|(stage, due)| *due && asked(*stage)) {
             match stage {
                 3 => self.arguments(target, served, &plain, run),
@@ -210,7 +207,8 @@ impl Outcome {
         // Random numbers are judged by their law; nothing bounds the single one.
         if !trial.case.operator().random() {
             row.ill_conditioned += usize::from(trial.graded.iter().any(|g| g.unbounded > 0.0));
-            let unbounded = !trial.graded.is_empty() && trial.graded.iter().all(|g| g.unbounded >= 1.0);
+            let unbounded =
+                !trial.graded.is_empty() && trial.graded.iter().all(|g| g.unbounded >= 1.0);
             let vacuous = unbounded || vacuity::vacuous(&trial.call, &trial.expected);
             row.vacuous += usize::from(vacuous && trial.flaw.is_none());
         }
@@ -224,13 +222,7 @@ impl Outcome {
         }
     }
 
-    fn arguments(
-        &mut self,
-        target: &mut dyn Candidate,
-        served: &Served,
-        plain: &Case,
-        run: &Run,
-    ) {
+    fn arguments(&mut self, target: &mut dyn Candidate, served: &Served, plain: &Case, run: &Run) {
         let began = Instant::now();
         let mut moved = liveness::check(target, served, plain);
         moved.retain(|moved| !moved.trial.late());

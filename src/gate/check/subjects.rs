@@ -1,7 +1,7 @@
 //! What a run goes through: the rows that a target declares, and those that it does not.
 
-use super::outcome::Outcome;
 use super::Options;
+use super::outcome::Outcome;
 use crate::gate::call::{Dir, Hello, Served};
 use crate::gate::op;
 use crate::gate::operator::Operator;
@@ -70,4 +70,3 @@ pub(super) fn uncovered(hello: &Hello, options: &Options) -> Vec<String> {
     }
     missing
 }
-

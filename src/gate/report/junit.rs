@@ -50,9 +50,10 @@ fn suite(report: &Report, name: &str) -> TestSuite {
     for row in report.rows.iter().filter(|row| row.op == name) {
         let own = row.name();
         let explained = report.findings.iter().any(|finding| finding.subject == own);
-        let like = report.findings.iter().enumerate().find(|(_, finding)| {
-            finding.affects.iter().any(|affected| affected.subject == own)
-        });
+        let like =
+            report.findings.iter().enumerate().find(|(_, finding)| {
+                finding.affects.iter().any(|affected| affected.subject == own)
+            });
         let untested = report.inconclusive.iter().any(|line| line.contains(&format!("{own} ")));
         if let (false, Some((i, finding))) = (explained, like) {
             let status = match report.expected(i) {

@@ -22,7 +22,10 @@ pub fn write(report: &Report) -> String {
 
     let broken = text::broken(report);
     push_part(&mut out, broken.iter().map(|line| format!("- **{}**\n", escaped(line))));
-    push_part(&mut out, report.inconclusive.iter().map(|line| format!("- **{}**\n", escaped(line))));
+    push_part(
+        &mut out,
+        report.inconclusive.iter().map(|line| format!("- **{}**\n", escaped(line))),
+    );
     let end = tail(report);
     let findings: Vec<_> = report.counted().collect();
     for (i, finding) in findings.iter().enumerate() {

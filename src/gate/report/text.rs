@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::IsTerminal;
 
-use super::{Finding, Report, Row};
+use super::{Fault, Finding, Report, Row};
 use crate::gate::case::Case;
 
 /// How a report is shown.
@@ -162,6 +162,9 @@ pub fn details(report: &Report, finding: &Finding) -> Vec<String> {
     why.extend(finding.when.iter().cloned());
     if !why.is_empty() {
         lines.push(why.join(" · "));
+    }
+    if finding.fault == Fault::Crash && finding.message.contains("no answer within") {
+        lines.push("--patience gives a target that compiles as long more time".to_string());
     }
     lines.extend(also(finding));
     if let Some(command) = replay(report, finding) {
