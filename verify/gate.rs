@@ -7,6 +7,11 @@ mod builtin;
 #[path = "gate/check.rs"]
 mod check;
 #[cfg(unix)]
+#[path = "gate/command.rs"]
+mod command;
+#[path = "gate/flow.rs"]
+mod flow;
+#[cfg(unix)]
 #[path = "gate/misbehaving.rs"]
 mod misbehaving;
 #[path = "gate/oracle.rs"]

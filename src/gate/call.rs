@@ -77,6 +77,8 @@ pub enum Broken {
     Crash(String),
     /// The target did not answer within so many seconds. Exit code 7.
     Timeout(f64),
+    /// It was not asked, since the time of the run was up.
+    Late,
 }
 
 impl fmt::Display for Broken {
@@ -85,6 +87,7 @@ impl fmt::Display for Broken {
             Broken::Protocol(message) => write!(f, "protocol: {message}"),
             Broken::Crash(message) => write!(f, "crash: {message}"),
             Broken::Timeout(seconds) => write!(f, "no answer within {seconds:.1} s"),
+            Broken::Late => f.write_str("not asked: time was up"),
         }
     }
 }

@@ -74,11 +74,12 @@ pub struct Diff {
 }
 
 impl Diff {
-    /// 1 where something is newly wrong, 3 where it is less accurate or no longer tested, or 0.
+    /// 1 where something is newly wrong, 3 where it is less accurate or no longer tested, 5 where no
+    /// row is in both runs, or 0.
     pub fn exit_code(&self) -> u8 {
         let wrong = u8::from(!self.new_findings.is_empty());
         let worse = if self.worse.is_empty() && self.lost.is_empty() { 0 } else { 3 };
-        exit_code([wrong, worse])
+        exit_code([wrong, worse, if self.compared == 0 { 5 } else { 0 }])
     }
 }
 
@@ -104,7 +105,14 @@ pub fn diff(base: &Report, now: &Report) -> Result<Diff, Invalid> {
     let same = |a: &Finding, b: &Finding| {
         (&a.subject, &a.tensor, a.fault) == (&b.subject, &b.tensor, b.fault)
     };
-    let news = now.counted().filter(|finding| !base.findings.iter().any(|was| same(was, finding)));
+    // What failed for the reason of another is not new where it has one of its own.
+    let affected = |finding: &Finding| {
+        let mut rows = base.findings.iter().flat_map(|was| &was.affects);
+        rows.any(|row| (&row.subject, &row.tensor) == (&finding.subject, &finding.tensor))
+    };
+    let known =
+        |finding: &Finding| affected(finding) || base.findings.iter().any(|was| same(was, finding));
+    let news = now.counted().filter(|finding| !known(finding));
     diff.new_findings = news.cloned().collect();
     let gone = base.findings.iter().filter(|was| !now.findings.iter().any(|is| same(was, is)));
     // What is not tested any more is not fixed.
@@ -236,6 +244,7 @@ pub fn text(diff: &Diff, base: &Report, now: &Report) -> String {
     let verdict = match diff.exit_code() {
         0 => "no regression",
         1 => "FAIL new findings",
+        5 => "UNTESTED no row was tested in both runs",
         _ => "FAIL accuracy regression",
     };
     let rows = super::report::text::counted(diff.compared, "row");

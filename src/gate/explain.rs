@@ -1,41 +1,14 @@
 //! What failed, explained: the smallest counterexample, when it fails, and what the target behaves
 //! like.
 
-use super::call::{Candidate, Dir, Hello, Served};
+use std::time::Instant;
+
+use super::call::{Candidate, Served};
 use super::case::Case;
-use super::check::{Failures, Outcome};
+use super::check::Failures;
 use super::report::{Fault, Finding, Row, Shrunk};
-use super::tensor::Dtype;
 use super::trial::{self, Flaw, Trial};
 use super::{diagnose, laws, scan, shrink};
-
-/// Explains every failure; one of several dtypes that fail alike is enough.
-pub(super) fn explain_all(target: &mut dyn Candidate, hello: &Hello, outcomes: &mut [Outcome]) {
-    // `f32` tells most readers most, and a wrong forward is why its backward is wrong.
-    let mut order: Vec<usize> = (0..outcomes.len()).collect();
-    order.sort_by_key(|&i| (outcomes[i].row.dir, outcomes[i].row.dtype != Dtype::F32));
-    let mut explained: Vec<(String, Dir, Option<String>, Fault)> = Vec::new();
-    for i in order {
-        let outcome = &mut outcomes[i];
-        let served = &hello.ops[&outcome.row.op];
-        for failure in std::mem::take(&mut outcome.failures) {
-            let Row { op, dir, .. } = &outcome.row;
-            let Flaw { tensor, fault, .. } = &failure.flaw;
-            let key = (op.clone(), *dir, tensor.clone(), *fault);
-            let finding = if explained.contains(&key) {
-                let mut finding =
-                    plainly(failure.stage, &outcome.row, &failure.first.case, &failure.flaw);
-                finding.times = failure.times;
-                finding
-            } else {
-                explained.push(key);
-                explain(target, served, &failure, &outcome.evidence, &outcome.row)
-            };
-            outcome.findings.push(finding);
-        }
-        outcome.evidence.clear();
-    }
-}
 
 /// A finding that says no more than what was seen.
 pub(super) fn plainly(stage: u8, row: &Row, case: &Case, flaw: &Flaw) -> Finding {
@@ -52,26 +25,33 @@ pub(super) fn plainly(stage: u8, row: &Row, case: &Case, flaw: &Flaw) -> Finding
         when: Vec::new(),
         breaks: Vec::new(),
         behaves_like: None,
+        affects: Vec::new(),
     }
 }
 
-/// A finding with its smallest counterexample, when it fails, and what the target behaves like.
-fn explain(
+/// A finding with its smallest counterexample, when it fails, and what the target behaves like, as far
+/// as there is time.
+pub(super) fn explain(
     target: &mut dyn Candidate,
     served: &Served,
     failure: &Failures,
     evidence: &[Trial],
     row: &Row,
+    until: Instant,
 ) -> Finding {
+    let over = || Instant::now() >= until;
     let Failures { stage, first, plainest, flaw, times } = failure;
     let mut finding = plainly(*stage, row, &first.case, flaw);
     finding.times = *times;
     // A target that says nothing readable, or nothing at all, costs seconds a call.
-    if flaw.fault != Fault::Wrong && flaw.message.contains("no answer") {
+    if over() || flaw.fault != Fault::Wrong && flaw.message.contains("no answer") {
         return finding;
     }
     let mut smallest: Option<Trial> = None;
     let mut fails = |case: &Case| {
+        if over() {
+            return false;
+        }
         let trial = trial::put(target, served, case);
         let fails = trial.flaw.as_ref().is_some_and(|own| own.resembles(flaw));
         if fails {
@@ -84,6 +64,9 @@ fn explain(
     let smallest = smallest.filter(|trial| trial.case == case).unwrap_or_else(|| plainest.clone());
     if flaw.fault == Fault::Wrong {
         let mut fails = |case: &Case| {
+            if over() {
+                return false;
+            }
             let trial = trial::put(target, served, case);
             trial.flaw.as_ref().is_some_and(|own| own.resembles(flaw))
         };
@@ -93,7 +76,7 @@ fn explain(
         finding.breaks = laws::broken(&smallest);
         let mut all: Vec<&Trial> = evidence.iter().collect();
         all.push(&smallest);
-        finding.behaves_like = diagnose::diagnose(&all, served);
+        finding.behaves_like = if over() { None } else { diagnose::diagnose(&all, served) };
     }
     let own = smallest.flaw.clone().unwrap_or_else(|| flaw.clone());
     finding.message = own.message;

@@ -2,6 +2,7 @@
 //!
 //! ```toml
 //! require = ["layer_norm:bwd:f32"]
+//! patience = "90s"                  # of first calls, which may compile; or { first = "2m", call = "10s" }
 //!
 //! [[expect]]
 //! match  = "softmax:fwd:bf16"       # a row, a tensor of it, or the id of a case; * and ? stand for others

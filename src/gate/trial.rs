@@ -30,6 +30,12 @@ impl Flaw {
         self.fault == other.fault
             && self.tensor == other.tensor
             && self.graded.is_some() == other.graded.is_some()
+            && (self.fault != Fault::Wrong || self.graded.is_some() || self.head() == other.head())
+    }
+    /// What a message in words is about: `answered error`, `y has shape`.
+    fn head(&self) -> &str {
+        let end = |c: char| c == ':' || c == '[' || c.is_ascii_digit();
+        self.message.split(end).next().unwrap_or_default()
     }
 }
 
@@ -37,7 +43,7 @@ impl From<&Broken> for Flaw {
     fn from(broken: &Broken) -> Flaw {
         let fault = match broken {
             Broken::Protocol(_) => Fault::Protocol,
-            Broken::Crash(_) | Broken::Timeout(_) => Fault::Crash,
+            Broken::Crash(_) | Broken::Timeout(_) | Broken::Late => Fault::Crash,
         };
         Flaw { fault, tensor: None, message: broken.to_string(), graded: None }
     }
@@ -61,6 +67,15 @@ pub struct Trial {
 }
 
 impl Trial {
+    /// True where the target answered, and said that it does not or cannot.
+    pub fn refused(&self) -> bool {
+        let wrong = self.flaw.as_ref().is_some_and(|flaw| flaw.fault == Fault::Wrong);
+        wrong && self.answer.is_none()
+    }
+    /// True where the target was not asked, since time was up: there is nothing to judge.
+    pub fn late(&self) -> bool {
+        self.flaw.as_ref().is_some_and(|flaw| flaw.message == Broken::Late.to_string())
+    }
     /// The worst grade.
     pub fn grade(&self) -> Grade {
         match self.flaw {

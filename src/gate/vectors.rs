@@ -18,8 +18,9 @@ use safetensors::tensor::{Dtype as Stored, TensorView};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::call::{Call, Claims, Dir, Hello, Identity, Reply, SPEC, Served};
+use super::call::{Broken, Call, Claims, Dir, Hello, Identity, Reply, SPEC, Served};
 use super::case::Case;
+use super::check::Filter;
 use super::judge::{Grade, Graded, Judged, judge};
 use super::op;
 use super::operator::Operator;
@@ -27,6 +28,8 @@ use super::oracle;
 use super::plan::Plan;
 use super::report::{Fault, Finding, Report, Row, Stage, exit_code};
 use super::tensor::{Dtype, Tensor, Tensors};
+use super::vacuity;
+use super::wire::message;
 use crate::config::Invalid;
 
 /// The largest file of answers that is read: 2 GiB, as for a frame.
@@ -43,6 +46,9 @@ pub struct Index {
     pub seed: u64,
     /// How many cases of each operator, pass and dtype.
     pub cases: usize,
+    /// What was asked for by name, as `softmax:fwd`; nothing where everything was exported.
+    #[serde(default)]
+    pub asked: Vec<String>,
     /// Every request.
     pub vectors: Vec<Vector>,
 }
@@ -79,16 +85,19 @@ fn cases(
     plan.take(cases).enumerate().map(move |(i, case)| (format!("{stem}-{i:04}.safetensors"), case))
 }
 
-/// Writes `count` cases of each row whose name `chosen` takes, `index.json` and a README.
+/// Writes `count` cases of each row that a filter names, or of every one where there is no filter,
+/// `index.json` and a README.
 pub fn export(
     directory: &Path,
-    chosen: impl Fn(&str) -> bool,
+    filters: &[Filter],
     count: usize,
     seed: u64,
 ) -> Result<Index, Invalid> {
     let plummet = env!("CARGO_PKG_VERSION").to_string();
+    let asked = filters.iter().map(Filter::to_string).collect();
     let mut index =
-        Index { plummet, spec: SPEC.to_string(), seed, cases: count, vectors: Vec::new() };
+        Index { plummet, spec: SPEC.to_string(), seed, cases: count, asked, vectors: Vec::new() };
+    let chosen = |name: &str| filters.is_empty() || filters.iter().any(|filter| filter.names(name));
     let name =
         |row: &(&'static dyn Operator, Dir, Dtype)| format!("{}:{}:{}", row.0.name(), row.1, row.2);
     let rows: Vec<_> = rows().into_iter().filter(|row| chosen(&name(row))).collect();
@@ -191,6 +200,7 @@ pub fn grade(directory: &Path, results: &Path) -> Result<Report, Invalid> {
         let of = index.vectors.len();
         report.notes.push(format!("{silent} of {of} vectors have no answer"));
     }
+    report.inconclusive = unanswered(&index, &report, results);
     report.seconds = start.elapsed().as_secs_f64();
     report.stages.push(Stage {
         number: 2,
@@ -199,8 +209,42 @@ pub fn grade(directory: &Path, results: &Path) -> Result<Report, Invalid> {
         failed: report.rows.iter().map(|row| row.failed).sum(),
         seconds: report.seconds,
     });
-    report.exit_code = exit_code(report.findings.iter().map(|finding| finding.fault.exit_code()));
+    let inconclusive = if report.inconclusive.is_empty() { 0 } else { 5 };
+    let found = report.findings.iter().map(|finding| finding.fault.exit_code());
+    report.exit_code = exit_code(found.chain([inconclusive]));
     Ok(report)
+}
+
+/// Why nothing can be said of what was exported: no answer at all, none to what was asked for by
+/// name, or none that tells a right answer from a wrong one.
+fn unanswered(index: &Index, report: &Report, results: &Path) -> Vec<String> {
+    let tested = |filter: &Filter| {
+        report.rows.iter().any(|row| (row.tested() || row.failed > 0) && filter.names(&row.name()))
+    };
+    let of = index.vectors.len();
+    if report.rows.is_empty() {
+        let files = fs::read_dir(results).into_iter().flatten().flatten();
+        let other = files.filter(|file| file.file_name() != "hello.json").count();
+        let named = match other {
+            0 => String::new(),
+            other => format!(", and {other} files there are named like no vector"),
+        };
+        let place = results.display();
+        return vec![format!(
+            "nothing was tested: {place} has no answer to any of {of} vectors{named}"
+        )];
+    }
+    let asked = index.asked.iter().filter_map(|text| text.parse::<Filter>().ok());
+    let silent = asked.filter(|filter| !tested(filter));
+    let mut reasons: Vec<String> = silent
+        .map(|filter| format!("nothing of {filter} was tested: there is no answer"))
+        .collect();
+    let vacuous = report.rows.iter().filter(|row| !row.tested() && row.failed == 0);
+    reasons.extend(vacuous.map(|row| {
+        let (name, cases) = (row.name(), row.cases);
+        format!("nothing of {name} was tested: none of {cases} answers tells right from wrong")
+    }));
+    reasons
 }
 
 /// The cases of an index: those that this version of Plummet draws from its seed, and no others.
@@ -256,6 +300,8 @@ fn one(row: &mut Row, findings: &mut Vec<Finding>, case: &Case, served: &Served,
     let judged = judge(&call, &expected, reply);
     let mut grade = judged.grade();
     row.cases += 1;
+    let random = operator.random();
+    row.vacuous += usize::from(!random && !judged.fails() && vacuity::vacuous(&call, &expected));
     match &judged {
         Judged::Wrong(why) => found(findings, case, Fault::Wrong, None, why.clone()),
         Judged::Graded(tensors) => {
@@ -317,6 +363,7 @@ fn found(
         when: Vec::new(),
         breaks: Vec::new(),
         behaves_like: None,
+        affects: Vec::new(),
     });
 }
 
@@ -326,7 +373,14 @@ fn hello(path: &Path) -> Result<Hello, Invalid> {
         let identity = Identity { name: "vectors".into(), ..Identity::default() };
         return Ok(Hello { identity, ..Hello::default() });
     }
-    let hello: Hello = read_json(path)?;
+    let message: serde_json::Map<String, Value> = read_json(path)?;
+    let hello = message::declared(&message).map_err(|broken| match broken {
+        Broken::Protocol(why) => Invalid::new("hello.json", why, "what a target declares"),
+        other => Invalid::new("hello.json", other, "what a target declares"),
+    })?;
+    if let Some(op) = hello.ops.keys().find(|op| op::find(op).is_none()) {
+        return Err(Invalid::new("hello.ops", op, op::names().join(", ")));
+    }
     for (op, served) in &hello.ops {
         if let Some(dtype) = served.accumulate.values().find(|dtype| !Dtype::REAL.contains(dtype)) {
             let field = format!("hello.ops.{op}.accumulate");

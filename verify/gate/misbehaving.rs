@@ -61,6 +61,7 @@ fn act(role: &str, mut out: File) {
     let mut model = ModelCandidate::new("layer_norm", "");
     let (mut reader, mut bytes) = (Reader::default(), vec![0; 1 << 16]);
     let mut first = None;
+    let mut compiled = std::collections::BTreeSet::new();
     loop {
         let count = std::io::stdin().read(&mut bytes).unwrap();
         if count == 0 {
@@ -80,9 +81,20 @@ fn act(role: &str, mut out: File) {
                 Request::Run(seq, call) => (seq, call, 1),
                 Request::Time(seq, call, repeat) => (seq, call, repeat),
             };
+            if role == "compiles" || role == "compiles_and_hangs" {
+                let shapes = call.tensors.values().map(|tensor| tensor.shape.clone());
+                if compiled.insert((call.dir, shapes.collect::<Vec<_>>())) {
+                    std::thread::sleep(Duration::from_millis(400));
+                }
+            }
             let reply = model.time(&call, repeat).unwrap();
             let Reply::Ok(mut tensors) = reply.clone() else { panic!("{reply:?}") };
             let right = message::answer(seq, &reply).unwrap();
+            if role == "always_errors" {
+                let error = Reply::Error("ImportError: libkernel.so".into());
+                out.write_all(&message::answer(seq, &error).unwrap()).unwrap();
+                continue;
+            }
             let Some((first_seq, first_tensors)) = &first else {
                 if role == "answers_twice" {
                     out.write_all(&right).unwrap();
@@ -96,7 +108,24 @@ fn act(role: &str, mut out: File) {
             };
             let y = tensors.values().next().expect("a call wants something").clone();
             let answer = match role {
-                "right" => right,
+                "right" | "compiles" => right,
+                "doubles" => {
+                    let values = y.values.iter().map(|value| 2.0 * value + 1.0).collect();
+                    tensors.insert("y".into(), Tensor::new(y.dtype, &y.shape, values));
+                    message::answer(seq, &Reply::Ok(tensors)).unwrap()
+                }
+                "ends_with_a_trace" => {
+                    for line in 0..2000 {
+                        eprintln!("  File \"kernel.py\", line {line}");
+                    }
+                    eprintln!("ValueError: the cause");
+                    std::process::exit(1);
+                }
+                "stops_in_a_frame" => {
+                    eprintln!("MemoryError: no room for y");
+                    out.write_all(&right[..100]).unwrap();
+                    return;
+                }
                 "one_byte_writes" => {
                     for byte in right {
                         out.write_all(&[byte]).unwrap();
@@ -144,7 +173,7 @@ fn act(role: &str, mut out: File) {
                     let _child = std::process::Command::new("sleep").arg("3600").spawn().unwrap();
                     return;
                 }
-                "hangs" | "stops_reading" => forever(),
+                "hangs" | "stops_reading" | "compiles_and_hangs" => forever(),
                 "trickles" => {
                     for byte in right {
                         out.write_all(&[byte]).unwrap();

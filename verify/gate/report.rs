@@ -9,8 +9,8 @@ use plummet::gate::manifest::{self, Date, Manifest, State, matches};
 use plummet::gate::model::ModelCandidate;
 use plummet::gate::report::text::{self, Style};
 use plummet::gate::report::{
-    Fault, Finding, Likeness, PRECEDENCE, Report, Row, Shrunk, Stage, exit_code, html, json, junit,
-    markdown,
+    Affected, Cut, Fault, Finding, Likeness, PRECEDENCE, Report, Row, Shrunk, Stage, exit_code,
+    html, json, junit, markdown,
 };
 use plummet::gate::{Case, Dtype, vectors};
 use proptest::prelude::*;
@@ -109,6 +109,7 @@ fn red() -> Report {
                 agrees: 57,
                 cases: 57,
             }),
+            affects: Vec::new(),
         },
         Finding {
             stage: 2,
@@ -123,6 +124,7 @@ fn red() -> Report {
             when: Vec::new(),
             breaks: Vec::new(),
             behaves_like: None,
+            affects: Vec::new(),
         },
     ];
     report.notes = vec!["gelu loses relative accuracy below −6".into()];
@@ -259,6 +261,7 @@ fn the_schema_describes_every_report() {
         green(),
         red(),
         served,
+        torn(),
         settled(red(), MANIFEST, "2026-06-01"),
         settled(green(), tolerated, "2026-06-01"),
     ] {
@@ -280,14 +283,80 @@ fn the_schema_describes_every_report() {
     }
 }
 
+/// A run that was cut short, in which other rows fail for the reason of one.
+fn torn() -> Report {
+    let mut report = red();
+    report.findings[0].affects = vec![Affected {
+        subject: "layer_norm:fwd:f32".into(),
+        tensor: Some("y".into()),
+        stage: 2,
+        case: "layer_norm:fwd:f32:rows=1,cols=2,x=whole,seed=0".into(),
+        times: 3,
+        worst: report.findings[0].worst.clone(),
+    }];
+    report.cut_short = vec![Cut {
+        subject: "softmax:fwd:bf16".into(),
+        what: "28 of 40 cases".into(),
+        why: "time was up".into(),
+    }];
+    report.inconclusive =
+        vec!["nothing of rms_norm was tested: the target does not serve it".into()];
+    report
+}
+
+#[test]
+fn what_was_left_out_and_what_else_fails_is_in_every_format() {
+    let report = torn();
+    for (format, written) in [
+        ("text", plain(&report)),
+        ("markdown", markdown::write(&report).replace('\\', "")),
+        ("html", html::write(&report)),
+    ] {
+        for part in
+            ["layer_norm:fwd:f32 y (3 cases)", "28 of 40 cases", "nothing of rms_norm was tested"]
+        {
+            assert!(written.contains(part), "{format} {part}: {written}");
+        }
+    }
+    let xml = junit::write(&report);
+    assert!(xml.contains("fails for the reason of layer_norm:bwd:f32 dx"), "{xml}");
+    assert!(xml.contains("nothing of rms_norm was tested"), "{xml}");
+    let quiet = text::write(&report, Style { quiet: true, ..Style::default() });
+    assert!(quiet.contains("UNTESTED nothing of rms_norm"), "{quiet}");
+    let mut untested = green();
+    untested.inconclusive = report.inconclusive.clone();
+    untested.exit_code = 5;
+    assert!(plain(&untested).contains("UNTESTED mine 1.2 (c) · inconclusive (exit 5)"));
+    assert!(markdown::write(&untested).starts_with("## ❌ UNTESTED"));
+    assert!(html::write(&untested).contains("<span class=\"badge\">UNTESTED</span>"));
+}
+
+#[test]
+fn a_long_message_is_shown_by_its_end() {
+    let mut report = red();
+    let lines: Vec<String> = (0..200).map(|line| format!("frame {line}")).collect();
+    report.findings[1].message =
+        format!("crash: exited with code 1:\n{}\nKeyError", lines.join("\n"));
+    let told = text::finding(&report, &report.findings[1]);
+    assert!(told.contains("exited with code 1") && told.contains("  KeyError\n"), "{told}");
+    assert!(told.contains("… 183 lines are left out here") && told.contains("frame 199"), "{told}");
+    assert!(!told.contains("frame 100\n"), "{told}");
+}
+
 /// Every object of a report has the fields of its schema, no more and, but for those that may be
 /// left out, no less.
 #[test]
 fn the_schema_knows_every_field() {
     let schema: serde_json::Value =
         serde_json::from_str(include_str!("../../docs/gate-report.schema.json")).unwrap();
-    let value = serde_json::to_value(settled(red(), MANIFEST, "2026-06-01")).unwrap();
+    let mut report = settled(red(), MANIFEST, "2026-06-01");
+    let other = torn();
+    (report.cut_short, report.findings[0].affects) =
+        (other.cut_short, other.findings[0].affects.clone());
+    let value = serde_json::to_value(report).unwrap();
     for (pointer, name) in [
+        ("/findings/0/affects/0", "affected"),
+        ("/cut_short/0", "cut"),
         ("", ""),
         ("/target", "identity"),
         ("/claims", "claims"),
@@ -745,8 +814,8 @@ fn answered(
 fn vectors_are_written_answered_and_graded() {
     let (questions, answers) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (questions, answers) = (questions.path(), answers.path());
-    let chosen = |name: &str| matches("layer_norm", name);
-    let index = vectors::export(questions, chosen, 6, 1).unwrap();
+    let chosen = ["layer_norm".parse().unwrap()];
+    let index = vectors::export(questions, &chosen, 6, 1).unwrap();
     assert_eq!(index.vectors.len(), 2 * 4 * 6);
     answered(questions, answers, "", &index);
     let report = vectors::grade(questions, answers).unwrap();
@@ -792,13 +861,88 @@ fn vectors_are_written_answered_and_graded() {
 }
 
 #[test]
+fn answers_that_are_not_there_are_not_green() {
+    let (questions, answers) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (questions, answers) = (questions.path(), answers.path());
+    let asked = ["layer_norm:fwd:f32".parse().unwrap(), "softmax:fwd".parse().unwrap()];
+    let index = vectors::export(questions, &asked, 3, 1).unwrap();
+    let said = |answers: &std::path::Path| {
+        let report = vectors::grade(questions, answers).unwrap();
+        (report.exit_code, report.inconclusive.join("; "), plain(&report))
+    };
+    let (code, why, told) = said(answers);
+    assert_eq!(code, 5, "{told}");
+    assert!(why.contains("has no answer to any of 15 vectors"), "{why}");
+    assert!(told.contains("UNTESTED vectors"), "{told}");
+    // Nor are answers under names of their own.
+    std::fs::write(answers.join("layer_norm_0.safetensors"), b"").unwrap();
+    std::fs::write(answers.join("hello.json"), b"{}").unwrap();
+    let (code, why, _) = said(answers);
+    assert_eq!(code, 5);
+    assert!(why.ends_with("and 1 files there are named like no vector"), "{why}");
+    // What was asked for by name is missed, though the other is there.
+    let norm = vectors::Index {
+        vectors: index.vectors.iter().filter(|v| v.file.starts_with("layer")).cloned().collect(),
+        ..index.clone()
+    };
+    answered(questions, answers, "", &norm);
+    let (code, why, _) = said(answers);
+    assert_eq!((code, why.as_str()), (5, "nothing of softmax:fwd was tested: there is no answer"));
+    // Slips of the pen beside the answers are named.
+    for (hello, field) in [
+        (r#"{"ops":{"layer_norm":{"dtypes":["f32"]}}}"#, "dtype is meant?"),
+        (r#"{"ops":{"layer_norm":{"accumulate":{"bfloat16":"f32"}}}}"#, "bf16 is meant?"),
+        (r#"{"ops":{"layernorm":{}}}"#, "hello.ops = layernorm"),
+    ] {
+        std::fs::write(answers.join("hello.json"), hello).unwrap();
+        let refused = vectors::grade(questions, answers).unwrap_err().to_string();
+        assert!(refused.contains(field), "{refused}");
+    }
+}
+
+#[test]
+fn runs_without_a_row_in_common_are_not_compared() {
+    let mut other = green();
+    for row in &mut other.rows {
+        row.op = "rms_norm".into();
+    }
+    let nothing = diff(&Report { rows: Vec::new(), ..green() }, &green()).unwrap();
+    assert_eq!(nothing.exit_code(), 5);
+    // What was tested and is not any more is worse than that.
+    let lost = diff(&green(), &other).unwrap();
+    assert_eq!((lost.compared, lost.exit_code()), (0, 3));
+}
+
+#[test]
+fn a_manifest_says_how_long_a_target_may_take() {
+    let seconds = |toml: &str| {
+        let patience = manifest::parse(toml).unwrap().patience.unwrap();
+        (patience.first.as_secs(), patience.shape.as_secs(), patience.least.as_secs())
+    };
+    assert_eq!(seconds("patience = '90s'"), (90, 90, 5));
+    assert_eq!(seconds("[patience]\nfirst = '5m'\ncall = '10s'"), (300, 60, 10));
+    assert!(manifest::parse("").unwrap().patience.is_none());
+    for (toml, field) in [
+        ("patience = 7", "patience = 7"),
+        ("patience = 'long'", "patience = long"),
+        ("[patience]\nfist = '7s'", "patience = fist: allowed is hello, first, shape, call"),
+        ("[patience]\nfirst = 7", "patience = "),
+        ("[patience]\ncall = '0s'", "patience.call = 0s"),
+        ("patiense = '7s'", "field of gate.toml = patiense: allowed is require, expect, patience"),
+    ] {
+        let refused = manifest::parse(toml).unwrap_err().to_string();
+        assert!(refused.contains(field), "{toml}: {refused}");
+    }
+}
+
+#[test]
 fn an_index_that_is_not_ours_is_refused() {
     let (questions, answers) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let refused =
         |questions: &std::path::Path| vectors::grade(questions, answers.path()).unwrap_err().field;
     assert_eq!(refused(questions.path()), "index.json");
-    let chosen = |name: &str| name == "layer_norm:fwd:f32";
-    let index = vectors::export(questions.path(), chosen, 2, 1).unwrap();
+    let chosen = ["layer_norm:fwd:f32".parse().unwrap()];
+    let index = vectors::export(questions.path(), &chosen, 2, 1).unwrap();
     type Other = fn(&mut vectors::Index);
     let others: [(&str, Other); 6] = [
         ("index.plummet", |index| index.plummet = "0.0.1".into()),
@@ -815,7 +959,7 @@ fn an_index_that_is_not_ours_is_refused() {
         std::fs::write(questions.path().join("index.json"), text).unwrap();
         assert_eq!(refused(questions.path()), field);
     }
-    assert!(vectors::export(questions.path(), |_| false, 1, 1).is_err());
+    assert!(vectors::export(questions.path(), &["dropout".parse().unwrap()], 1, 1).is_err());
 }
 
 proptest! {

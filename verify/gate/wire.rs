@@ -200,6 +200,40 @@ fn a_message_names_the_field() {
     assert!(dtype.contains("ops.layer_norm.dtype") && dtype.contains("f31"), "{dtype}");
     let key = said(hello(json!({"layer_norm": {"dtypes": ["f32"]}})));
     assert!(key.contains("ops.layer_norm.dtypes"), "{key}");
+    for (served, told) in [
+        (
+            json!({"dtype": ["f32", "float32"]}),
+            "ops.layer_norm.dtype[1]: float32: allowed f64, f32, f16, bf16; f32 is meant?",
+        ),
+        (json!({"dtype": ["bfloat16"]}), "bf16 is meant?"),
+        (json!({"dtype": ["torch.float16"]}), "f16 is meant?"),
+        (json!({"dtype": ["fp32"]}), "f32 is meant?"),
+        (json!({"dtype": "f32"}), "ops.layer_norm.dtype: f32 is no list: [\"f32\"] is meant?"),
+        (json!({"params_dtype": ["double"]}), "ops.layer_norm.params_dtype[0]: double"),
+        (json!({"accumulate": {"bfloat16": "f32"}}), "ops.layer_norm.accumulate: bfloat16"),
+        (json!({"accumulate": {"bf16": "float"}}), "ops.layer_norm.accumulate.bf16: float"),
+        (json!({"dtypes": ["f32"]}), "dtype is meant?"),
+        (json!({"direction": ["fwd"]}), "ops.layer_norm.direction: not a key"),
+        (json!({"attr": {}}), "attrs is meant?"),
+        (json!({"optionals": []}), "optional is meant?"),
+        (json!({"limits": {"max_column": 7}}), "ops.layer_norm.limits.max_column: not a key"),
+        (json!({"dir": ["forward"]}), "ops.layer_norm.dir"),
+    ] {
+        let said = said(hello(json!({"layer_norm": served})));
+        assert!(said.contains(told), "{said}");
+    }
+    let with = |key: &str, value: Value| {
+        let mut message = hello(json!({"layer_norm": {}}));
+        message[key] = value;
+        message
+    };
+    assert!(said(with("claim", json!({}))).contains("claims is meant?"));
+    assert!(
+        said(with("claims", json!({"determinstic": true}))).contains("deterministic is meant?")
+    );
+    // A key of its own is nobody's slip.
+    let Value::Object(free) = with("build", json!({"flags": "-O2"})) else { panic!() };
+    assert!(message::introduction(&Frame { message: free, tensors: Tensors::new() }).is_ok());
     let reply = |message: Value| {
         let Value::Object(message) = message else { panic!("{message}") };
         message::reply(Frame { message, tensors: Tensors::new() }, 7).unwrap_err().to_string()
@@ -344,6 +378,78 @@ fn waiting_has_an_end() {
     let mut mute = Process::new(misbehaving::command("mute")).patience(patience);
     assert_eq!(mute.hello(), Err(Broken::Timeout(0.2)));
     assert!(start.elapsed() < Duration::from_secs(5));
+}
+
+#[cfg(unix)]
+fn of_shape(rows: usize, seed: u64) -> Call {
+    let case = format!("layer_norm:fwd:f32:rows={rows},cols=7,x=normal,seed={seed}");
+    case.parse::<Case>().unwrap().call()
+}
+
+/// Further calls have 0.2 s, first calls as long as is said.
+#[cfg(unix)]
+fn patient(first: &str) -> Patience {
+    let patience: Patience = format!("{first},call=200ms").parse().unwrap();
+    Patience { factor: 2.0, ..patience }
+}
+
+#[cfg(unix)]
+#[test]
+fn what_compiles_at_its_first_call_of_a_shape_is_waited_for() {
+    let mut adapter = adapter("compiles").patience(patient("first=20s,shape=20s"));
+    for (rows, seed) in [(3, 1), (3, 2), (5, 1), (3, 3), (5, 2)] {
+        let reply = adapter.run(&of_shape(rows, seed));
+        assert!(matches!(reply, Ok(Reply::Ok(_))), "{rows}: {reply:?}");
+    }
+    // A fresh process compiles again.
+    adapter.restart().unwrap();
+    assert!(matches!(adapter.run(&of_shape(3, 1)), Ok(Reply::Ok(_))));
+    let mut hasty = self::adapter("compiles").patience(patient("first=100ms"));
+    assert_eq!(hasty.run(&of_shape(3, 1)), Err(Broken::Timeout(0.2)), "never less than a call");
+}
+
+#[cfg(unix)]
+#[test]
+fn what_hangs_at_a_shape_that_it_has_answered_is_found_soon() {
+    let mut adapter = adapter("compiles_and_hangs").patience(patient("first=60s,shape=60s"));
+    assert!(matches!(adapter.run(&of_shape(3, 1)), Ok(Reply::Ok(_))));
+    let start = Instant::now();
+    assert!(matches!(adapter.run(&of_shape(3, 2)), Err(Broken::Timeout(_))));
+    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_call_that_takes_long_is_told_and_so_is_its_end() {
+    use plummet::gate::wire::patience::{Waiting, Watch};
+    let heard = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let kept = std::sync::Arc::clone(&heard);
+    let watch = Watch(std::sync::Arc::new(move |waiting: Option<&Waiting>| {
+        kept.lock().unwrap().push(waiting.map(ToString::to_string));
+    }));
+    let patience = Patience { least: Duration::from_millis(2600), ..Patience::default() };
+    let mut adapter = adapter("hangs").patience(patience).watched(watch);
+    assert!(matches!(adapter.run(&call(1)), Ok(Reply::Ok(_))));
+    assert!(heard.lock().unwrap().is_empty(), "what is answered at once is not told");
+    assert!(adapter.run(&call(2)).is_err());
+    let heard = heard.lock().unwrap().clone();
+    assert_eq!(heard, [Some("waiting for layer_norm:fwd:f32 (2 s)".to_string()), None]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_trace_is_shown_by_its_end() {
+    let (broken, _) = ends("ends_with_a_trace", adapter("ends_with_a_trace"));
+    let said = broken.to_string();
+    assert!(said.ends_with("ValueError: the cause"), "{said}");
+    let first = said.lines().next().unwrap();
+    assert!(first.contains("exited with code 1; standard error ends, after "), "{first}");
+    let lines = said.lines().count() - 1;
+    let before: usize =
+        first.split(' ').filter_map(|word| word.parse().ok()).next_back().expect("a count");
+    assert_eq!(before + lines, 2001, "{first}");
+    let (broken, _) = ends("stops_in_a_frame", adapter("stops_in_a_frame"));
+    assert!(broken.to_string().ends_with("MemoryError: no room for y"), "{broken}");
 }
 
 #[cfg(unix)]

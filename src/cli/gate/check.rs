@@ -7,16 +7,18 @@ use std::path::Path;
 use clap::{Arg, ArgAction, ArgMatches};
 use serde_json::json;
 
-use super::{Ending, bar, duration, number, switch, target_args, text, value, words};
+use super::show::Show;
+use super::{Ending, duration, number, switch, target_args, text, value, words};
 use crate::cli::{Failure, answer, survey};
 use crate::config::Invalid;
 use crate::gate::call::{Broken, Candidate};
-use crate::gate::check::{CASES, Filter, Options, Progress, STAGES, check};
+use crate::gate::check::{CASES, Event, Filter, Options, STAGES, check};
 use crate::gate::manifest::{self, Date, Manifest};
 use crate::gate::report::{
     Report, html, json as report_json, junit, markdown, text as report_text,
 };
-use crate::gate::wire::{library, process::Process};
+use crate::gate::wire::patience::Watch;
+use crate::gate::wire::{Patience, Process, library};
 use crate::gate::{
     Case, depth as stack_depth, diff as reports, init as templates, op, trial, vectors,
 };
@@ -47,7 +49,9 @@ pub(super) fn format_args() -> Vec<Arg> {
 pub(super) fn args() -> Vec<Arg> {
     let mut args = what_args();
     args.extend([
-        value("time", "30s", "Stop generating cases after this long"),
+        value("time", "30s", "A budget for the whole run, shared out over all rows and stages"),
+        switch("fail-fast", "End with the first failure, once it is explained"),
+        value("patience", "TIME|LIST", "How long first calls may take, as 60s (they may compile), or first=120s,shape=60s,call=5s"),
         value("jobs", "N", "Workers side by side").default_value("1"),
         value("stages", "LIST", "Stages to go through, as 0,2,5 (default: all of 0 to 6)"),
         value("pin", "FILE", "Counterexamples to try first; new ones are added to the file"),
@@ -61,6 +65,8 @@ pub(super) fn args() -> Vec<Arg> {
 struct Target {
     command: Vec<OsString>,
     shown: Vec<String>,
+    patience: Patience,
+    watch: Option<Watch>,
 }
 
 impl Target {
@@ -70,11 +76,11 @@ impl Target {
             (Some(path), true) => {
                 let invalid = |error| Invalid::new("lib", path, format!("a library ({error})"));
                 let command = library::command(Path::new(path)).map_err(invalid)?;
-                Ok(Target { command, shown: vec!["--lib".to_string(), path.clone()] })
+                Ok(Target::new(command, vec!["--lib".to_string(), path.clone()]))
             }
             (None, false) => {
                 let shown = [vec!["--".to_string()], words.clone()].concat();
-                Ok(Target { command: words.into_iter().map(OsString::from).collect(), shown })
+                Ok(Target::new(words.into_iter().map(OsString::from).collect(), shown))
             }
             (Some(_), false) => {
                 Err(Invalid::new("lib", "and a command", "one of --lib FILE and -- COMMAND").into())
@@ -84,8 +90,15 @@ impl Target {
             }
         }
     }
+    fn new(command: Vec<OsString>, shown: Vec<String>) -> Target {
+        Target { command, shown, patience: Patience::default(), watch: None }
+    }
     fn start(&self) -> Box<dyn Candidate> {
-        Box::new(Process::new(self.command.clone()))
+        let process = Process::new(self.command.clone()).patience(self.patience);
+        Box::new(match &self.watch {
+            Some(watch) => process.watched(watch.clone()),
+            None => process,
+        })
     }
 }
 
@@ -138,8 +151,12 @@ fn expected(matches: &ArgMatches) -> Result<Manifest, Failure> {
 }
 
 pub(super) fn run(matches: &ArgMatches) -> Ending {
-    let target = Target::of(matches)?;
+    let mut target = Target::of(matches)?;
     let manifest = expected(matches)?;
+    target.patience = match matches.get_one::<String>("patience") {
+        Some(text) => text.parse()?,
+        None => manifest.patience.unwrap_or_default(),
+    };
     let jobs = number::<usize>(matches, "jobs", "a whole number, 1 to 64")?.unwrap_or(1);
     if !(1..=64).contains(&jobs) {
         return Err(Invalid::new("jobs", jobs, "a whole number, 1 to 64").into());
@@ -150,6 +167,7 @@ pub(super) fn run(matches: &ArgMatches) -> Ending {
     };
     let options = Options {
         time: duration(matches, "time")?,
+        fail_fast: matches.get_flag("fail-fast"),
         stages: stages(matches)?,
         jobs,
         pinned,
@@ -157,14 +175,11 @@ pub(super) fn run(matches: &ArgMatches) -> Ending {
         manifest: manifest.clone(),
         ..options(matches)?
     };
-    let bar = bar(0);
-    let show = |progress: Progress| {
-        bar.set_length(progress.of as u64);
-        bar.set_position(progress.done as u64);
-        bar.set_prefix(progress.subject.to_string());
-    };
-    let mut report = check(&|| Ok::<_, Broken>(target.start()), &options, &show);
-    bar.finish_and_clear();
+    let show = Show::new(&options, matches.get_flag("quiet"));
+    target.watch = Some(show.watch());
+    let told = |event: Event| show.event(event);
+    let mut report = check(&|| Ok::<_, Broken>(target.start()), &options, &told);
+    show.bar.finish_and_clear();
     manifest::apply(&mut report, &manifest, Date::today());
     if let Some(path) = matches.get_one::<String>("pin") {
         pin(path, &report, &options.pinned)?;
@@ -345,11 +360,7 @@ pub(super) fn diff(matches: &ArgMatches) -> Ending {
 pub(super) fn export(matches: &ArgMatches) -> Ending {
     let options = options(matches)?;
     let dir = Path::new(text(matches, "dir"));
-    let chosen = |name: &str| {
-        let filters = options.filters.iter();
-        options.filters.is_empty() || filters.clone().any(|filter| filter.names(name))
-    };
-    let index = vectors::export(dir, chosen, options.cases, options.seed)?;
+    let index = vectors::export(dir, &options.filters, options.cases, options.seed)?;
     answer(&format!("{} cases in {}\n", index.vectors.len(), dir.display()))?;
     Ok(0)
 }

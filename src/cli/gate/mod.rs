@@ -4,6 +4,7 @@ mod check;
 mod demo;
 mod perf;
 mod selftest;
+mod show;
 
 use std::process::ExitCode;
 
@@ -12,6 +13,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{Failure, flag, json_arg, one};
 use crate::config::Invalid;
+use crate::gate::wire::patience;
 
 /// What a command of the gate ends with: its exit code.
 type Ending = Result<u8, Failure>;
@@ -26,7 +28,7 @@ pub(super) fn command() -> Command {
         )
         .subcommand(
             Command::new("check")
-                .about("Judge a target: exit code 0 right, 1 wrong, 6 protocol, 7 crash, 8 expectation")
+                .about("Judge a target: exit code 0 right, 1 wrong, 5 untested, 6 protocol, 7 crash, 8 expectation")
                 .args(check::args()),
         )
         .subcommand(
@@ -145,27 +147,15 @@ fn duration(
 ) -> Result<Option<std::time::Duration>, Invalid> {
     let Some(text) = matches.get_one::<String>(name) else { return Ok(None) };
     let invalid = || Invalid::new(name, text, "30s, 2m, 500ms or a number of seconds, above 0");
-    let at = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(at);
-    let scale = match unit {
-        "" | "s" => 1.0,
-        "ms" => 1e-3,
-        "m" | "min" => 60.0,
-        "h" => 3600.0,
-        _ => return Err(invalid()),
-    };
-    let seconds = number.trim().parse::<f64>().map_err(|_| invalid())? * scale;
-    if !(seconds > 0.0 && seconds < 1e6) {
-        return Err(invalid());
-    }
-    Ok(Some(std::time::Duration::from_secs_f64(seconds)))
+    patience::seconds(text).map(Some).ok_or_else(invalid)
 }
 
 /// A bar on a terminal, nothing elsewhere.
 fn bar(length: usize) -> ProgressBar {
     let target = ProgressDrawTarget::stderr_with_hz(8);
     let bar = ProgressBar::with_draw_target(Some(length as u64), target);
-    let style = ProgressStyle::with_template("{prefix:<32} {bar:32} {pos}/{len}  {eta} left");
+    let style =
+        ProgressStyle::with_template("{prefix:<32} {bar:32} {pos}/{len}  {eta} left  {msg}");
     bar.set_style(style.expect("a template known to be valid").progress_chars("━╸─"));
     bar
 }

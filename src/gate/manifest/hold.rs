@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::date::Date;
 use super::parse::{Expect, Manifest, Status};
 use super::pattern::matches;
-use crate::gate::report::{Finding, Report, Row, exit_code};
+use crate::gate::report::{Affected, Finding, Report, Row, exit_code};
 
 /// What came of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,6 +76,7 @@ impl fmt::Display for Expectation {
 /// that has expired still covers its findings, so that the code says what happened: 8.
 pub fn apply(report: &mut Report, manifest: &Manifest, today: Date) {
     report.expectations.clear();
+    apart(report, manifest);
     for expect in &manifest.expect {
         let expectation = hold(report, expect, today);
         report.expectations.push(expectation);
@@ -88,6 +89,42 @@ pub fn apply(report: &mut Report, manifest: &Manifest, today: Date) {
     };
     let found: Vec<u8> = report.counted().map(|finding| finding.fault.exit_code()).collect();
     report.exit_code = exit_code(found.into_iter().chain([own, if broken { 8 } else { 0 }]));
+}
+
+/// Rows that fail for the reason of another stand alone where an entry is about some of them only:
+/// what is expected of one row says nothing of the others.
+fn apart(report: &mut Report, manifest: &Manifest) {
+    let mut alone: Vec<Finding> = Vec::new();
+    for finding in &mut report.findings {
+        let rows: Vec<Finding> = finding.affects.iter().map(|row| like(finding, row)).collect();
+        let divided = manifest.expect.iter().any(|expect| {
+            let about = |own: &Finding| concerns(&expect.pattern, own);
+            let some = about(finding) || rows.iter().any(about);
+            let all = about(finding) && rows.iter().all(about);
+            some && (!all || expect.factor.is_some())
+        });
+        if divided {
+            finding.affects.clear();
+            alone.extend(rows);
+        }
+    }
+    report.findings.extend(alone);
+}
+
+/// A row that fails for the reason of a finding, as a finding of its own.
+fn like(finding: &Finding, row: &Affected) -> Finding {
+    Finding {
+        stage: row.stage,
+        subject: row.subject.clone(),
+        tensor: row.tensor.clone(),
+        case: row.case.clone(),
+        times: row.times,
+        message: format!("fails for the reason of {}", finding.name()),
+        worst: row.worst.clone(),
+        shrunk: None,
+        affects: Vec::new(),
+        ..finding.clone()
+    }
 }
 
 /// What came of one entry.

@@ -6,6 +6,7 @@ use toml::{Table, Value};
 use super::date::Date;
 use super::pattern::matches;
 use crate::config::Invalid;
+use crate::gate::wire::patience::{self, Patience};
 
 /// A manifest.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -14,6 +15,8 @@ pub struct Manifest {
     pub require: Vec<String>,
     /// Failures that are known.
     pub expect: Vec<Expect>,
+    /// How long the target may take, where it is not the default.
+    pub patience: Option<Patience>,
 }
 
 /// How a failure is expected.
@@ -90,10 +93,28 @@ pub fn parse(text: &str) -> Result<Manifest, Invalid> {
                     manifest.expect.push(expect(&format!("expect[{i}]"), entry)?);
                 }
             }
-            _ => return Err(Invalid::new("field of gate.toml", key, "require, expect")),
+            "patience" => manifest.patience = Some(patience(value)?),
+            _ => {
+                let allowed = "require, expect, patience";
+                return Err(Invalid::new("field of gate.toml", key, allowed));
+            }
         }
     }
     Ok(manifest)
+}
+
+/// A time for first calls, or a table of limits.
+fn patience(value: &Value) -> Result<Patience, Invalid> {
+    let refused = || Invalid::new("patience", value, patience::ALLOWED);
+    let Some(table) = value.as_table() else {
+        return value.as_str().ok_or_else(refused)?.parse();
+    };
+    let mut patience = Patience::default();
+    // That of first calls is read before that of shapes, which it bounds.
+    for (name, time) in table {
+        patience.set(name, time.as_str().ok_or_else(refused)?)?;
+    }
+    Ok(patience)
 }
 
 /// The patterns of `require`, and of `--require`.

@@ -65,6 +65,11 @@ pub fn cases(
         }
     }
     cases.retain(|case| !case.operator().must_refuse(&case.call()));
+    if cases.is_empty() && met_ops.iter().all(|met| *met) && met_sizes.iter().all(|met| *met) {
+        let names = |hello: &Hello| hello.ops.keys().cloned().collect::<Vec<_>>().join(", ");
+        let both = format!("base has {}, cand has {}", names(base), names(cand));
+        return Err(Invalid::new("cand", both, "an operator, pass and dtype in common"));
+    }
     if let Some(i) = met_ops.iter().position(|met| !met) {
         return Err(Invalid::new("ops", &ops[i], "what both sides serve, as op, op:dir:dtype"));
     }

@@ -32,10 +32,8 @@ const STYLE: &str = include_str!("report.css");
 
 /// The verdict: its class and its word.
 fn verdict(report: &Report) -> (&'static str, &'static str) {
-    match report.exit_code {
-        0 => ("good", "PASS"),
-        _ => ("bad", "FAIL"),
-    }
+    let class = if report.exit_code == 0 { "good" } else { "bad" };
+    (class, text::word(report.exit_code))
 }
 
 /// The verdict and who was judged.
@@ -92,7 +90,9 @@ fn cards(report: &Report) -> String {
 
 fn broken(report: &Report) -> String {
     let lines = text::broken(report);
+    let untested = report.inconclusive.iter().map(String::as_str);
     list("Broken expectations", lines.iter().map(String::as_str), "bad")
+        + &list("Nothing can be said", untested, "bad")
 }
 
 /// Every failure that counts, each to be unfolded; the first is open.
@@ -174,7 +174,7 @@ fn matrix(report: &Report) -> String {
 fn cell(report: &Report, row: &Row) -> String {
     let name = row.name();
     // What gradients and determinism find is no failed case, and is wrong all the same.
-    let found = report.counted().any(|finding| finding.subject == name);
+    let found = report.counted().any(|finding| finding.rows().any(|row| row == name));
     let class = match (row.failed, row.grade_b) {
         _ if found => "fail",
         (0, _) if !row.tested() => "faint",
@@ -316,6 +316,7 @@ fn mark(row: &Row, q: f64, ring: bool, place: impl Fn(f64) -> f64, y: f64, hint:
 /// What was not tested, what is expected, notes and stages.
 fn rest(report: &Report) -> String {
     let untested = text::untested(report);
+    let cut: Vec<String> = report.cut_short.iter().map(ToString::to_string).collect();
     let notes: Vec<String> = report.notes.iter().map(|note| text::clean(note)).collect();
     let expected: Vec<String> = report
         .excused()
@@ -344,6 +345,7 @@ fn rest(report: &Report) -> String {
     [
         list("Expected failures", expected.iter().map(String::as_str), ""),
         list("Coverage", untested.iter().map(String::as_str), ""),
+        list("Left out", cut.iter().map(String::as_str), ""),
         list("Notes", notes.iter().map(String::as_str), ""),
         stages,
     ]

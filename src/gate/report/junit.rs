@@ -14,7 +14,8 @@ pub fn write(report: &Report) -> String {
     let rows = report.rows.iter().map(|row| row.op.as_str());
     let subjects = report.findings.iter().map(|finding| op(&finding.subject));
     let skipped = report.skipped.iter().map(|name| op(name));
-    for name in rows.chain(subjects).chain(skipped) {
+    let affected = report.findings.iter().flat_map(Finding::rows).map(op);
+    for name in rows.chain(subjects).chain(affected).chain(skipped) {
         if !ops.contains(&name) {
             ops.push(name);
         }
@@ -24,6 +25,9 @@ pub fn write(report: &Report) -> String {
     }
     if !report.expectations.is_empty() || !report.missing.is_empty() {
         document.add_test_suite(expectations(report));
+    }
+    if !report.inconclusive.is_empty() {
+        document.add_test_suite(untested(report));
     }
     document.to_string().expect("XML of text in memory has no way to fail")
 }
@@ -44,9 +48,23 @@ fn suite(report: &Report, name: &str) -> TestSuite {
         case
     };
     for row in report.rows.iter().filter(|row| row.op == name) {
-        let failed = report.findings.iter().any(|finding| finding.subject == row.name());
-        if !failed {
-            let mut passed = case(&row.name(), TestCaseStatus::success());
+        let own = row.name();
+        let explained = report.findings.iter().any(|finding| finding.subject == own);
+        let like =
+            report.findings.iter().enumerate().find(|(_, finding)| {
+                finding.affects.iter().any(|affected| affected.subject == own)
+            });
+        let untested = report.inconclusive.iter().any(|line| line.contains(&format!("{own} ")));
+        if let (false, Some((i, finding))) = (explained, like) {
+            let status = match report.expected(i) {
+                Some(expectation) => skip(&expectation.to_string()),
+                None => alike(finding),
+            };
+            suite.add_test_case(case(&own, status));
+        } else if !explained && (untested || (row.cases == 0 && was_cut(report, &own))) {
+            suite.add_test_case(case(&own, skip("nothing of it was tested")));
+        } else if !explained {
+            let mut passed = case(&own, TestCaseStatus::success());
             passed.set_assertions(row.cases);
             if let Some((tensor, q)) = row.largest_q_statistical() {
                 passed.add_property(("q", text::short(q).as_str()));
@@ -92,6 +110,32 @@ fn failure(report: &Report, finding: &Finding) -> TestCaseStatus {
     status.set_message(finding.message.lines().next().unwrap_or_default());
     status.set_description(text::finding(report, finding));
     status
+}
+
+/// The failure of a row whose reason is that of another.
+fn alike(finding: &Finding) -> TestCaseStatus {
+    let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+    status.set_type("wrong");
+    status.set_message(format!("fails for the reason of {}", finding.name()));
+    status
+}
+
+fn was_cut(report: &Report, row: &str) -> bool {
+    report.cut_short.iter().any(|cut| cut.subject == row)
+}
+
+/// The run as a suite, where it says nothing of what it was to judge.
+fn untested(report: &Report) -> TestSuite {
+    let mut suite = TestSuite::new("untested");
+    for line in &report.inconclusive {
+        let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+        status.set_type("untested");
+        status.set_message(line.as_str());
+        let mut case = TestCase::new(line.as_str(), status);
+        case.set_classname("plummet.untested");
+        suite.add_test_case(case);
+    }
+    suite
 }
 
 /// The manifest as a suite: what it says and does not hold fails.

@@ -22,6 +22,10 @@ pub fn write(report: &Report) -> String {
 
     let broken = text::broken(report);
     push_part(&mut out, broken.iter().map(|line| format!("- **{}**\n", escaped(line))));
+    push_part(
+        &mut out,
+        report.inconclusive.iter().map(|line| format!("- **{}**\n", escaped(line))),
+    );
     let end = tail(report);
     let findings: Vec<_> = report.counted().collect();
     for (i, finding) in findings.iter().enumerate() {
@@ -69,6 +73,10 @@ fn tail(report: &Report) -> String {
                 grows with √n, in grade B within the one that grows with n; above, it fails.\n\n";
     }
     push_part(&mut out, text::untested(report).iter().map(|line| format!("{}\n\n", escaped(line))));
+    push_part(
+        &mut out,
+        text::cut_short(report).iter().map(|line| format!("{}\n\n", escaped(line))),
+    );
     let excused = report.excused().map(|(finding, expectation)| {
         let line = format!("{}: {expectation}", finding.name());
         format!("- expected: {}\n", escaped(&line))

@@ -59,6 +59,12 @@ pub struct Report {
     /// What was left out because the manifest says so: names of rows and cases.
     #[serde(default)]
     pub skipped: Vec<String>,
+    /// What was tried in part or not at all, and why: time was up, a target that died.
+    #[serde(default)]
+    pub cut_short: Vec<Cut>,
+    /// Why nothing can be said of what was to be judged; green is only where there is none.
+    #[serde(default)]
+    pub inconclusive: Vec<String>,
     /// What is required and was not tested.
     #[serde(default)]
     pub missing: Vec<String>,
@@ -90,6 +96,8 @@ impl Report {
             notes: Vec::new(),
             uncovered: Vec::new(),
             skipped: Vec::new(),
+            cut_short: Vec::new(),
+            inconclusive: Vec::new(),
             missing: Vec::new(),
             expectations: Vec::new(),
         }
@@ -252,6 +260,9 @@ pub struct Finding {
     pub breaks: Vec<String>,
     /// What the target behaves like.
     pub behaves_like: Option<Likeness>,
+    /// What else fails for the same reason, and is not explained again.
+    #[serde(default)]
+    pub affects: Vec<Affected>,
 }
 
 impl Finding {
@@ -261,6 +272,56 @@ impl Finding {
             Some(tensor) => format!("{} {tensor}", self.subject),
             None => self.subject.clone(),
         }
+    }
+
+    /// Its row and every other that it is about.
+    pub fn rows(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.subject.as_str())
+            .chain(self.affects.iter().map(|affected| affected.subject.as_str()))
+    }
+}
+
+/// A row that fails for the reason of a finding.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Affected {
+    /// `op:dir:dtype`, as [`Row::name`].
+    pub subject: String,
+    /// The tensor, where it is one.
+    pub tensor: Option<String>,
+    /// The stage that found it.
+    pub stage: u8,
+    /// The case that showed it first.
+    pub case: String,
+    /// How many cases failed in this way.
+    pub times: usize,
+    /// The element that is furthest off, of the first case.
+    pub worst: Option<Graded>,
+}
+
+impl Affected {
+    /// The subject, and the tensor where it is one.
+    pub fn name(&self) -> String {
+        match &self.tensor {
+            Some(tensor) => format!("{} {tensor}", self.subject),
+            None => self.subject.clone(),
+        }
+    }
+}
+
+/// A row that was not tried to the end.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Cut {
+    /// `op:dir:dtype`, as [`Row::name`].
+    pub subject: String,
+    /// What was left out: `28 of 40 cases`, `stage 5`, `everything`.
+    pub what: String,
+    /// Why.
+    pub why: String,
+}
+
+impl std::fmt::Display for Cut {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {} left out, {}", self.subject, self.what, self.why)
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::IsTerminal;
 
-use super::{Finding, Report, Row};
+use super::{Fault, Finding, Report, Row};
 use crate::gate::case::Case;
 
 /// How a report is shown.
@@ -44,12 +44,14 @@ const ELEMENTS: usize = 8;
 pub fn write(report: &Report, style: Style) -> String {
     let mut out = String::new();
     for finding in report.counted() {
-        let text = self::finding(report, finding);
-        out += &text.replacen("FAIL", &style.bad("FAIL"), 1);
+        out += &painted(&self::finding(report, finding), style);
         out.push('\n');
     }
     for line in broken(report) {
         let _ = writeln!(out, "{} {line}", style.bad("EXPECT"));
+    }
+    for line in &report.inconclusive {
+        let _ = writeln!(out, "{} {line}", style.bad("UNTESTED"));
     }
     if style.quiet {
         if report.exit_code != 0 {
@@ -65,7 +67,7 @@ pub fn write(report: &Report, style: Style) -> String {
         out.push('\n');
     }
     out += &table(report);
-    for line in stages(report).into_iter().chain(untested(report)) {
+    for line in stages(report).into_iter().chain(untested(report)).chain(cut_short(report)) {
         let _ = writeln!(out, "{}", style.faint(&line));
     }
     for note in report.notes.iter().take(NOTES) {
@@ -80,6 +82,17 @@ pub fn write(report: &Report, style: Style) -> String {
 
 /// Notes that are printed.
 const NOTES: usize = 5;
+
+/// A failure in one line, as soon as it is seen.
+pub fn failure(row: &str, message: &str, style: Style) -> String {
+    let first = message.lines().next().unwrap_or_default().trim_end_matches(':');
+    format!("{} {row} {}", style.bad("FAIL"), clean(first))
+}
+
+/// A failure whose first word is in colour.
+pub fn painted(failure: &str, style: Style) -> String {
+    failure.replacen("FAIL", &style.bad("FAIL"), 1)
+}
 
 /// One failure: the smallest case that shows it, what came and what should have, why, and the
 /// command that shows it again.
@@ -122,7 +135,7 @@ pub fn details(report: &Report, finding: &Finding) -> Vec<String> {
     }
     // What the numbers say needs no words, unless it is a law that another stage looks at.
     if finding.worst.is_none() || finding.stage > 2 {
-        lines.extend(finding.message.lines().take(SAID.1).map(clean));
+        lines.extend(said(&finding.message));
     }
     if let Some(worst) = &finding.worst {
         let (got, want) = match &finding.shrunk {
@@ -150,10 +163,42 @@ pub fn details(report: &Report, finding: &Finding) -> Vec<String> {
     if !why.is_empty() {
         lines.push(why.join(" · "));
     }
+    if finding.fault == Fault::Crash && finding.message.contains("no answer within") {
+        lines.push("--patience gives a target that compiles as long more time".to_string());
+    }
+    lines.extend(also(finding));
     if let Some(command) = replay(report, finding) {
         lines.push(format!("replay: {command}"));
     }
     lines
+}
+
+/// What a target says: the first line and the last ones, since a trace ends with its cause.
+fn said(message: &str) -> Vec<String> {
+    let lines: Vec<&str> = message.lines().collect();
+    if lines.len() <= SAID.1 {
+        return lines.into_iter().map(clean).collect();
+    }
+    let last = &lines[lines.len() - (SAID.1 - 2)..];
+    let cut = format!("… {} lines are left out here", lines.len() - 1 - last.len());
+    [clean(lines[0]), cut].into_iter().chain(last.iter().map(|line| clean(line))).collect()
+}
+
+/// Rows named beside the one that is explained.
+const ALSO: usize = 12;
+
+/// What else fails for the reason of a finding.
+fn also(finding: &Finding) -> Option<String> {
+    let named = |affected: &super::Affected| match affected.times {
+        1 => affected.name(),
+        times => format!("{} ({times} cases)", affected.name()),
+    };
+    let names: Vec<String> = finding.affects.iter().take(ALSO).map(named).collect();
+    let more = match finding.affects.len().saturating_sub(ALSO) {
+        0 => String::new(),
+        more => format!(" · and {more} more"),
+    };
+    (!names.is_empty()).then(|| format!("also, for the same reason: {}{more}", names.join(" · ")))
 }
 
 /// The command that shows a failure again; none where no case belongs to it.
@@ -474,6 +519,30 @@ pub fn untested(report: &Report) -> Vec<String> {
     lines
 }
 
+/// Rows that were not tried to the end, by why, in a few lines.
+pub fn cut_short(report: &Report) -> Vec<String> {
+    let mut whys: Vec<&str> = Vec::new();
+    for cut in &report.cut_short {
+        if !whys.contains(&cut.why.as_str()) {
+            whys.push(&cut.why);
+        }
+    }
+    let line = |why: &str| {
+        let cuts: Vec<&super::Cut> = report.cut_short.iter().filter(|cut| cut.why == why).collect();
+        let named: Vec<String> =
+            cuts.iter().take(CUT).map(|cut| format!("{} ({})", cut.subject, cut.what)).collect();
+        let more = match cuts.len().saturating_sub(CUT) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        format!("left out, {why}: {}{more}", named.join(", "))
+    };
+    whys.into_iter().map(line).collect()
+}
+
+/// Rows that are named for each reason to leave something out.
+const CUT: usize = 6;
+
 /// What an exit code says.
 pub fn meaning(code: u8) -> &'static str {
     match code {
@@ -507,8 +576,7 @@ pub fn summary(report: &Report) -> String {
     let cases: usize = totals.iter().map(|total| total.cases).sum();
     let largest = totals.iter().map(|total| total.q).fold(0.0, f64::max);
     let (tested, all) = coverage(report);
-    let word = if report.exit_code == 0 { "PASS" } else { "FAIL" };
-    let mut parts = vec![format!("{word} {}", target(report))];
+    let mut parts = vec![format!("{} {}", word(report.exit_code), target(report))];
     if report.exit_code != 0 {
         parts.push(format!("{} (exit {})", meaning(report.exit_code), report.exit_code));
     }
@@ -533,10 +601,17 @@ pub fn summary(report: &Report) -> String {
     parts.join(" · ")
 }
 
-fn verdict(report: &Report, style: Style) -> String {
-    let summary = summary(report);
-    match summary.strip_prefix("PASS") {
-        Some(rest) => format!("{}{rest}", style.good("PASS")),
-        None => summary.replacen("FAIL", &style.bad("FAIL"), 1),
+/// The verdict in one word.
+pub fn word(exit_code: u8) -> &'static str {
+    match exit_code {
+        0 => "PASS",
+        5 => "UNTESTED",
+        _ => "FAIL",
     }
+}
+
+fn verdict(report: &Report, style: Style) -> String {
+    let (summary, word) = (summary(report), word(report.exit_code));
+    let painted = if report.exit_code == 0 { style.good(word) } else { style.bad(word) };
+    summary.replacen(word, &painted, 1)
 }

@@ -6,8 +6,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::frame::{Frame, encode, protocol, shown};
-use crate::gate::call::{Broken, Call, Claims, Hello, PROTOCOL, Reply, SPEC, Served};
-use crate::gate::tensor::Tensors;
+use crate::gate::call::{Broken, Call, Claims, Hello, Limits, PROTOCOL, Reply, SPEC, Served};
+use crate::gate::tensor::{Dtype, Tensors};
 
 /// What the gate asks.
 #[derive(Debug, Clone, PartialEq)]
@@ -131,13 +131,104 @@ pub fn introduction(frame: &Frame) -> Result<Hello, Broken> {
     if version != PROTOCOL {
         return Err(protocol("protocol", format!("{version}, not {PROTOCOL}")));
     }
-    let ops: BTreeMap<String, Map<String, Value>> = read(message, "ops")?;
+    let hello = declared(message)?;
+    match ["impl", "ops"].into_iter().find(|key| !message.contains_key(*key)) {
+        Some(key) => Err(protocol(key, "is missing")),
+        None => Ok(hello),
+    }
+}
+
+/// What `hello` declares, with every slip of the pen named: what nobody reads is never tested.
+pub fn declared(message: &Map<String, Value>) -> Result<Hello, Broken> {
+    // Further keys are free, but not one that is meant to be another.
+    const KEYS: [&str; 3] = ["impl", "ops", "claims"];
+    for (key, _) in message.iter().filter(|(_, value)| value.is_object()) {
+        let slip = |known: &&str| *known != key && distance(key, known) <= known.len() / 3;
+        if let Some(meant) = KEYS.into_iter().find(slip).filter(|_| !KEYS.contains(&key.as_str())) {
+            return Err(protocol(shown(key), format!("not a key; {meant} is meant?")));
+        }
+    }
+    let ops: BTreeMap<String, Map<String, Value>> = read_or(message, "ops")?;
     let ops = ops.into_iter().map(|(op, served)| {
-        let served = parts::<Served>(&format!("ops.{}", shown(&op)), served)?;
-        Ok((op, served))
+        let field = format!("ops.{}", shown(&op));
+        dtypes(&field, &served)?;
+        if let Some(Value::Object(limits)) = served.get("limits") {
+            parts::<Limits>(&format!("{field}.limits"), limits.clone())?;
+        }
+        Ok((op, parts::<Served>(&field, served)?))
     });
     let claims = parts::<Claims>("claims", read_or(message, "claims")?)?;
-    Ok(Hello { identity: read(message, "impl")?, ops: ops.collect::<Result<_, _>>()?, claims })
+    Ok(Hello { identity: read_or(message, "impl")?, ops: ops.collect::<Result<_, _>>()?, claims })
+}
+
+/// Names a dtype that is not one, where it stands, and what is allowed.
+fn dtypes(field: &str, served: &Map<String, Value>) -> Result<(), Broken> {
+    let named = |place: String, value: &Value| {
+        let known = |name: &str| Dtype::REAL.iter().any(|dtype| dtype.name() == name);
+        match value.as_str() {
+            Some(name) if known(name) || ["i64", "u8"].contains(&name) => Ok(()),
+            _ => {
+                let given = shown(value.as_str().unwrap_or(&value.to_string()));
+                let meant = value.as_str().and_then(usual);
+                let meant = meant.map_or(String::new(), |meant| format!("; {meant} is meant?"));
+                Err(protocol(place, format!("{given}: allowed f64, f32, f16, bf16{meant}")))
+            }
+        }
+    };
+    for list in ["dtype", "params_dtype"] {
+        let values = served.get(list).and_then(Value::as_array).into_iter().flatten();
+        for (i, value) in values.enumerate() {
+            named(format!("{field}.{list}[{i}]"), value)?;
+        }
+        // One word is no list of one; what else it is says serde.
+        if let Some(Value::String(word)) = served.get(list) {
+            let why = format!("{} is no list: [\"{}\"] is meant?", shown(word), shown(word));
+            return Err(protocol(format!("{field}.{list}"), why));
+        }
+    }
+    for (key, value) in served.get("accumulate").and_then(Value::as_object).into_iter().flatten() {
+        let place = format!("{field}.accumulate");
+        named(place.clone(), &Value::from(key.as_str()))?;
+        named(format!("{place}.{key}"), value)?;
+    }
+    Ok(())
+}
+
+/// The dtype that a name of frameworks stands for.
+fn usual(name: &str) -> Option<&'static str> {
+    let name = name.to_ascii_lowercase();
+    let name = name.rsplit('.').next().unwrap_or_default();
+    match name {
+        "float64" | "double" | "fp64" | "f64" => Some("f64"),
+        "float32" | "float" | "single" | "fp32" | "f32" => Some("f32"),
+        "float16" | "half" | "fp16" | "f16" => Some("f16"),
+        "bfloat16" | "bfloat" | "bf16" => Some("bf16"),
+        _ => None,
+    }
+}
+
+/// The known key that another is meant to be: one or two letters off, or longer or shorter.
+fn meant<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
+    let near = |known: &&&str| {
+        distance(key, known) <= known.len().div_ceil(3)
+            || key.starts_with(**known)
+            || known.starts_with(key)
+    };
+    known.iter().filter(near).min_by_key(|known| distance(key, known)).copied()
+}
+
+/// Letters to change, add or leave out between two words.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut corner = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.iter().enumerate() {
+            let least = (row[j] + 1).min(row[j + 1] + 1).min(corner + usize::from(x != *y));
+            corner = std::mem::replace(&mut row[j + 1], least);
+        }
+    }
+    row[b.len()]
 }
 
 /// An object whose keys may all be left out. A key that is not known is refused: what a slip of
@@ -150,8 +241,10 @@ where
     for (key, value) in &given {
         let field = format!("{field}.{}", shown(key));
         if known.get(key).is_none() {
-            let keys: Vec<&String> = known.as_object().into_iter().flat_map(Map::keys).collect();
-            return Err(protocol(field, format!("not a key: {keys:?}")));
+            let keys = known.as_object().into_iter().flat_map(Map::keys).map(String::as_str);
+            let keys: Vec<&str> = keys.collect();
+            let meant = meant(key, &keys).map_or(String::new(), |key| format!("; {key} is meant?"));
+            return Err(protocol(field, format!("not a key: allowed {}{meant}", keys.join(", "))));
         }
         let alone = json!({ key: value });
         serde_json::from_value::<T>(alone)

@@ -4,43 +4,25 @@
 //! Threads of its own write the requests, read the answers and keep the end of standard error, so
 //! that no pipe that fills up can block the gate, and the gate itself only ever waits with a limit.
 
-use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::io::{Read, Write};
-use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::errors::Errors;
 use super::frame::{Frame, LONGEST, Reader, protocol};
 use super::message;
+use super::patience::{Occasion, Pace, Patience, Waiting, Watch, subject};
 use crate::gate::call::{Broken, Call, Candidate, Hello, Reply};
 
-/// How much of standard error is kept.
-const TAIL: usize = 8 << 10;
 /// How often a silent target is looked after.
 const TICK: Duration = Duration::from_millis(50);
+/// From when on somebody is told that a call takes long.
+const LONG: Duration = Duration::from_secs(2);
 /// How long a target that has come to its end may take to be gone.
 const GRACE: Duration = Duration::from_millis(500);
-
-/// How long a target may take.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Patience {
-    /// To introduce itself: frameworks load slowly.
-    pub hello: Duration,
-    /// For any call.
-    pub least: Duration,
-    /// For a call, in medians of the calls before it.
-    pub factor: f64,
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        let (hello, least) = (Duration::from_secs(60), Duration::from_secs(5));
-        Patience { hello, least, factor: 50.0 }
-    }
-}
 
 /// A target behind a command.
 ///
@@ -54,8 +36,8 @@ pub struct Process {
     live: Option<Live>,
     hello: Hello,
     seq: u64,
-    /// Seconds of the answered calls, in ascending order.
-    durations: Vec<f64>,
+    pace: Pace,
+    watch: Option<Watch>,
 }
 
 impl Process {
@@ -68,7 +50,8 @@ impl Process {
             live: None,
             hello: Hello::default(),
             seq: 0,
-            durations: Vec::new(),
+            pace: Pace::default(),
+            watch: None,
         }
     }
 
@@ -84,12 +67,20 @@ impl Process {
         self
     }
 
+    /// The same, and `watch` hears of calls that take long.
+    pub fn watched(mut self, watch: Watch) -> Self {
+        self.watch = Some(watch);
+        self
+    }
+
     /// Starts the target where it does not run, and hears its introduction.
     fn start(&mut self) -> Result<&mut Live, Broken> {
         if self.live.is_none() {
+            self.pace.forget();
             let mut live = Live::spawn(&self.command, &self.environment)?;
+            let mut watch = Watched::new(self.watch.as_ref(), String::new(), Occasion::Hello);
             let introduction = live
-                .exchange(message::hello()?, self.patience.hello)
+                .exchange(message::hello()?, self.patience.hello, &mut watch)
                 .and_then(|frame| message::introduction(&frame));
             self.hello = introduction.map_err(|broken| live.end(broken))?;
             self.live = Some(live);
@@ -98,28 +89,61 @@ impl Process {
     }
 
     fn ask(&mut self, call: &Call, repeat: Option<usize>) -> Result<Reply, Broken> {
-        let median = self.durations.get(self.durations.len() / 2).copied().unwrap_or(0.0);
-        let work = self.patience.factor * median * repeat.unwrap_or(1) as f64;
-        let limit = self.patience.least.max(Duration::from_secs_f64(work.min(1e9)));
         self.seq += 1;
         let seq = self.seq;
         let frame = message::ask(seq, call, repeat)?;
-        let live = self.start()?;
+        // A fresh process has everything to compile again.
+        self.start()?;
+        let repeats = repeat.unwrap_or(1).max(1);
+        let (occasion, limit) = self.pace.limit(&self.patience, call, repeats);
+        let mut watch = Watched::new(self.watch.as_ref(), subject(call), occasion);
+        let live = self.live.as_mut().ok_or_else(|| Broken::Crash("it is not there".into()))?;
         let start = Instant::now();
-        let reply = live.exchange(frame, limit).and_then(|frame| message::reply(frame, seq));
+        let reply =
+            live.exchange(frame, limit, &mut watch).and_then(|frame| message::reply(frame, seq));
         match reply {
             Ok(reply) => {
-                if repeat.is_none() {
-                    let seconds = start.elapsed().as_secs_f64();
-                    let place = self.durations.partition_point(|&other| other < seconds);
-                    self.durations.insert(place, seconds);
-                }
+                let seconds = start.elapsed().as_secs_f64() / repeats as f64;
+                self.pace.answered(call, occasion, seconds);
                 Ok(reply)
             }
             Err(broken) => {
+                if matches!(broken, Broken::Timeout(_)) {
+                    self.pace.hung(call);
+                }
                 let live = self.live.take();
                 Err(live.map_or_else(|| broken.clone(), |mut live| live.end(broken.clone())))
             }
+        }
+    }
+}
+
+/// Tells somebody that a call takes long, once a second, and that it is over.
+struct Watched<'a> {
+    watch: Option<&'a Watch>,
+    waiting: Waiting,
+    told: Duration,
+}
+
+impl<'a> Watched<'a> {
+    fn new(watch: Option<&'a Watch>, subject: String, occasion: Occasion) -> Watched<'a> {
+        let waiting = Waiting { subject, occasion, elapsed: Duration::ZERO };
+        Watched { watch, waiting, told: Duration::ZERO }
+    }
+    fn tick(&mut self, elapsed: Duration) {
+        let Some(watch) = self.watch else { return };
+        if elapsed >= LONG && elapsed.as_secs() > self.told.as_secs() {
+            self.told = elapsed;
+            self.waiting.elapsed = elapsed;
+            (watch.0)(Some(&self.waiting));
+        }
+    }
+}
+
+impl Drop for Watched<'_> {
+    fn drop(&mut self) {
+        if let (Some(watch), false) = (self.watch, self.told.is_zero()) {
+            (watch.0)(None);
         }
     }
 }
@@ -155,13 +179,6 @@ struct Live {
     killed: bool,
 }
 
-/// The end of standard error, and word that there will be no more.
-#[derive(Debug)]
-struct Errors {
-    tail: Arc<Mutex<VecDeque<u8>>>,
-    closed: Receiver<()>,
-}
-
 impl Live {
     fn spawn(command: &[OsString], environment: &[(OsString, OsString)]) -> Result<Live, Broken> {
         let [program, args @ ..] = command else {
@@ -185,17 +202,9 @@ impl Live {
         };
         let (requests, to_write) = channel();
         let (arrived, replies) = sync_channel(16);
-        let (done, closed) = channel();
-        let tail = Arc::new(Mutex::new(VecDeque::new()));
-        let kept = Arc::clone(&tail);
         thread::spawn(move || write(stdin, to_write));
         thread::spawn(move || read(stdout, arrived));
-        thread::spawn(move || {
-            keep(stderr, &kept);
-            // Nobody listens where the process was ended by the gate.
-            let _ = done.send(());
-        });
-        let (requests, errors) = (Some(requests), Errors { tail, closed });
+        let (requests, errors) = (Some(requests), Errors::of(stderr));
         Ok(Live {
             child,
             requests,
@@ -208,11 +217,17 @@ impl Live {
     }
 
     /// Sends a request and waits for the frame that answers it.
-    fn exchange(&mut self, request: Vec<u8>, limit: Duration) -> Result<Frame, Broken> {
+    fn exchange(
+        &mut self,
+        request: Vec<u8>,
+        limit: Duration,
+        watch: &mut Watched,
+    ) -> Result<Frame, Broken> {
         // No operator answers with much more than it is asked with, and memory is not endless.
         self.reader.longest = (8 * request.len() as u64 + (64 << 20)).min(LONGEST);
         self.busy = true;
-        let deadline = Instant::now() + limit;
+        let start = Instant::now();
+        let deadline = start + limit;
         if let Some(requests) = &self.requests {
             // Where the writer is gone so is the target, and reading will tell how.
             let _ = requests.send(request);
@@ -222,6 +237,7 @@ impl Live {
                 self.busy = false;
                 return Ok(frame);
             }
+            watch.tick(start.elapsed());
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Err(Broken::Timeout(limit.as_secs_f64()));
@@ -283,18 +299,21 @@ impl Live {
         let _ = self.child.wait();
     }
 
-    /// Ends what broke; to a death belongs what was last said on standard error.
+    /// Ends what broke; to a death, or to an answer that stops short, belongs what was last said on
+    /// standard error.
     fn end(&mut self, broken: Broken) -> Broken {
         self.kill();
-        let Broken::Crash(how) = broken else { return broken };
-        // The pipe is open still where a child left the group.
-        let _ = self.errors.closed.recv_timeout(GRACE);
-        let mut tail = self.errors.tail.lock().unwrap_or_else(PoisonError::into_inner);
-        let tail = String::from_utf8_lossy(tail.make_contiguous()).trim().to_string();
-        if tail.is_empty() {
-            return Broken::Crash(format!("{how}; nothing on standard error"));
+        match broken {
+            Broken::Crash(how) => {
+                let said = self.errors.told(GRACE);
+                Broken::Crash(how + said.as_deref().unwrap_or("; nothing on standard error"))
+            }
+            Broken::Protocol(why) => {
+                let said = self.errors.told(GRACE);
+                Broken::Protocol(why + said.as_deref().unwrap_or_default())
+            }
+            Broken::Timeout(_) | Broken::Late => broken,
         }
-        Broken::Crash(format!("{how}; standard error ends:\n{tail}"))
     }
 }
 
@@ -327,20 +346,6 @@ fn read(mut stdout: ChildStdout, arrived: SyncSender<Vec<u8>>) {
         if count == 0 || arrived.send(bytes[..count].to_vec()).is_err() {
             return;
         }
-    }
-}
-
-/// Reads to the end and keeps the last bytes.
-fn keep(mut stderr: ChildStderr, tail: &Mutex<VecDeque<u8>>) {
-    let mut bytes = vec![0; TAIL];
-    while let Ok(count) = stderr.read(&mut bytes) {
-        if count == 0 {
-            return;
-        }
-        let mut tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
-        tail.extend(&bytes[..count]);
-        let past = tail.len().saturating_sub(TAIL);
-        tail.drain(..past);
     }
 }
 

@@ -1,0 +1,288 @@
+//! What is wrong, one finding per cause.
+//!
+//! A fault shows in many rows: in every dtype, in the backward of a wrong forward, in every operator
+//! of an adapter that cannot load its library. A failure is laid to a cause that is known where that
+//! is shown and not merely likely: the smallest counterexample fails in the other dtype too, the same
+//! model explains both, forward fails wherever backward does and no model tells them apart, or the
+//! target says the same words. What is shown by none of these is explained on its own.
+
+use std::time::Instant;
+
+use super::budget::{Budget, Hurried};
+use super::outcome::{Failures, Outcome};
+use crate::gate::call::{Candidate, Dir, Hello, Served};
+use crate::gate::case::{Case, Upstream};
+use crate::gate::diagnose::diagnose;
+use crate::gate::explain::{explain, plainly};
+use crate::gate::report::{Affected, Cut, Fault, Finding};
+use crate::gate::trial::{self, Trial};
+
+/// Stages that say what is wrong in words: no counterexample of theirs can be put to another dtype.
+const IN_WORDS: std::ops::RangeInclusive<u8> = 4..=6;
+/// Failing backward cases whose forward is looked at.
+const LOOKED_AT: usize = 4;
+
+/// The causes that are known.
+#[derive(Default)]
+pub(super) struct Causes {
+    /// One finding for each.
+    pub(super) findings: Vec<Finding>,
+    /// What the gradients say, which is news only where nothing else is wrong with the operator.
+    gradients: Vec<Finding>,
+}
+
+impl Causes {
+    /// Finds the causes of what failed in a row; `told` hears of each that is new.
+    pub(super) fn settle(
+        &mut self,
+        target: &mut dyn Candidate,
+        hello: &Hello,
+        budget: &Budget,
+        outcome: &mut Outcome,
+        told: &dyn Fn(&Finding),
+    ) {
+        let served = &hello.ops[&outcome.row.op];
+        let mut failures = std::mem::take(&mut outcome.failures);
+        // A wrong number says most, and what it explains need not be explained again.
+        failures.sort_by_key(|failure| failure.flaw.graded.is_none());
+        for failure in failures {
+            if outcome.mute() {
+                let mut finding =
+                    plainly(failure.stage, &outcome.row, &failure.first.case, &failure.flaw);
+                finding.times = failure.times;
+                self.add_said(finding, true, told);
+                continue;
+            }
+            let outcome = &mut *outcome;
+            let finding = budget.explaining(|until| {
+                let mut target = Hurried::new(target, Some(until));
+                if let Some(known) = self.known(&mut target, served, &failure, outcome) {
+                    known.affects.push(affected(&failure, outcome));
+                    return None;
+                }
+                let (evidence, row) = (&outcome.evidence, &outcome.row);
+                let mut finding = explain(&mut target, served, &failure, evidence, row, until);
+                if Instant::now() >= until {
+                    // A rule that was read off a part of the sizes need not hold.
+                    finding.when.clear();
+                    let what = "a part of the explanation".to_string();
+                    let (subject, why) = (row.name(), "time was up".to_string());
+                    outcome.cut.push(Cut { subject, what, why });
+                }
+                Some(finding)
+            });
+            if let Some(finding) = finding {
+                told(&finding);
+                self.findings.push(finding);
+            }
+        }
+        for finding in std::mem::take(&mut outcome.findings) {
+            match finding.stage {
+                4 => self.gradients.push(finding),
+                _ => self.add_said(finding, false, told),
+            }
+        }
+        outcome.evidence.clear();
+    }
+
+    /// Settles what waited for everything else, `broken` where no call at all was answered.
+    pub(super) fn finish(mut self, broken: bool, told: &dyn Fn(&Finding)) -> Vec<Finding> {
+        for finding in std::mem::take(&mut self.gradients) {
+            let op = op(&finding.subject);
+            let wrong =
+                |own: &&mut Finding| own.fault == Fault::Wrong && self::op(&own.subject) == op;
+            match self.findings.iter_mut().find(wrong) {
+                Some(cause) => cause.affects.push(of(&finding)),
+                None => {
+                    told(&finding);
+                    self.findings.push(finding);
+                }
+            }
+        }
+        if broken {
+            self.unite();
+        }
+        self.findings
+    }
+
+    /// A finding in words: one of the same words is the same cause. What a target that never answers
+    /// says is no matter of its operators.
+    fn add_said(&mut self, finding: Finding, mute: bool, told: &dyn Fn(&Finding)) {
+        let same = |own: &&mut Finding| {
+            let near = mute || op(&own.subject) == op(&finding.subject);
+            let kind = (own.fault, own.stage > 3) == (finding.fault, finding.stage > 3);
+            near && kind
+                && own.tensor == finding.tensor
+                && gist(&own.message) == gist(&finding.message)
+        };
+        match self.findings.iter_mut().find(same) {
+            Some(known) => known.affects.push(of(&finding)),
+            None => {
+                told(&finding);
+                self.findings.push(finding);
+            }
+        }
+    }
+
+    /// The cause of a failure among those that are known.
+    fn known(
+        &mut self,
+        target: &mut dyn Candidate,
+        served: &Served,
+        failure: &Failures,
+        outcome: &Outcome,
+    ) -> Option<&mut Finding> {
+        let op = &outcome.row.op;
+        let causes = self.findings.iter_mut().filter(|cause| self::op(&cause.subject) == op);
+        let mut like: Option<Option<String>> = None;
+        for cause in causes
+            .filter(|cause| cause.fault == failure.flaw.fault && !IN_WORDS.contains(&cause.stage))
+        {
+            let numbers = (cause.worst.is_some(), failure.flaw.graded.is_some());
+            let same = match numbers {
+                (false, false) => gist(&cause.message) == gist(&failure.flaw.message),
+                (true, true) => {
+                    let mut model = || {
+                        like.get_or_insert_with(|| {
+                            let all: Vec<&Trial> = outcome.evidence.iter().collect();
+                            diagnose(&all, served).map(|like| like.id)
+                        })
+                        .clone()
+                    };
+                    same_numbers(target, served, cause, failure, outcome, &mut model)
+                }
+                _ => false,
+            };
+            if same {
+                return Some(cause);
+            }
+        }
+        None
+    }
+
+    /// All that a target says which never answers, as the one finding that it is.
+    fn unite(&mut self) {
+        let mut all = std::mem::take(&mut self.findings).into_iter();
+        let Some(mut first) = all.next() else { return };
+        for finding in all {
+            first.affects.push(of(&finding));
+            first.affects.extend(finding.affects);
+        }
+        if let Some(said) = first.message.strip_prefix("answered error: ") {
+            // Nothing is known of its results: it is the adapter that is at fault.
+            first.fault = Fault::Protocol;
+            first.message = format!("the adapter answers every call with an error: {said}");
+        } else if let Some(said) = first.message.strip_prefix("answered unsupported") {
+            first.message = format!("the adapter answers every call with unsupported{said}");
+        }
+        self.findings = vec![first];
+    }
+}
+
+/// True where a cause that is known explains numbers that are wrong.
+fn same_numbers(
+    target: &mut dyn Candidate,
+    served: &Served,
+    cause: &Finding,
+    failure: &Failures,
+    outcome: &Outcome,
+    model: &mut dyn FnMut() -> Option<String>,
+) -> bool {
+    let Ok(mut known) = smallest(cause).parse::<Case>() else { return false };
+    let row = &outcome.row;
+    let flaw = &failure.flaw;
+    if known.dir == row.dir && cause.tensor == flaw.tensor {
+        // The same fault in another dtype: its smallest counterexample fails there as well.
+        (known.dtype, known.params_dtype) = (row.dtype, row.params_dtype);
+        let trial = trial::put(target, served, &known);
+        return trial.flaw.is_some_and(|own| own.resembles(flaw));
+    }
+    if let Some(like) = &cause.behaves_like {
+        return model().as_deref() == Some(like.id.as_str());
+    }
+    if (known.dir, row.dir) != (Dir::Fwd, Dir::Bwd) || model().is_some() {
+        return false;
+    }
+    // No model tells: a backward that is wrong only where its forward is has no cause of its own.
+    let wrong = outcome.evidence.iter().filter(|trial| trial.flaw.is_some());
+    let cases = [&failure.plainest, &failure.first].into_iter().chain(wrong).take(LOOKED_AT);
+    let mut forward = cases.map(|trial| Case {
+        dir: Dir::Fwd,
+        upstream: Upstream::Whole,
+        given: Default::default(),
+        ..trial.case.clone()
+    });
+    served.dirs().contains(&Dir::Fwd)
+        && forward.all(|case| {
+            let trial = trial::put(target, served, &case);
+            trial.flaw.is_some_and(|own| own.tensor == cause.tensor)
+        })
+}
+
+fn smallest(finding: &Finding) -> &str {
+    finding.shrunk.as_ref().map_or(&finding.case, |shrunk| &shrunk.case)
+}
+
+fn op(subject: &str) -> &str {
+    subject.split(':').next().unwrap_or_default()
+}
+
+/// What a message says, without the numbers that differ from call to call: its first line, and its
+/// last, where a trace ends with the cause.
+fn gist(message: &str) -> String {
+    let mut lines = message.lines().map(str::trim).filter(|line| !line.is_empty());
+    let first = lines.next().unwrap_or_default();
+    let first = first.split(", after ").next().unwrap_or_default().trim_end_matches(':');
+    let last = lines.next_back().unwrap_or_default();
+    let mut gist = String::new();
+    for c in first.chars().chain(['\n']).chain(last.chars()) {
+        match c {
+            c if !c.is_ascii_digit() => gist.push(c),
+            _ if gist.ends_with('#') => {}
+            _ => gist.push('#'),
+        }
+    }
+    gist
+}
+
+fn affected(failure: &Failures, outcome: &Outcome) -> Affected {
+    Affected {
+        subject: outcome.row.name(),
+        tensor: failure.flaw.tensor.clone(),
+        stage: failure.stage,
+        case: failure.first.case.to_string(),
+        times: failure.times,
+        worst: failure.flaw.graded.clone(),
+    }
+}
+
+fn of(finding: &Finding) -> Affected {
+    Affected {
+        subject: finding.subject.clone(),
+        tensor: finding.tensor.clone(),
+        stage: finding.stage,
+        case: finding.case.clone(),
+        times: finding.times,
+        worst: finding.worst.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_gist_of_a_message_has_no_numbers_and_its_last_line() {
+        let one =
+            "crash: exited with code 1; standard error ends:\nTraceback\n line 7\nKeyError: 'a'";
+        let other = "crash: exited with code 1; standard error ends, after 12 lines more:\n\
+                     Traceback\n line 19\nKeyError: 'a'";
+        assert_eq!(gist(one), gist(other));
+        assert_ne!(gist(one), gist(&one.replace("KeyError", "ValueError")));
+        assert_eq!(
+            gist("y has shape [7, 3], not [12, 2]"),
+            gist("y has shape [1, 30], not [2, 2]")
+        );
+        assert_ne!(gist("y has shape [7], not [2]"), gist("y has dtype f64, not f32"));
+    }
+}

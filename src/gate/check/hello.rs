@@ -1,0 +1,55 @@
+//! Whether a greeting names only what the specification has.
+
+use crate::gate::call::Hello;
+use crate::gate::op;
+
+/// Refuses a greeting that names what the specification does not have.
+pub(super) fn understood(hello: &Hello) -> Result<(), String> {
+    if hello.ops.is_empty() {
+        return Err("hello.ops is empty: nothing to judge".to_string());
+    }
+    for (name, served) in &hello.ops {
+        let Some(operator) = op::find(name) else {
+            return Err(format!("hello.ops.{name}: no such operator; {}", op::names().join(", ")));
+        };
+        let dtypes = served.dtypes();
+        if dtypes.is_empty() || served.dirs().is_empty() {
+            return Err(format!("hello.ops.{name}: an empty list of dir or dtype"));
+        }
+        if let Some(dir) = served.dirs().iter().find(|dir| !operator.dirs().contains(dir)) {
+            return Err(format!("hello.ops.{name}.dir: {name} has no {dir}"));
+        }
+        for (data, params) in dtypes {
+            let known = operator.dtypes();
+            if let Some(other) = [data, params].into_iter().find(|dtype| !known.contains(dtype)) {
+                let known: Vec<&str> = known.iter().map(|dtype| dtype.name()).collect();
+                let known = known.join(", ");
+                return Err(format!("hello.ops.{name}.dtype: {other} is none of {known}"));
+            }
+        }
+        for (attr, values) in &served.attrs {
+            let Some(known) = operator.attrs().iter().find(|own| own.name == attr) else {
+                let names: Vec<&str> = operator.attrs().iter().map(|own| own.name).collect();
+                let names = if names.is_empty() { "none".into() } else { names.join(", ") };
+                return Err(format!("hello.ops.{name}.attrs.{attr}: allowed {names}"));
+            };
+            if let Some(value) = values.iter().find(|value| !known.takes(value)) {
+                let allowed = known.allowed();
+                return Err(format!("hello.ops.{name}.attrs.{attr} = {value}: allowed {allowed}"));
+            }
+        }
+        for (key, side) in &served.variant {
+            let sides = operator.variants().iter().find(|(own, _)| own == key).map(|(_, s)| s);
+            if sides.is_none_or(|sides| !sides.contains(&side.as_str())) {
+                let allowed: Vec<String> = operator
+                    .variants()
+                    .iter()
+                    .map(|(k, s)| format!("{k}: {}", s.join(" or ")))
+                    .collect();
+                let allowed = if allowed.is_empty() { "none".into() } else { allowed.join("; ") };
+                return Err(format!("hello.ops.{name}.variant.{key} = {side}: allowed {allowed}"));
+            }
+        }
+    }
+    Ok(())
+}
