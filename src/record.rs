@@ -22,12 +22,12 @@ pub enum Outcome {
     Ok,
     /// The loss came to a plateau no better than what a model without context reaches.
     Stuck,
-    /// The loss jumped up and came back.
+    /// The run trained, and its loss once jumped out of its noise.
     Spike {
         /// The step at which the loss jumped.
         step: u64,
     },
-    /// The loss left for good.
+    /// The loss stayed above its first value for 50 steps without coming back; the run was ended.
     Diverged {
         /// The step at which the loss passed the limit.
         step: u64,

@@ -14,5 +14,7 @@ mod resume;
 mod round_trip;
 #[path = "store/support.rs"]
 mod support;
+#[path = "store/versions.rs"]
+mod versions;
 #[path = "store/volume.rs"]
 mod volume;

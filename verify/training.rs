@@ -11,5 +11,7 @@ mod outcomes;
 mod rewrite;
 #[path = "training/rules.rs"]
 mod rules;
+#[path = "training/spikes.rs"]
+mod spikes;
 #[path = "training/whole.rs"]
 mod whole;

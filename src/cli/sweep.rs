@@ -60,13 +60,13 @@ pub(super) fn run_all(
 /// One line per run.
 pub(super) fn table(records: &[RunRecord]) -> String {
     let mut lines = vec![format!(
-        "{:<52} {:>9} {:>8} {:>9} {:>7} {:>8}",
+        "{:<52} {:>10} {:>8} {:>9} {:>7} {:>8}",
         "run", "outcome", "loss", "held-out", "cosine", "seconds"
     )];
     for record in records {
         lines.push(match &record.summary {
             Some(s) => format!(
-                "{:<52} {:>9} {:>8.4} {:>9.4} {:>7.3} {:>8.1}",
+                "{:<52} {:>10} {:>8.4} {:>9.4} {:>7.3} {:>8.1}",
                 record.id,
                 s.outcome.id(),
                 s.loss,
@@ -74,7 +74,7 @@ pub(super) fn table(records: &[RunRecord]) -> String {
                 s.token_cosine,
                 s.seconds
             ),
-            None => format!("{:<52} {:>9}", record.id, "running"),
+            None => format!("{:<52} {:>10}", record.id, "running"),
         });
     }
     lines.join("\n") + "\n"

@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 use super::progress::Bars;
 use super::{Outcome, answer, configured, open};
 use crate::config::{RunConfig, amount};
-use crate::record::{Outcome as RunOutcome, RunRecord};
+use crate::record::{Measure, Outcome as RunOutcome, RunRecord, Summary};
 use crate::stack;
 use crate::train::{Corpus, fits, run as train};
 
@@ -84,6 +84,18 @@ pub(super) fn summary_json(record: &RunRecord) -> Json {
     object
 }
 
+/// The held-out loss, and where it is what the run is judged by, why and against what.
+fn held_out(s: &Summary) -> String {
+    let mut text = format!("{:.4}", s.val_loss);
+    if s.val_unigram.is_finite() {
+        text += &format!(" (without context: {:.4})", s.val_unigram);
+    }
+    if s.measure == Measure::HeldOut {
+        text += ", which the run is judged by";
+    }
+    text
+}
+
 /// The same for people.
 pub(super) fn summary_text(record: &RunRecord) -> String {
     let Some(s) = &record.summary else {
@@ -93,9 +105,13 @@ pub(super) fn summary_text(record: &RunRecord) -> String {
         ("run", record.id.clone()),
         ("outcome", s.outcome.to_string()),
         ("loss", format!("{:.4} nats (mean of the last 20 of {} steps)", s.loss, s.steps)),
-        ("held-out loss", format!("{:.4}", s.val_loss)),
+        ("trend", s.trend.to_string()),
+        ("held-out loss", held_out(s)),
         ("unigram, bigram", format!("{:.4}, {:.4}", s.unigram_entropy, s.bigram_entropy)),
     ];
+    if s.passes.is_finite() {
+        lines.push(("passes", format!("{:.2} over the training text", s.passes)));
+    }
     if let Some(floor) = s.floor {
         lines.push(("floor", format!("{floor:.4} (the source's own entropy)")));
     }

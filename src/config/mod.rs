@@ -333,7 +333,7 @@ config! {
     /// Blocks per checkpointing segment: none keeps every activation, auto is √depth, fit keeps all
     /// that --memory holds and runs as few steps again as it can. The results do not depend on it.
     checkpoint as "checkpoint": Checkpoint = Checkpoint::Fit;
-    /// Steps between measurements of the held-out loss; auto is a tenth of the steps.
+    /// Steps between measurements of the held-out loss; auto is up to ten, in a twentieth of the time.
     eval_every as "eval-every": Option<usize> = None;
     /// Steps between probes of every layer; auto is at the start and the end, 0 the last stream only.
     probe_every as "probe-every": Option<usize> = None;

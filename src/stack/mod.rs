@@ -31,7 +31,8 @@ pub const LOGITS: &str = "logits";
 
 /// The program of one pass over `samples` sequences of tokens from a vocabulary.
 ///
-/// `training` switches dropout, stochastic depth and batch statistics on.
+/// `training` switches dropout, stochastic depth, batch statistics and the smoothing of labels on:
+/// the loss of evaluation is the plain cross-entropy.
 pub fn build(config: &RunConfig, vocabulary: usize, samples: usize, training: bool) -> Program {
     let mut b = Builder::new(config, samples, training);
     let tokens = b.program.input(TOKENS, &[samples, config.seq]);
@@ -60,7 +61,7 @@ pub fn build(config: &RunConfig, vocabulary: usize, samples: usize, training: bo
     let linear = crate::op::linear::Linear;
     let logits = b.program.apply(LOGITS, linear, &[x, head, Id::ABSENT]);
     let loss = CrossEntropy {
-        label_smoothing: config.label_smoothing,
+        label_smoothing: if training { config.label_smoothing } else { 0.0 },
         reduction: Reduction::Mean,
         ..CrossEntropy::default()
     };

@@ -8,6 +8,7 @@
 
 mod footprint;
 mod gradient;
+mod held_out;
 mod optimizer;
 mod run;
 mod schedule;
@@ -21,11 +22,12 @@ use rayon::prelude::*;
 
 pub use footprint::Footprint;
 pub use gradient::{clip_factor, norm};
+pub use held_out::{HeldOut, Measurements};
 pub use optimizer::Optimizer;
 pub use run::{Error, Progress, Quiet, run};
 pub use schedule::learning_rate;
 pub use task::{Batch, Corpus};
-pub use verdict::Watch;
+pub use verdict::{Ending, Watch, measure, steady};
 
 use crate::backend::{Buffer, Element, Host, Observer, Unobserved};
 use crate::config::{Invalid, Precision, RunConfig};
@@ -33,9 +35,6 @@ use crate::op::View;
 use crate::probe::Probe;
 use crate::program::{Id, Program, Source, Step};
 use crate::stack::{self, CLOCK, TARGETS, TOKENS};
-
-/// Held-out batches that one measurement averages over.
-const HELD_OUT_BATCHES: usize = 4;
 
 /// What is known of one part of the batch.
 #[derive(Debug)]
@@ -84,6 +83,8 @@ struct Inputs {
 pub struct Stepped {
     /// Mean loss of the batch before the update.
     pub loss: f64,
+    /// What the targets of the batch cost a model without context.
+    pub unigram: f64,
     /// Learning rate of the update.
     pub lr: f64,
     /// Norm of the whole gradient before clipping.
@@ -242,34 +243,8 @@ impl<T: Element> Trainer<T> {
         }
         let finite = loss.is_finite() && grad_norm.is_finite();
         let non_finite = if finite { None } else { Some(self.find_non_finite()) };
-        Stepped { loss, lr: 0.0, grad_norm, non_finite }
-    }
-
-    /// Mean loss over some held-out batches, the same ones at every call.
-    pub fn evaluate(&mut self) -> f64 {
-        let (inputs, samples) = (self.inputs, self.config.samples());
-        let (parameters, states) = (&self.parameters[..], &self.states[..]);
-        let mut total = 0.0;
-        for index in 0..HELD_OUT_BATCHES {
-            self.corpus.held_out_batch(&self.config, index, &mut self.batch);
-            let batch = &self.batch;
-            let mut losses = vec![0.0; self.shards.len()];
-            let share = share(losses.len(), self.evaluation.len());
-            let parts = self.evaluation.par_iter_mut().zip(losses.par_chunks_mut(share));
-            parts.enumerate().for_each(|(part, (host, losses))| {
-                for (i, loss) in losses.iter_mut().enumerate() {
-                    let passes = self.config.micro_batches;
-                    let pass = |pass: usize| {
-                        let first = ((part * share + i) * passes + pass) * samples;
-                        set_inputs(host, inputs, batch, first, samples, 0);
-                        host.forward(parameters, states, &mut Unobserved).value()
-                    };
-                    *loss = (0..passes).map(pass).sum::<f64>() / passes as f64;
-                }
-            });
-            total += losses.iter().sum::<f64>() / losses.len() as f64;
-        }
-        total / HELD_OUT_BATCHES as f64
+        let unigram = self.corpus.unigram_cost(&self.batch.targets);
+        Stepped { loss, unigram, lr: 0.0, grad_norm, non_finite }
     }
 
     /// The states become the mean over the shards of what the last passes computed.

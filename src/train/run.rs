@@ -4,12 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Corpus, Stepped, Trainer, Watch, fits};
+use super::{
+    Batch, Corpus, Ending, HeldOut, Measurements, Stepped, Trainer, Watch, fits, measure, steady,
+};
 use crate::backend::Element;
 use crate::config::{Invalid, Precision, RunConfig};
 use crate::memory;
 use crate::probe::Probe;
-use crate::record::{Measure, Outcome, ProbeRow, RunRecord, StepRow, Summary, Trend};
+use crate::record::{Outcome, ProbeRow, RunRecord, StepRow, Summary};
 use crate::store::{Resume, Store, StoreError};
 
 /// Time after which the newest losses are handed to the store.
@@ -128,7 +130,11 @@ impl<'a, T: Element> Session<'a, T> {
                 let allowed = "a store whose snapshot of this run was written by this version";
                 Invalid::new("store", store.path().display(), allowed)
             })?;
-            watch = Watch::replay(store.steps(&id)?.into_iter().map(|row| row.loss));
+            let mut batch = Batch::default();
+            watch = Watch::replay(store.steps(&id)?.into_iter().map(|row| {
+                corpus.training_batch(config, row.step as usize, &mut batch);
+                (row.loss, corpus.unigram_cost(&batch.targets))
+            }));
         }
         let now = Instant::now();
         Ok(Session {
@@ -149,17 +155,17 @@ impl<'a, T: Element> Session<'a, T> {
 
     /// Trains to the end and writes the summary.
     fn finish(mut self, progress: &dyn Progress) -> Result<(), Error> {
-        let every = self.config.eval_every.unwrap_or(self.config.steps.div_ceil(10)).max(1);
+        let measurements = Measurements::of(self.config, &self.corpus);
         let mut ended = None;
         while ended.is_none() && self.trainer.step() < self.config.steps {
             let step = self.trainer.step();
-            let val_loss = step.is_multiple_of(every).then(|| self.trainer.evaluate());
+            let measured = measurements.before(step);
+            let val_loss = measured.then(|| self.trainer.evaluate(measurements.batches).loss);
             let stepped = self.step();
             if let Some(value) = stepped.non_finite {
                 ended = Some(Outcome::NonFinite { step: step as u64, value });
-            } else if self.watch.push(stepped.loss) {
-                // The watch itself says when the divergence began.
-                ended = Some(self.watch.outcome(self.corpus.unigram_entropy, 0.0));
+            } else if self.watch.push(stepped.loss, stepped.unigram) {
+                ended = self.watch.diverged();
             }
             self.steps.push(StepRow {
                 step: step as u64,
@@ -174,7 +180,7 @@ impl<'a, T: Element> Session<'a, T> {
                 self.keep()?;
             }
         }
-        self.close(ended)
+        self.close(ended, measurements.last)
     }
 
     fn step(&mut self) -> Stepped {
@@ -221,11 +227,17 @@ impl<'a, T: Element> Session<'a, T> {
         Ok(())
     }
 
-    fn close(mut self, ended: Option<Outcome>) -> Result<(), Error> {
+    /// Measures what is measured at the end, the held-out loss on so many `batches`, and writes the
+    /// summary.
+    fn close(mut self, ended: Option<Outcome>, batches: usize) -> Result<(), Error> {
         let finite = !matches!(ended, Some(Outcome::NonFinite { .. }));
-        let val_loss = if finite { self.trainer.evaluate() } else { f64::NAN };
+        let held_out = if finite {
+            self.trainer.evaluate(batches)
+        } else {
+            HeldOut { loss: f64::NAN, unigram: f64::NAN }
+        };
         if let Some(last) = self.steps.last_mut() {
-            last.val_loss = Some(val_loss);
+            last.val_loss = Some(held_out.loss);
         }
         let mut token_cosine = f64::NAN;
         if finite {
@@ -237,7 +249,7 @@ impl<'a, T: Element> Session<'a, T> {
             let seen = self.trainer.differentiate(Some(&mut probe));
             if self.config.steps == 0 {
                 // A run without a step has the loss of its initial weights.
-                self.watch.push(seen.loss);
+                self.watch.push(seen.loss, seen.unigram);
             }
             self.probes.extend(probe.into_rows());
             let last = self.probes.iter().rev().find(|row| {
@@ -246,15 +258,21 @@ impl<'a, T: Element> Session<'a, T> {
             token_cosine = last.map_or(f64::NAN, |row| row.value);
         }
         self.record_costs();
-        let unigram_entropy = self.corpus.unigram_entropy;
-        let outcome = ended.unwrap_or_else(|| self.watch.outcome(unigram_entropy, token_cosine));
+        let passes = self.corpus.passes(self.config, self.trainer.step());
+        let ending = Ending {
+            measure: measure(self.config, passes),
+            held_out_excess: held_out.loss - held_out.unigram,
+            token_cosine,
+            steady: steady(self.config, self.trainer.step()),
+        };
+        let outcome = ended.unwrap_or_else(|| self.watch.outcome(&ending));
         let counted = memory::peak();
         let summary = Summary {
             outcome,
             loss: if finite { self.watch.last() } else { f64::NAN },
             initial_loss: self.watch.initial(),
-            val_loss,
-            unigram_entropy,
+            val_loss: held_out.loss,
+            unigram_entropy: self.corpus.unigram_entropy,
             bigram_entropy: self.corpus.bigram_entropy,
             floor: self.corpus.floor,
             token_cosine,
@@ -262,10 +280,10 @@ impl<'a, T: Element> Session<'a, T> {
             seconds: self.started.elapsed().as_secs_f64(),
             peak_bytes: if counted > 0 { counted } else { self.trainer.bytes() as u64 },
             parameters: self.trainer.parameters().len() as u64,
-            passes: f64::NAN,
-            trend: Trend::Unclear,
-            measure: Measure::Training,
-            val_unigram: f64::NAN,
+            passes,
+            trend: self.watch.trend(ending.steady),
+            measure: ending.measure,
+            val_unigram: held_out.unigram,
         };
         self.store.finish(&self.id, &summary, &self.steps, &self.probes)?;
         Ok(())

@@ -27,6 +27,8 @@ pub struct Corpus {
     pub bigram_entropy: f64,
     /// The best loss there is, where it is known.
     pub floor: Option<f64>,
+    /// What each token costs a model without context, −ln of its frequency.
+    costs: Vec<f64>,
 }
 
 /// Sequences of one step: inputs and their targets, the next tokens.
@@ -75,28 +77,42 @@ impl Corpus {
 
     /// Fills the batch of training step `step`: it depends on seed and step only.
     pub fn training_batch(&self, config: &RunConfig, step: usize, batch: &mut Batch) {
-        let rng = Rng::new(config.seed).named("batches").at(step as u64);
-        self.fill(config.batch, config.seq, 0..self.training, rng, batch);
+        let mut rng = Rng::new(config.seed).named("batches").at(step as u64);
+        let starts = (0..config.batch).map(|_| rng.below(self.training - config.seq));
+        self.fill(config.seq, starts, batch);
     }
 
-    /// Fills held-out batch number `index`, the same for every seed and every run.
-    pub fn held_out_batch(&self, config: &RunConfig, index: usize, batch: &mut Batch) {
-        let rng = Rng::new(0).named("held out").at(index as u64);
-        self.fill(config.batch, config.seq, self.training..self.tokens.len(), rng, batch);
+    /// Held-out batches that cover the whole held-out part.
+    pub fn held_out_batches(&self, config: &RunConfig) -> usize {
+        let targets = self.tokens.len() - self.training - 1;
+        targets.div_ceil(config.batch * config.seq)
     }
 
-    fn fill(
-        &self,
-        sequences: usize,
-        seq: usize,
-        part: std::ops::Range<usize>,
-        mut rng: Rng,
-        batch: &mut Batch,
-    ) {
+    /// Fills held-out batch number `index` of `of`, whose sequences lie evenly over the held-out
+    /// part: the same for every seed and every run.
+    pub fn held_out_batch(&self, config: &RunConfig, index: usize, of: usize, batch: &mut Batch) {
+        let last = self.tokens.len() - self.training - config.seq - 1;
+        let spaces = (of * config.batch - 1).max(1);
+        let numbers = index * config.batch..(index + 1) * config.batch;
+        let starts = numbers.map(|number| self.training + number * last / spaces);
+        self.fill(config.seq, starts, batch);
+    }
+
+    /// What `targets` cost a model without context, in the mean: their cross-entropy under the
+    /// frequencies of the training part.
+    pub fn unigram_cost(&self, targets: &[u8]) -> f64 {
+        targets.iter().map(|&t| self.costs[t as usize]).sum::<f64>() / targets.len() as f64
+    }
+
+    /// How many times a run of `steps` goes over the training part.
+    pub fn passes(&self, config: &RunConfig, steps: usize) -> f64 {
+        (steps * config.batch) as f64 * config.seq as f64 / self.training as f64
+    }
+
+    fn fill(&self, seq: usize, starts: impl Iterator<Item = usize>, batch: &mut Batch) {
         batch.tokens.clear();
         batch.targets.clear();
-        for _ in 0..sequences {
-            let start = part.start + rng.below(part.len() - seq);
+        for start in starts {
             batch.tokens.extend_from_slice(&self.tokens[start..start + seq]);
             batch.targets.extend_from_slice(&self.tokens[start + 1..start + seq + 1]);
         }
@@ -106,7 +122,19 @@ impl Corpus {
 fn text(tokens: Vec<u8>) -> Corpus {
     let training = (tokens.len() as f64 * TRAINING_SHARE) as usize;
     let (unigram_entropy, bigram_entropy) = entropies(&tokens[..training]);
-    Corpus { training, vocabulary: 256, unigram_entropy, bigram_entropy, floor: None, tokens }
+    let mut counts = [0usize; 256];
+    tokens[..training].iter().for_each(|&token| counts[token as usize] += 1);
+    // A half more of each, so that a byte which only the held-out part has costs much, not all.
+    let cost = |&count: &usize| -((count as f64 + 0.5) / (training as f64 + 128.0)).ln();
+    Corpus {
+        training,
+        vocabulary: 256,
+        unigram_entropy,
+        bigram_entropy,
+        floor: None,
+        costs: counts.iter().map(cost).collect(),
+        tokens,
+    }
 }
 
 /// Unigram and bigram entropy of the counts in `tokens`.
@@ -168,7 +196,15 @@ fn markov(seed: u64) -> Corpus {
         pair = pair % n * n + symbol;
     }
     let training = (MARKOV_LENGTH as f64 * TRAINING_SHARE) as usize;
-    Corpus { tokens, training, vocabulary: n, unigram_entropy, bigram_entropy, floor: Some(floor) }
+    Corpus {
+        tokens,
+        training,
+        vocabulary: n,
+        unigram_entropy,
+        bigram_entropy,
+        floor: Some(floor),
+        costs: single.iter().map(|p| -p.ln()).collect(),
+    }
 }
 
 /// One draw from a symmetric Dirichlet law, by gamma variables.
@@ -219,5 +255,37 @@ mod tests {
         corpus.training_batch(&config, 5, &mut b);
         assert_eq!(a.tokens, b.tokens);
         assert_eq!(a.tokens[1..64], a.targets[..63]);
+    }
+
+    #[test]
+    fn held_out_batches_cover_the_held_out_part_and_nothing_else() {
+        for (batch_size, seq) in [("16", "64"), ("8", "32"), ("1", "2"), ("64", "2000")] {
+            let config = RunConfig::from_settings([("batch", batch_size), ("seq", seq)]).unwrap();
+            let corpus = Corpus::load(&config).unwrap();
+            let of = corpus.held_out_batches(&config);
+            let mut batch = Batch::default();
+            let mut seen: Vec<u8> = Vec::new();
+            for index in 0..of {
+                corpus.held_out_batch(&config, index, of, &mut batch);
+                seen.extend(&batch.targets);
+            }
+            let held_out = &corpus.tokens[corpus.training + 1..];
+            assert_eq!(seen[..config.seq], held_out[..config.seq]);
+            assert_eq!(seen[seen.len() - config.seq..], held_out[held_out.len() - config.seq..]);
+            assert!(
+                seen.len() >= held_out.len()
+                    && seen.len() < held_out.len() + config.batch * config.seq
+            );
+        }
+    }
+
+    #[test]
+    fn the_training_part_costs_its_entropy_without_context() {
+        for task in ["text", "markov"] {
+            let config = RunConfig::from_settings([("task", task)]).unwrap();
+            let corpus = Corpus::load(&config).unwrap();
+            let cost = corpus.unigram_cost(&corpus.tokens[..corpus.training]);
+            assert!((cost - corpus.unigram_entropy).abs() < 0.01, "{task}: {cost}");
+        }
     }
 }

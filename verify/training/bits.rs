@@ -40,7 +40,7 @@ fn trained<T: Element>(trainer: &mut Trainer<T>, steps: usize) -> Vec<u64> {
         let stepped = trainer.advance(None);
         bits.extend([stepped.loss.to_bits(), stepped.grad_norm.to_bits()]);
     }
-    bits.push(trainer.evaluate().to_bits());
+    bits.push(trainer.evaluate(2).loss.to_bits());
     bits.extend(trainer.parameters().iter().map(|p| p.value().to_bits()));
     bits
 }
@@ -124,7 +124,13 @@ fn left(store: &Store, record: &RunRecord) -> (Vec<StepRow>, Vec<ProbeRow>, Stri
     }
     let summary = record.summary.clone().unwrap();
     let numbers = [summary.loss, summary.initial_loss, summary.val_loss, summary.token_cosine];
-    let judged = format!("{:?} {} {:?}", summary.outcome, summary.steps, numbers.map(f64::to_bits));
+    let judged = format!(
+        "{:?} {:?} {} {:?}",
+        summary.outcome,
+        summary.trend,
+        summary.steps,
+        numbers.map(f64::to_bits)
+    );
     (store.steps(&record.id).unwrap(), probes, judged)
 }
 
