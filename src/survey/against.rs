@@ -5,6 +5,7 @@ use super::data::Data;
 use super::findings::largest::Shift;
 use super::findings::words::{list, names};
 use super::findings::{rates, warmups};
+use crate::config::RunConfig;
 
 /// A finding of the short form, and what the longer runs make of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,7 +44,7 @@ impl Verdict {
     fn of(short: Option<Ending>, same: Option<Ending>, best: Option<Ending>) -> Verdict {
         let open = |ending: Option<Ending>| matches!(ending, None | Some(Ending::Unfinished));
         match (short, same) {
-            (_, same) if open(same) && same.is_none() => Verdict::Open,
+            (_, None) => Verdict::Open,
             (short, same) if open(short) && open(same) => Verdict::Open,
             (short, _) if open(short) => Verdict::Decided,
             // A run that was called done and is still moving was called done too early.
@@ -102,17 +103,24 @@ fn of_wirings(short: &[Arm], long: &[Arm]) -> Vec<Checked> {
     .collect()
 }
 
-/// The same stack, of another length and other seeds, rates and warm-ups.
+/// The same stack in longer runs, whatever their seeds, rates and warm-ups.
 fn kin(a: &Arm, b: &Arm) -> bool {
-    let (a, b) = (a.config(), b.config());
-    let stack = (a.wiring, a.init, a.depth, a.width) == (b.wiring, b.init, b.depth, b.width);
-    stack && a.norm == b.norm && a.steps < b.steps
+    longer(a.config(), b.config())
 }
 
-/// The same stack at the same rate and share of warm-up.
+/// The same stack in longer runs at the same rate and share of warm-up.
 fn alike(a: &Arm, b: &Arm) -> bool {
-    let share = |arm: &Arm| 1000 * arm.config().warmup / arm.config().steps.max(1);
-    kin(a, b) && a.config().lr == b.config().lr && share(a) == share(b)
+    same_cell(a.config(), b.config())
+}
+
+fn longer(a: &RunConfig, b: &RunConfig) -> bool {
+    let stack = |c: &RunConfig| (c.wiring, c.init, c.norm, c.depth, c.width);
+    stack(a) == stack(b) && a.steps < b.steps
+}
+
+fn same_cell(a: &RunConfig, b: &RunConfig) -> bool {
+    let share = |c: &RunConfig| 1000 * c.warmup / c.steps.max(1);
+    longer(a, b) && a.lr == b.lr && share(a) == share(b)
 }
 
 /// What warm-up does to each wiring, and how many cells end the same way.
@@ -204,5 +212,46 @@ fn few(names: &[String]) -> String {
     match names.len() {
         n if n > SHOWN => format!("{} and {} more", names[..SHOWN].join(", "), n - SHOWN),
         _ => list(names),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::survey::Survey;
+    use crate::sweep::Sweep;
+
+    #[test]
+    fn every_cell_of_the_short_form_is_run_at_twice_the_length_on_three_seeds() {
+        let (short, long) = (Survey::new(&[]).unwrap(), Survey::thorough(&[]).unwrap());
+        let parts: [(&Sweep, &Sweep); 4] = [
+            (&short.wirings, &long.wirings),
+            (&short.warmups, &long.warmups),
+            (&short.map, &long.map),
+            (&short.rates, &long.rates),
+        ];
+        for (short, long) in parts {
+            for run in &short.runs {
+                let again = long.runs.iter().filter(|other| same_cell(run, other));
+                let again = again.filter(|other| other.steps >= 2 * run.steps);
+                assert!(again.count() >= 3, "{} of {} at lr {}", run.id(), short.name, run.lr);
+            }
+        }
+    }
+
+    #[test]
+    fn a_finding_is_confirmed_only_by_the_same_ending() {
+        use Ending::{Diverged, Mixed, Plateau, Trained, Unfinished};
+        let of = |short, same, best| Verdict::of(Some(short), same, best);
+        assert_eq!(of(Trained, Some(Trained), Some(Trained)), Verdict::Confirmed);
+        assert_eq!(of(Plateau, Some(Plateau), Some(Plateau)), Verdict::Confirmed);
+        assert_eq!(of(Plateau, Some(Plateau), Some(Trained)), Verdict::AtThatRate);
+        assert_eq!(of(Diverged, Some(Diverged), Some(Trained)), Verdict::AtThatRate);
+        for other in [Trained, Unfinished, Diverged, Mixed] {
+            assert_eq!(of(Plateau, Some(other), Some(Trained)), Verdict::Overturned);
+        }
+        assert_eq!(of(Unfinished, Some(Trained), Some(Trained)), Verdict::Decided);
+        assert_eq!(of(Unfinished, Some(Unfinished), None), Verdict::Open);
+        assert_eq!(of(Trained, None, None), Verdict::Open);
     }
 }

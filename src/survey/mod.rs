@@ -11,6 +11,8 @@ mod data;
 mod figures;
 mod findings;
 mod laws;
+#[cfg(test)]
+mod made_up;
 mod report;
 mod thorough;
 
@@ -140,5 +142,45 @@ impl From<StoreError> for Error {
 impl From<crate::plot::Error> for Error {
     fn from(error: crate::plot::Error) -> Self {
         Error(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_runs_there_are_reports_that_claim_nothing() {
+        let place = tempfile::tempdir().unwrap();
+        let store = Store::open(place.path().join("runs.sqlite")).unwrap();
+        let (short, long) = (Survey::new(&[]).unwrap(), Survey::thorough(&[]).unwrap());
+        let folder = place.path().join("reports");
+        short.report(&store, &folder, "plummet").unwrap();
+        short.report_thorough(&long, &store, &folder, "plummet survey --thorough").unwrap();
+        for file in ["stability.md", "thorough.md"] {
+            let text = std::fs::read_to_string(folder.join(file)).unwrap();
+            assert!(!text.contains("NaN") && !text.contains("inf "), "{text}");
+        }
+        assert!(folder.join("2-warm-up.png").exists());
+        assert!(folder.join("thorough-4-learning-rate.png").exists());
+    }
+
+    #[test]
+    fn reports_of_made_up_runs_say_what_those_runs_do() {
+        let place = tempfile::tempdir().unwrap();
+        let (short, long) = (Survey::new(&[]).unwrap(), Survey::thorough(&[]).unwrap());
+        let data = |survey| made_up::data(survey, made_up::plausible);
+        let (short, long) = (data(&short), data(&long));
+        let pictures = figures::draw_training(&short, place.path(), "").unwrap();
+        let text = report::markdown(&short, &pictures, "plummet");
+        assert!(
+            text.contains("pre_ln, post_ln (normal_02) and deepnorm train; post_ln (xavier"),
+            "{text}"
+        );
+        assert!(text.contains("Unfinished, and so not known to train or not: 8 pairs (batch_norm"));
+        assert!(text.contains("went over their text 3.5 times, so that held-out losses"));
+        let pictures = figures::draw_training(&long, place.path(), "thorough-").unwrap();
+        let text = thorough::markdown(&short, &long, &pictures, "plummet survey --thorough");
+        assert!(text.contains("| holds at that rate only |"), "{text}");
     }
 }

@@ -2,29 +2,9 @@
 
 use super::super::arm::{Arm, arms};
 use super::super::data::Run;
+use super::super::made_up::run;
 use super::{map, rates, warmups, wirings};
-use crate::config::RunConfig;
-use crate::record::{Outcome, Summary};
-
-/// A run of these fields that ended so, at this held-out loss.
-fn run(fields: &str, outcome: Outcome, loss: f64) -> Run {
-    let settings = fields.split_whitespace().map(|field| field.split_once('=').unwrap());
-    let cosine = if outcome == Outcome::Collapsed { 1.0 } else { 0.4 };
-    let summary = serde_json::json!({
-        "outcome": outcome, "loss": loss, "initial_loss": 6.0, "val_loss": loss,
-        "unigram_entropy": 2.94, "bigram_entropy": 2.36, "token_cosine": cosine, "steps": 200,
-        "seconds": 1.0, "peak_bytes": 1, "parameters": 1, "passes": 3.5, "val_unigram": 2.91,
-    });
-    let mut summary: Summary = serde_json::from_value(summary).unwrap();
-    // JSON has no word for it that reads as a number here.
-    summary.val_loss = loss;
-    Run {
-        config: RunConfig::from_settings(settings).unwrap(),
-        summary,
-        steps: Vec::new(),
-        probes: Vec::new(),
-    }
-}
+use crate::record::Outcome;
 
 const ENDINGS: [Outcome; 4] =
     [Outcome::Ok, Outcome::Unfinished, Outcome::Collapsed, Outcome::Diverged { step: 3 }];
