@@ -142,7 +142,7 @@ impl Maps {
         let grounds = [
             (Ground::Hatched, format!("Hatched cells {}:", self.hatched)),
             (Ground::Pale, format!("Pale cells {}:", self.pale)),
-            (Ground::Coloured, "Coloured cells:".to_owned()),
+            (Ground::Coloured, "Coloured cells, at worst:".to_owned()),
         ];
         let mut items = Vec::new();
         for (ground, words) in grounds {

@@ -31,7 +31,11 @@ pub(super) fn warmups(data: &Data) -> Maps {
         subtitle: subtitle(&arms),
         maps: maps.collect(),
         value: Axis::new("mean held-out loss (nats per byte)"),
-        notes: warmups::sentence(&arms).into_iter().collect(),
+        notes: std::iter::once(
+            "Below the loss, the number of seeds that learned from context.".to_string(),
+        )
+        .chain(warmups::sentence(&arms))
+        .collect(),
         size: (2000, 1000),
         ..Maps::default()
     }
