@@ -13,6 +13,7 @@
 //! init = "*"                         # every value that the field has
 //! ```
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use toml::{Table, Value};
@@ -71,6 +72,7 @@ impl Sweep {
             Some(other) => return Err(Invalid::new("arm", other, "tables, written [[arm]]")),
         };
         let mut runs: Vec<RunConfig> = Vec::new();
+        let mut known: HashSet<String> = HashSet::new();
         for arm in arms {
             // What the arm says goes over what all share.
             let mut fields: Vec<(String, Vec<String>)> = Vec::new();
@@ -81,7 +83,7 @@ impl Sweep {
             fields.retain(|(key, _)| over.iter().all(|(name, _)| name != key));
             fields.extend(over.iter().map(|(name, text)| (name.clone(), vec![text.clone()])));
             for run in product(&fields)? {
-                if !runs.iter().any(|known| known.id() == run.id()) {
+                if known.insert(run.id()) {
                     runs.push(run);
                 }
             }

@@ -1,7 +1,8 @@
 //! Odd data never breaks a picture, and the same data always gives the same bytes.
 
 use plummet::plot::{
-    Axis, Cell, Image, Lines, Map, Maps, Mark, Panels, Reference, Scale, Series, Stroke, theme,
+    Axis, Cell, Ground, Image, Lines, Map, Maps, Mark, Panels, Reference, Scale, Series, Stroke,
+    theme,
 };
 use proptest::prelude::*;
 
@@ -90,7 +91,7 @@ fn many_lines_and_huge_labels_fit() {
     let huge = "a_very-long/label ".repeat(500) + &"W".repeat(5000);
     let series = |i: usize| Series {
         label: if i.is_multiple_of(3) { huge.clone() } else { format!("series {i}") },
-        end: Some(Mark::ALL[i % 6]),
+        end: Some(Mark::ALL[i % Mark::ALL.len()]),
         markers: i.is_multiple_of(2),
         stroke: [Stroke::Styled, Stroke::Dashed, Stroke::None][i % 3],
         points: (0..20).map(|x| (f64::from(x), i as f64)).collect(),
@@ -133,6 +134,9 @@ fn odd_maps_are_drawn() {
                 column: i % count,
                 value: (i % 5 != 0).then(|| values[i % values.len()]),
                 mark: Mark::ALL.get(i % 8).copied(),
+                ground: [None, Some(Ground::Pale), Some(Ground::Hatched), Some(Ground::Coloured)]
+                    [i % 4],
+                count: (i % 3 == 0).then_some((i % 4, 3)),
             });
             let map = Map {
                 rows: vec![huge.clone(); count],

@@ -1,11 +1,14 @@
-//! `plummet` alone: the stability survey.
+//! `plummet` alone or `plummet survey`: the stability survey, short or thorough.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use clap::{Arg, ArgMatches};
 
 use super::progress::Bars;
-use super::{Failure, Outcome, answer, one, open, store_arg};
+use super::{Failure, Outcome, answer, flag, one, open, store_arg};
+use crate::config::RunConfig;
+use crate::store::Store;
 use crate::survey::Survey;
 
 pub(super) fn args() -> Vec<Arg> {
@@ -15,32 +18,67 @@ pub(super) fn args() -> Vec<Arg> {
     vec![
         value("text", "File whose bytes are learned (default: the embedded Latin text)"),
         value("threads", "Worker threads (default: one per core)"),
+        flag(
+            "thorough",
+            "Run the experiments again, longer and on three seeds (about half an hour on two cores), \
+             and write what that confirms and overturns to thorough.md",
+        ),
         store_arg(),
         value("reports", "Folder for pictures and stability.md").default_value("reports"),
     ]
 }
 
 pub(super) fn run(matches: &ArgMatches) -> Outcome {
-    let survey = Survey::new(&over(matches))?;
+    let forms = forms(matches)?;
     let folder = Path::new(one(matches, "reports"));
     writable("reports", folder)?;
     let store = open(one(matches, "store"))?;
-    let bars = Bars::new(survey.parts().iter().flat_map(|part| &part.runs));
+    let mut runs: Vec<&RunConfig> = Vec::new();
+    for part in forms.iter().flat_map(Survey::parts) {
+        // The long form has parts of the short one.
+        let known: HashSet<String> = runs.iter().map(|run| run.id()).collect();
+        runs.extend(part.runs.iter().filter(|run| !known.contains(&run.id())));
+    }
+    let bars = Bars::new(runs);
     let mut failed = Ok(());
-    for part in survey.parts() {
-        failed = super::sweep::run_all(part, &store, &bars).map(|_| ());
-        if failed.is_err() {
-            break;
+    'forms: for survey in &forms {
+        for part in survey.parts() {
+            failed = super::sweep::run_all(part, &store, &bars).map(|_| ());
+            if failed.is_err() {
+                break 'forms;
+            }
         }
     }
     bars.finish();
     failed?;
-    survey.report(&store, folder, &command(matches))?;
-    answer(&format!("{}\n", folder.join("stability.md").display()))
+    report(matches, &forms, &store)
+}
+
+/// The short form, and the long one after it where that is asked for.
+pub(super) fn forms(matches: &ArgMatches) -> Result<Vec<Survey>, Failure> {
+    let over = over(matches);
+    let mut forms = vec![Survey::new(&over)?];
+    if matches.get_flag("thorough") {
+        forms.push(Survey::thorough(&over)?);
+    }
+    Ok(forms)
+}
+
+/// Writes the reports of the forms and names them.
+pub(super) fn report(matches: &ArgMatches, forms: &[Survey], store: &Store) -> Outcome {
+    let folder = Path::new(one(matches, "reports"));
+    let Some(short) = forms.first() else { return Ok(()) };
+    short.report(store, folder, &command(matches, ""))?;
+    let mut files = format!("{}\n", folder.join("stability.md").display());
+    if let Some(long) = forms.get(1) {
+        short.report_thorough(long, store, folder, &command(matches, " survey --thorough"))?;
+        files += &format!("{}\n", folder.join("thorough.md").display());
+    }
+    answer(&files)
 }
 
 /// The fields that the command line sets for all runs.
-pub(super) fn over(matches: &ArgMatches) -> Vec<(String, String)> {
+fn over(matches: &ArgMatches) -> Vec<(String, String)> {
     let given = ["text", "threads"].into_iter().filter_map(|name| {
         let value = matches.try_get_one::<String>(name).ok()??;
         Some((name.to_string(), value.clone()))
@@ -49,9 +87,10 @@ pub(super) fn over(matches: &ArgMatches) -> Vec<(String, String)> {
 }
 
 /// The command that makes the same report, for the report.
-pub(super) fn command(matches: &ArgMatches) -> String {
+fn command(matches: &ArgMatches, form: &str) -> String {
     let text = one(matches, "text");
-    if text.is_empty() { "plummet".to_string() } else { format!("plummet --text {text}") }
+    let text = if text.is_empty() { String::new() } else { format!(" --text {text}") };
+    format!("plummet{form}{text}")
 }
 
 /// A folder that cannot be written to is an error before minutes of work, not after.

@@ -18,17 +18,34 @@ pub struct Cell {
     pub value: Option<f64>,
     /// How the run ended.
     pub mark: Option<Mark>,
+    /// How the cell is drawn, where value and mark do not say it.
+    pub ground: Option<Ground>,
+    /// How many of how many runs trained, where the cell stands for several.
+    pub count: Option<(usize, usize)>,
+}
+
+/// What a cell is drawn on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ground {
+    /// Coloured by its value: it trained.
+    Coloured,
+    /// Pale: it shows neither that it trains nor that it does not.
+    Pale,
+    /// Hatched: it did not train.
+    Hatched,
 }
 
 impl Cell {
-    /// Whether the run of this cell did not train.
-    pub(crate) fn fails(&self) -> bool {
-        self.mark.is_some_and(Mark::fails) || self.value.is_some_and(|value| !value.is_finite())
-    }
-
-    /// Whether the cell has a colour: only runs that trained are compared by it.
-    pub(crate) fn coloured(&self) -> bool {
-        !self.fails() && self.mark.is_none_or(Mark::trained)
+    /// What the cell is drawn on. A value without a place on the scale is never coloured.
+    pub(crate) fn on(&self) -> Ground {
+        let of_mark = |mark: Mark| match mark {
+            mark if mark.fails() => Ground::Hatched,
+            Mark::Unfinished => Ground::Pale,
+            _ => Ground::Coloured,
+        };
+        let ground = self.ground.or(self.mark.map(of_mark)).unwrap_or(Ground::Coloured);
+        let off = self.value.is_some_and(|value| !value.is_finite());
+        if off && ground == Ground::Coloured { Ground::Hatched } else { ground }
     }
 }
 
@@ -52,8 +69,8 @@ pub struct Map {
 /// Tables side by side with one colour scale.
 ///
 /// Only cells that trained are coloured, so that the colours tell good runs apart. Runs that
-/// failed are hatched and carry the mark of their outcome; runs that ended before they showed either
-/// are white and carry theirs.
+/// failed are hatched, runs that ended too early to tell are pale, and both carry the mark of
+/// their outcome.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Maps {
     /// A question or a finding.
@@ -64,6 +81,10 @@ pub struct Maps {
     pub maps: Vec<Map>,
     /// The value behind the colours, with its unit and scale.
     pub value: Axis,
+    /// What hatched cells are, after the words "hatched cells".
+    pub hatched: String,
+    /// What pale cells are, after the words "pale cells".
+    pub pale: String,
     /// Sentences below the tables.
     pub notes: Vec<String>,
     /// Width and height in pixels.
@@ -77,6 +98,8 @@ impl Default for Maps {
             subtitle: String::new(),
             maps: Vec::new(),
             value: Axis::default(),
+            hatched: "did not train".to_string(),
+            pale: "ended too early to tell".to_string(),
             notes: Vec::new(),
             size: DEFAULT_SIZE,
         }
@@ -87,13 +110,12 @@ impl Maps {
     /// Draws the tables.
     #[must_use]
     pub fn render(&self) -> Image {
-        let cells = || self.maps.iter().flat_map(|map| &map.cells);
         let page = Page {
             size: self.size,
             title: &self.title,
             subtitle: &self.subtitle,
             legend: Vec::new(),
-            marks: mark_key(cells().filter_map(|cell| cell.mark)),
+            marks: self.mark_key(),
             notes: &self.notes,
         };
         let (mut surface, body) = page.open();
@@ -109,14 +131,27 @@ impl Maps {
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), Error> {
         self.render().save(path)
     }
-}
 
-/// Explains the marks: those of failed runs first, together with what hatching means.
-fn mark_key(marks: impl Iterator<Item = Mark>) -> Vec<Item> {
-    let (failed, trained): (Vec<_>, Vec<_>) =
-        key::occurring(marks).into_iter().partition(|mark| mark.fails());
-    let words =
-        (!failed.is_empty()).then(|| Item::Words("Hatched cells did not train:".to_owned()));
-    let trained = trained.into_iter().filter(|mark| *mark != Mark::Ok);
-    words.into_iter().chain(failed.into_iter().chain(trained).map(Item::Mark)).collect()
+    /// Explains the marks on each ground, and what the grounds mean.
+    fn mark_key(&self) -> Vec<Item> {
+        let on = |ground: Ground| {
+            let cells = self.maps.iter().flat_map(|map| &map.cells);
+            let marks = cells.filter(move |cell| cell.on() == ground).filter_map(|cell| cell.mark);
+            key::occurring(marks.filter(|mark| *mark != Mark::Ok)).into_iter().map(Item::Mark)
+        };
+        let grounds = [
+            (Ground::Hatched, format!("Hatched cells {}:", self.hatched)),
+            (Ground::Pale, format!("Pale cells {}:", self.pale)),
+            (Ground::Coloured, "Coloured cells, at worst:".to_owned()),
+        ];
+        let mut items = Vec::new();
+        for (ground, words) in grounds {
+            let marks: Vec<Item> = on(ground).collect();
+            if !marks.is_empty() {
+                items.push(Item::Words(words));
+                items.extend(marks);
+            }
+        }
+        items
+    }
 }

@@ -1,16 +1,15 @@
 //! Lays out and draws maps, their labels and the colour bar.
 
-use plotters::style::{RGBColor, WHITE};
-
 use super::boxes::{Point, Rect};
 use super::colormap::viridis;
 use super::font::{self, LEADING, Weight};
-use super::map::{Cell, Map};
+use super::map::{Ground, Map};
+use super::map_cells::{draw_cell, number_size};
 use super::panel::no_data;
 use super::shape::Shape;
 use super::span::Span;
 use super::surface::{Ink, Level, Side, Surface};
-use super::{Axis, Mark, theme, ticks};
+use super::{Axis, theme};
 
 /// Height of the colour bar with its labels.
 const BAR: f64 = 84.0;
@@ -18,10 +17,6 @@ const BAR: f64 = 84.0;
 const GUTTER: f64 = 48.0;
 /// Gap between cells.
 const GAP: f64 = 3.0;
-/// Ground and lines of cells that did not train.
-const HATCH: (RGBColor, RGBColor) = (RGBColor(240, 240, 240), RGBColor(212, 212, 212));
-/// The smallest number that is still worth drawing.
-const SMALLEST: f64 = 13.0;
 
 /// Draws maps side by side above a colour bar.
 pub(crate) fn draw_maps(surface: &mut Surface, body: Rect, maps: &[Map], value: &Axis) {
@@ -34,10 +29,10 @@ pub(crate) fn draw_maps(surface: &mut Surface, body: Rect, maps: &[Map], value: 
     let good = maps
         .iter()
         .flat_map(|map| &map.cells)
-        .filter(|cell| cell.coloured())
+        .filter(|cell| cell.on() == Ground::Coloured)
         .filter_map(|cell| cell.value);
     let span = Span::new(value, good, 0.0, false);
-    let numbers = number_size(&maps, &layout);
+    let numbers = number_size(&maps, layout.cell);
     let mut left = body.left;
     for (i, map) in maps.iter().enumerate() {
         let names = layout.name_widths[i];
@@ -199,99 +194,6 @@ fn stands_flat(name: &str, width: f64) -> bool {
     let fits = |part: &str| font::width(part, theme::NOTE, Weight::Regular) <= room;
     name.split_inclusive(['_', '/', '-', ' ']).all(|part| fits(part.trim_end()))
         && font::wrap(name, theme::NOTE, Weight::Regular, room, 9).len() <= 2
-}
-
-/// The size of the numbers: the largest that fits every cell; none if that is too small.
-fn number_size(maps: &[&Map], layout: &Layout) -> Option<f64> {
-    let widest = maps
-        .iter()
-        .flat_map(|map| &map.cells)
-        .filter(|cell| cell.coloured())
-        .filter_map(|cell| cell.value)
-        .map(|value| font::width(&ticks::short(value), 1.0, Weight::Regular))
-        .fold(1.5, f64::max);
-    let size = (layout.cell.0 - 14.0) / widest;
-    let size = size.min(theme::LABEL).min(layout.cell.1 * 0.55);
-    (size >= SMALLEST).then_some(size)
-}
-
-fn draw_cell(
-    surface: &mut Surface,
-    area: Rect,
-    cell: Option<&Cell>,
-    span: Option<&Span>,
-    numbers: Option<f64>,
-) {
-    let Some(cell) = cell.filter(|cell| cell.value.is_some() || cell.mark.is_some()) else {
-        let pale = Ink::new(numbers.unwrap_or(SMALLEST), theme::REFERENCE);
-        let corners = [
-            (area.left, area.top),
-            (area.right, area.top),
-            (area.right, area.bottom),
-            (area.left, area.bottom),
-        ];
-        surface.fill(&Shape::outline(&corners, 1.5), theme::GRID, 1.0);
-        surface.text("–", area.center(), pale.at(Side::Center, Level::Middle));
-        return;
-    };
-    if cell.fails() {
-        draw_failed(surface, area, cell, numbers);
-        return;
-    }
-    let coloured = cell.value.filter(|_| cell.coloured());
-    let at = coloured.and_then(|value| span.and_then(|span| span.fraction(value)));
-    let ground = at.map_or(WHITE, viridis);
-    surface.fill(&Shape::rect(area), ground, 1.0);
-    let ink = if theme::luminance(ground) < 0.22 { WHITE } else { theme::INK };
-    let mark = cell.mark.filter(|mark| *mark != Mark::Ok);
-    let radius = (area.width().min(area.height()) * 0.16).min(9.0);
-    if let (Some(value), Some(size)) = (cell.value, numbers) {
-        let ink = Ink::new(size, ink).at(Side::Center, Level::Middle);
-        let text = ticks::short(value);
-        // In a narrow cell the number makes room for the mark in the corner.
-        let free = area.width() - font::width(&text, size, Weight::Regular);
-        let shift = if mark.is_some() {
-            (3.4 * radius - free / 2.0).clamp(0.0, (free / 2.0).max(0.0))
-        } else {
-            0.0
-        };
-        let (x, y) = area.center();
-        surface.text(&text, (x - shift, y), ink);
-    }
-    if let Some(mark) = mark {
-        let corner = (area.right - radius * 1.6, area.top + radius * 1.6);
-        mark.draw(surface, corner, radius, theme::INK);
-    }
-}
-
-fn draw_failed(surface: &mut Surface, area: Rect, cell: &Cell, numbers: Option<f64>) {
-    surface.fill(&Shape::rect(area), HATCH.0, 1.0);
-    let mut lines = Shape::default();
-    let mut x = area.left - area.height();
-    while x < area.right {
-        let line = [(x, area.bottom), (x + area.height(), area.top)];
-        lines.add(Shape::stroke(&line, 1.8));
-        x += 11.0;
-    }
-    surface.fill_within(&lines, HATCH.1, 1.0, area);
-    let radius = (area.width().min(area.height()) * 0.24).min(11.0);
-    let text = cell.value.map(ticks::short).unwrap_or_default();
-    let size = numbers.map_or(0.0, |size| size * 0.85);
-    let width = font::width(&text, size, Weight::Regular);
-    let (x, y) = area.center();
-    let both = 2.0 * radius + 8.0 + width;
-    let Some(mark) = cell.mark else {
-        let ink = Ink::new(size, theme::SOFT_INK).at(Side::Center, Level::Middle);
-        surface.text(&text, (x, y), ink);
-        return;
-    };
-    if width > 0.0 && size >= SMALLEST && both + 10.0 <= area.width() {
-        mark.draw(surface, (x - both / 2.0 + radius, y), radius, theme::INK);
-        let ink = Ink::new(size, theme::SOFT_INK).at(Side::Right, Level::Middle);
-        surface.text(&text, (x + both / 2.0, y), ink);
-    } else {
-        mark.draw(surface, (x, y), radius, theme::INK);
-    }
 }
 
 fn draw_bar(surface: &mut Surface, area: Rect, span: &Span, label: &str) {

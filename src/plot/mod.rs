@@ -22,6 +22,7 @@ mod image;
 mod key;
 mod lines;
 mod map;
+mod map_cells;
 mod map_draw;
 mod mark;
 mod occupancy;
@@ -43,7 +44,7 @@ pub use bars::{Bar, BarTable, Bars};
 pub use error::Error;
 pub use image::Image;
 pub use lines::{Lines, Reference, Series, Stroke};
-pub use map::{Cell, Map, Maps};
+pub use map::{Cell, Ground, Map, Maps};
 pub use mark::Mark;
 pub use panels::Panels;
 
