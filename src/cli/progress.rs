@@ -1,10 +1,14 @@
 //! Progress bars on a terminal, nothing elsewhere.
 
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::config::RunConfig;
+use super::signals;
+use crate::config::{RunConfig, Warning, far_start};
 use crate::train::Progress;
 
 /// A bar over the work of all runs and a line for the run under way.
@@ -14,7 +18,9 @@ use crate::train::Progress;
 pub(super) struct Bars {
     total: ProgressBar,
     current: ProgressBar,
-    _both: MultiProgress,
+    both: MultiProgress,
+    /// Fields that a warning was said of: one line each is enough for a command.
+    warned: Mutex<BTreeSet<&'static str>>,
 }
 
 impl Bars {
@@ -31,7 +37,7 @@ impl Bars {
         total.set_style(style("{prefix:<24} {bar:32} {percent:>3} %  {elapsed} gone, {eta} left"));
         current.set_style(style("{prefix:<24} {bar:32} {pos}/{len} steps  {msg}"));
         total.enable_steady_tick(Duration::from_millis(250));
-        Bars { total, current, _both: both }
+        Bars { total, current, both, warned: Mutex::default() }
     }
 
     /// Says what the runs that follow belong to.
@@ -62,6 +68,44 @@ impl Bars {
         self.total.set_length(self.total.length().unwrap_or(0).saturating_sub(work));
     }
 
+    /// Says one line on standard error, terminal or not, above the bars.
+    pub fn say(&self, line: &str) {
+        self.both.suspend(|| {
+            // Where nobody can be told, the work goes on.
+            let _ = writeln!(std::io::stderr(), "{line}");
+        });
+    }
+
+    /// Says each warning once, the first of each field with the number of runs that it holds for.
+    pub fn warn(&self, of_runs: &[Vec<Warning>]) {
+        for warning in of_runs.iter().flatten() {
+            let same = |run: &&Vec<Warning>| run.iter().any(|w| w.field == warning.field);
+            let (count, all) = (of_runs.iter().filter(same).count(), of_runs.len());
+            if self.first_of(warning.field) {
+                let more = format!(" (so or alike in {count} of {all} runs)");
+                self.say(&format!("warning: {warning}{}", if all > 1 { &more } else { "" }));
+            }
+        }
+    }
+
+    /// Warns of a first loss that is far from what knowing nothing costs.
+    pub fn first_loss(&self, config: &RunConfig, loss: f64) {
+        if let Some(warning) = far_start(config, loss)
+            && self.first_of(warning.field)
+        {
+            self.say(&format!("warning: {warning} (run {})", config.id()));
+        }
+    }
+
+    fn first_of(&self, field: &'static str) -> bool {
+        self.warned.lock().unwrap_or_else(PoisonError::into_inner).insert(field)
+    }
+
+    /// Leaves warnings of first losses unsaid: whoever chose the runs knows of them.
+    pub fn expect_any_start(&self) {
+        self.first_of("first loss");
+    }
+
     /// Takes the bars away.
     pub fn finish(&self) {
         self.current.finish_and_clear();
@@ -79,5 +123,12 @@ impl Progress for Bars {
         self.total.inc(per_step(config));
         self.current.set_position(step as u64);
         self.current.set_message(format!("loss {loss:.3}"));
+        if step == 1 {
+            self.first_loss(config, loss);
+        }
+    }
+
+    fn stops(&self) -> bool {
+        signals::caught().is_some()
     }
 }

@@ -5,8 +5,10 @@ use std::path::Path;
 use clap::{Arg, ArgMatches};
 
 use super::progress::Bars;
-use super::{Failure, Outcome, answer, one, open, store_arg};
+use super::{Failure, Outcome, answer, one, open, signals, store_arg};
+use crate::config::RunConfig;
 use crate::survey::Survey;
+use crate::train::Library;
 
 pub(super) fn args() -> Vec<Arg> {
     let value = |name: &'static str, help: &'static str| {
@@ -21,14 +23,23 @@ pub(super) fn args() -> Vec<Arg> {
 }
 
 pub(super) fn run(matches: &ArgMatches) -> Outcome {
-    let survey = Survey::new(&over(matches))?;
+    let mut library = Library::default();
+    let survey = Survey::new(&over(matches, &mut library)?)?;
     let folder = Path::new(one(matches, "reports"));
     writable("reports", folder)?;
     let store = open(one(matches, "store"))?;
     let bars = Bars::new(survey.parts().iter().flat_map(|part| &part.runs));
+    // The runs are the survey's own: only the text can be not what was meant.
+    bars.expect_any_start();
+    if let Some(run) = survey.parts().iter().find_map(|part| part.runs.first()) {
+        let mut warnings = library.warnings(run)?;
+        warnings.retain(|warning| warning.field == "text");
+        bars.warn(&[warnings]);
+    }
+    signals::watch();
     let mut failed = Ok(());
     for part in survey.parts() {
-        failed = super::sweep::run_all(part, &store, &bars).map(|_| ());
+        failed = super::sweep::run_all(part, &mut library, &store, &bars).map(|_| ());
         if failed.is_err() {
             break;
         }
@@ -39,13 +50,21 @@ pub(super) fn run(matches: &ArgMatches) -> Outcome {
     answer(&format!("{}\n", folder.join("stability.md").display()))
 }
 
-/// The fields that the command line sets for all runs.
-pub(super) fn over(matches: &ArgMatches) -> Vec<(String, String)> {
-    let given = ["text", "threads"].into_iter().filter_map(|name| {
-        let value = matches.try_get_one::<String>(name).ok()??;
-        Some((name.to_string(), value.clone()))
-    });
-    given.collect()
+/// The fields that the command line sets for all runs; a text is known by its content.
+pub(super) fn over(
+    matches: &ArgMatches,
+    library: &mut Library,
+) -> Result<Vec<(String, String)>, Failure> {
+    let mut fields = Vec::new();
+    for name in ["text", "threads"] {
+        if let Ok(Some(value)) = matches.try_get_one::<String>(name) {
+            fields.push((name.to_string(), value.clone()));
+        }
+    }
+    let given = fields.iter().map(|(name, text)| (name.as_str(), text.as_str()));
+    let config = library.resolved(&RunConfig::from_settings(given)?)?;
+    fields.extend(config.text.sha256.map(|digest| ("text-sha256".to_string(), digest)));
+    Ok(fields)
 }
 
 /// The command that makes the same report, for the report.
