@@ -503,8 +503,7 @@ impl Store {
     /// If the store cannot be written. The runs are safe nevertheless.
     pub fn close(self) -> Result<(), StoreError> {
         let Self { path, writable, inner, .. } = self;
-        let Inner { conn, claims, .. } =
-            inner.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let Inner { conn, claims, .. } = inner.into_inner().unwrap_or_else(PoisonError::into_inner);
         drop(claims);
         let close = || -> Result<(), Problem> {
             if writable {

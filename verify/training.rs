@@ -11,5 +11,9 @@ mod outcomes;
 mod rewrite;
 #[path = "training/rules.rs"]
 mod rules;
+#[path = "training/start.rs"]
+mod start;
+#[path = "training/stop.rs"]
+mod stop;
 #[path = "training/whole.rs"]
 mod whole;

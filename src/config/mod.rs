@@ -672,11 +672,13 @@ impl RunConfig {
             let ratio = format!("{}/{}", self.width, self.heads);
             return Err(match self.given(&["positions", "heads", "width"]) {
                 Some("width") => {
-                    let allowed = format!("a multiple of {} under rotary positions", 2 * self.heads);
+                    let allowed =
+                        format!("a multiple of {} under rotary positions", 2 * self.heads);
                     Invalid::new("width", self.width, allowed)
                 }
                 Some("heads") => {
-                    let allowed = format!("an even width/heads under rotary positions, not {ratio}");
+                    let allowed =
+                        format!("an even width/heads under rotary positions, not {ratio}");
                     Invalid::new("heads", self.heads, allowed)
                 }
                 _ => {

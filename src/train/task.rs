@@ -136,7 +136,15 @@ fn text(tokens: Vec<u8>) -> Corpus {
     let training = (tokens.len() as f64 * TRAINING_SHARE) as usize;
     let (unigram_entropy, bigram_entropy) = entropies(&tokens[..training]);
     let vocabulary = Task::Text.vocabulary();
-    Corpus { training, vocabulary, unigram_entropy, bigram_entropy, floor: None, sha256: None, tokens }
+    Corpus {
+        training,
+        vocabulary,
+        unigram_entropy,
+        bigram_entropy,
+        floor: None,
+        sha256: None,
+        tokens,
+    }
 }
 
 /// Unigram and bigram entropy of the counts in `tokens`.

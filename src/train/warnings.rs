@@ -91,7 +91,8 @@ mod tests {
     #[test]
     fn texts_are_texts_in_any_language() {
         let latin1: Vec<u8> = "gr\u{fc}\u{df}e \u{e0} tous\n".chars().map(|c| c as u8).collect();
-        for text in ["plain\ttext\r\n", "Ελληνικά", "日本語のテキスト", "\u{feff}with a mark"] {
+        for text in ["plain\ttext\r\n", "Ελληνικά", "日本語のテキスト", "\u{feff}with a mark"]
+        {
             assert_eq!(kind(text.repeat(100).as_bytes()), None, "{text}");
         }
         assert_eq!(kind(&latin1.repeat(50)), None);
@@ -100,7 +101,8 @@ mod tests {
 
     #[test]
     fn what_is_no_text_is_named() {
-        let utf16 = |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_le_bytes).collect() };
+        let utf16 =
+            |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_le_bytes).collect() };
         let utf32 = |text: &str| -> Vec<u8> {
             text.chars().flat_map(|c| u32::from(c).to_be_bytes()).collect()
         };
