@@ -19,6 +19,8 @@ pub(super) struct Bars {
     total: ProgressBar,
     current: ProgressBar,
     both: MultiProgress,
+    /// Lines to be said once a run has begun: one that is refused says why, and nothing else.
+    pending: Mutex<Vec<String>>,
     /// Fields that a warning was said of: one line each is enough for a command.
     warned: Mutex<BTreeSet<&'static str>>,
 }
@@ -37,7 +39,7 @@ impl Bars {
         total.set_style(style("{prefix:<24} {bar:32} {percent:>3} %  {elapsed} gone, {eta} left"));
         current.set_style(style("{prefix:<24} {bar:32} {pos}/{len} steps  {msg}"));
         total.enable_steady_tick(Duration::from_millis(250));
-        Bars { total, current, both, warned: Mutex::default() }
+        Bars { total, current, both, pending: Mutex::default(), warned: Mutex::default() }
     }
 
     /// Says what the runs that follow belong to.
@@ -76,6 +78,11 @@ impl Bars {
         });
     }
 
+    /// Says a line once a run has begun.
+    pub fn say_later(&self, line: String) {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+    }
+
     /// Says each warning once, the first of each field with the number of runs that it holds for.
     pub fn warn(&self, of_runs: &[Vec<Warning>]) {
         for warning in of_runs.iter().flatten() {
@@ -83,7 +90,8 @@ impl Bars {
             let (count, all) = (of_runs.iter().filter(same).count(), of_runs.len());
             if self.first_of(warning.field) {
                 let more = format!(" (so or alike in {count} of {all} runs)");
-                self.say(&format!("warning: {warning}{}", if all > 1 { &more } else { "" }));
+                let more = if all > 1 { &more } else { "" };
+                self.say_later(format!("warning: {warning}{more}"));
             }
         }
     }
@@ -119,6 +127,12 @@ fn per_step(run: &RunConfig) -> u64 {
 }
 
 impl Progress for Bars {
+    fn begun(&self, _config: &RunConfig) {
+        let lines =
+            std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));
+        lines.iter().for_each(|line| self.say(line));
+    }
+
     fn advanced(&self, config: &RunConfig, step: usize, loss: f64) {
         self.total.inc(per_step(config));
         self.current.set_position(step as u64);

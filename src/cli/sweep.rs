@@ -58,7 +58,7 @@ pub(super) fn run_all(
     let known = store.runs(&Filter::default())?;
     let mut notes: Vec<String> = runs.iter().filter_map(|run| changed(&known, run)).collect();
     notes.dedup();
-    notes.iter().for_each(|note| bars.say(note));
+    notes.into_iter().for_each(|note| bars.say_later(note));
     let mut records: Vec<Option<RunRecord>> = vec![None; runs.len()];
     let mut waiting = Vec::new();
     for (i, config) in runs.iter().enumerate() {

@@ -28,7 +28,7 @@ pub(super) fn run(matches: &ArgMatches) -> Outcome {
     let warnings = library.warnings(&config)?;
     bars.warn(std::slice::from_ref(&warnings));
     if let Some(note) = changed(&store.runs(&Filter::default())?, &config) {
-        bars.say(&note);
+        bars.say_later(note);
     }
     bars.part("training");
     bars.begin(&config);

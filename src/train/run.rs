@@ -63,6 +63,9 @@ impl From<StoreError> for Error {
 
 /// Is told how far a run is.
 pub trait Progress: Sync {
+    /// A run is begun or gone on with: it was neither done already nor refused.
+    fn begun(&self, _config: &RunConfig) {}
+
     /// `step` of `config.steps` are done; the newest loss.
     fn advanced(&self, config: &RunConfig, step: usize, loss: f64);
 
@@ -127,6 +130,7 @@ pub fn run_on(
         Resume::From { snapshot, .. } => Some(snapshot),
         Resume::Fresh => None,
     };
+    progress.begun(config);
     pool.install(|| match config.precision {
         Precision::F32 => Session::<f32>::new(config, store, corpus, snapshot)?.finish(progress),
         Precision::F64 => Session::<f64>::new(config, store, corpus, snapshot)?.finish(progress),

@@ -31,7 +31,7 @@ fn a_run_that_is_asked_to_end_keeps_what_it_has() {
         assert_eq!(run["steps"], run["resumes_from"], "nothing was lost: {run}");
         assert!(line.contains(run["run"].as_str().unwrap()), "{line}");
         let table = answered(&plummet(&["show", "--store", text(&place.store)]));
-        let step = format!("interrupted at step {} of 10000000", run["steps"]);
+        let step = format!("interrupted at step {} of 30000", run["steps"]);
         assert!(table.contains(&step) && !table.contains("running"), "{table}");
     }
 }
@@ -118,4 +118,26 @@ fn what_nohup_ignores_stays_ignored() {
     assert!(child.try_wait().unwrap().is_none(), "it goes on");
     signal(&child, "TERM");
     stopped(&child.wait_with_output().unwrap(), 15);
+}
+
+#[test]
+fn a_gate_that_is_ended_leaves_no_target_running() {
+    let place = Place::empty();
+    // It neither answers nor reads, so that the end of its input does not end it either.
+    let pid = place.dir.path().join("pid");
+    let target = format!("echo $$ > {}; exec sleep 600", text(&pid));
+    for name in ["INT", "TERM", "HUP"] {
+        let _ = std::fs::remove_file(&pid);
+        let mut gate = start(&["gate", "check", "--", "sh", "-c", &target]);
+        until("the target", || std::fs::read_to_string(&pid).is_ok_and(|id| id.ends_with('\n')));
+        signal(&gate, name);
+        assert!(gate.wait().unwrap().signal().is_some(), "it ends as it would without a target");
+        let id = std::fs::read_to_string(&pid).unwrap();
+        let alive = || {
+            let status =
+                Command::new("kill").args(["-0", id.trim()]).stderr(Stdio::null()).status();
+            status.unwrap().success()
+        };
+        until("the end of the target", || !alive());
+    }
 }

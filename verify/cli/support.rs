@@ -103,7 +103,7 @@ pub const LONG: &[&str] = &[
     "--batch",
     "8",
     "--steps",
-    "10000000",
+    "30000",
     "--snapshot-seconds",
     "3000",
     "--memory",
@@ -115,6 +115,15 @@ pub fn start(args: &[&str]) -> std::process::Child {
     use std::process::Stdio;
     let mut command = std::process::Command::new(PLUMMET);
     command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // A shell without job control may have this test ignore SIGINT, and a child inherits that.
+    #[cfg(unix)]
+    // SAFETY: signal is allowed between fork and exec.
+    unsafe {
+        std::os::unix::process::CommandExt::pre_exec(&mut command, || {
+            libc::signal(libc::SIGINT, libc::SIG_DFL);
+            Ok(())
+        });
+    }
     command.spawn().unwrap()
 }
 

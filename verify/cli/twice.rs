@@ -57,7 +57,7 @@ fn sweeps_side_by_side_share_the_work() {
 fn a_sweep_takes_over_what_a_dead_one_held() {
     let place = Place::empty();
     let fields: Vec<&str> =
-        LONG.iter().map(|flag| if *flag == "10000000" { "2000" } else { *flag }).collect();
+        LONG.iter().map(|flag| if *flag == "30000" { "2000" } else { *flag }).collect();
     let train = [&["train"], &fields[..], &["--store", text(&place.store)]].concat();
     let toml: String = (fields.chunks(2))
         .map(|pair| match pair[0] {

@@ -6,6 +6,8 @@
 
 pub mod frame;
 #[cfg(unix)]
+mod groups;
+#[cfg(unix)]
 mod guarded;
 pub mod library;
 pub mod message;
