@@ -69,24 +69,27 @@ pub(super) fn run_all(
             records[i] = Some(record.clone());
             continue;
         }
-        records[i] = one_of(i, &runs, sweep, library, store, bars)?;
-        if records[i].is_none() {
-            waiting.push(i);
+        match one_of(i, &runs, sweep, library, store, bars)? {
+            Ok(record) => records[i] = Some(record),
+            Err(held) => {
+                bars.say(&format!("{held}; going on with the others"));
+                waiting.push(i);
+            }
         }
     }
     if !waiting.is_empty() {
         bars.say(&format!("waiting for {} of {} runs", waiting.len(), runs.len()));
     }
     for i in waiting {
-        let id = runs[i].id();
         while records[i].is_none() {
             unless_stopped(i, runs.len())?;
+            std::thread::sleep(LOOK_EVERY);
             // Whether its process finished it or died, it can be begun here.
-            if store.run(&id)?.state == RunState::Running {
-                std::thread::sleep(LOOK_EVERY);
-            } else {
-                records[i] = one_of(i, &runs, sweep, library, store, bars)?;
+            let run = store.run(&runs[i].id());
+            if run.is_ok_and(|run| run.state == RunState::Running) {
+                continue;
             }
+            records[i] = one_of(i, &runs, sweep, library, store, bars)?.ok();
         }
     }
     for (config, record) in runs.iter().zip(&records) {
@@ -97,7 +100,7 @@ pub(super) fn run_all(
     Ok(records.into_iter().flatten().collect())
 }
 
-/// Trains run `i` of several; nothing where another process is at it.
+/// Trains run `i` of several; a line where another process is at it.
 fn one_of(
     i: usize,
     runs: &[RunConfig],
@@ -105,7 +108,7 @@ fn one_of(
     library: &mut Library,
     store: &Store,
     bars: &Bars,
-) -> Result<Option<RunRecord>, Failure> {
+) -> Result<Result<RunRecord, String>, Failure> {
     unless_stopped(i, runs.len())?;
     let config = &runs[i];
     let corpus = library.corpus(config)?;
@@ -114,11 +117,10 @@ fn one_of(
         Ok(record) => {
             let trained = record.summary.as_ref().map_or(0, |summary| summary.steps as usize);
             bars.end(config, trained);
-            Ok(Some(record))
+            Ok(Ok(record))
         }
         Err(Error::Store(StoreError { problem: Problem::Held { id, holder }, .. })) => {
-            bars.say(&format!("run {id} is under way in {holder}; going on with the others"));
-            Ok(None)
+            Ok(Err(format!("run {id} is under way in {holder}")))
         }
         Err(error) => {
             let of = format!(" ({} of {} in {})", i + 1, runs.len(), sweep.name);

@@ -26,6 +26,8 @@ pub struct Corpus {
     pub floor: Option<f64>,
     /// The SHA-256 of a text that was read, in hexadecimal.
     pub sha256: Option<String>,
+    /// What a text that was read is, where it is no text.
+    pub(super) kind: Option<&'static str>,
 }
 
 /// Sequences of one step: inputs and their targets, the next tokens.
@@ -63,8 +65,8 @@ impl Corpus {
             return Ok(text(lipsum::LIBER_PRIMUS.as_bytes().to_vec()));
         }
         let bytes = text::read(config, most)?;
-        let sha256 = Some(text::digest(&bytes));
-        Ok(Corpus { sha256, ..text(bytes) })
+        let (sha256, kind) = (Some(text::digest(&bytes)), super::warnings::kind(&bytes));
+        Ok(Corpus { sha256, kind, ..text(bytes) })
     }
 
     /// Checks that the corpus is long enough for a configuration, and the text that it pins.
@@ -206,8 +208,8 @@ fn markov(seed: u64) -> Corpus {
         pair = pair % n * n + symbol;
     }
     let training = (MARKOV_LENGTH as f64 * TRAINING_SHARE) as usize;
-    let (vocabulary, floor, sha256) = (n, Some(floor), None);
-    Corpus { tokens, training, vocabulary, unigram_entropy, bigram_entropy, floor, sha256 }
+    let (vocabulary, floor, sha256, kind) = (n, Some(floor), None, None);
+    Corpus { tokens, training, vocabulary, unigram_entropy, bigram_entropy, floor, sha256, kind }
 }
 
 /// One draw from a symmetric Dirichlet law, by gamma variables.

@@ -40,7 +40,7 @@ pub fn warnings(config: &RunConfig, corpus: &Corpus) -> Vec<Warning> {
     let mut warn = |effect: String| found.push(Warning::new("text", name, effect));
     let training = corpus.training();
     if !config.text.is_empty() {
-        if let Some(kind) = kind(training) {
+        if let Some(kind) = corpus.kind {
             warn(format!("is {kind}; its bytes are learned as they are"));
         } else if corpus.unigram_entropy < EMPTY {
             warn("is nearly one byte over and over".to_string());
@@ -60,7 +60,7 @@ pub fn warnings(config: &RunConfig, corpus: &Corpus) -> Vec<Warning> {
 }
 
 /// What a file is that is no text.
-fn kind(bytes: &[u8]) -> Option<&'static str> {
+pub(super) fn kind(bytes: &[u8]) -> Option<&'static str> {
     if let Some((_, kind)) = KINDS.iter().find(|(start, _)| bytes.starts_with(start)) {
         return Some(kind);
     }

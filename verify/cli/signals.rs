@@ -85,7 +85,7 @@ fn a_second_signal_ends_at_once() {
         "--seq",
         "1024",
         "--batch",
-        "256",
+        "64",
         "--shards",
         "4",
         "--threads",
