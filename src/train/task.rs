@@ -145,6 +145,7 @@ fn text(tokens: Vec<u8>) -> Corpus {
         bigram_entropy,
         floor: None,
         sha256: None,
+        kind: None,
         tokens,
     }
 }
