@@ -31,7 +31,7 @@ pub enum Error {
         /// Steps that are done.
         done: usize,
         /// Why they could not be kept, where they could not.
-        lost: Option<StoreError>,
+        lost: Option<Box<StoreError>>,
     },
 }
 
@@ -281,7 +281,7 @@ impl<'a, T: Element> Session<'a, T> {
     fn stop(mut self) -> Error {
         let done = self.trainer.step();
         // What has not been trained since the last snapshot, or at all, needs none.
-        let lost = if done == self.safe { None } else { self.snapshot().err() };
+        let lost = if done == self.safe { None } else { self.snapshot().err().map(Box::new) };
         Error::Stopped { id: self.id, done, lost }
     }
 
