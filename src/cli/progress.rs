@@ -72,10 +72,12 @@ impl Bars {
 
     /// Says one line on standard error, terminal or not, above the bars.
     pub fn say(&self, line: &str) {
-        self.both.suspend(|| {
+        let say = || {
             // Where nobody can be told, the work goes on.
             let _ = writeln!(std::io::stderr(), "{line}");
-        });
+        };
+        // A terminal that has gone away, as SIGHUP says, has no bars to go above.
+        if self.stops() { say() } else { self.both.suspend(say) }
     }
 
     /// Says a line once a run has begun.
