@@ -247,8 +247,12 @@ fn unknown() -> f64 {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunState {
-    /// Begun and not ended: either in progress or interrupted.
+    /// A process is at work on it.
     Running,
+    /// Its process ended before the run did; it can be gone on with.
+    Interrupted,
+    /// Running or interrupted: the file system of the store has no locks, so it cannot be told.
+    Unclear,
     /// Ended, with a summary.
     Finished,
 }
@@ -257,6 +261,8 @@ impl fmt::Display for RunState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Running => "running",
+            Self::Interrupted => "interrupted",
+            Self::Unclear => "running or interrupted",
             Self::Finished => "finished",
         })
     }

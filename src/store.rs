@@ -11,9 +11,11 @@
 //! # Who may write
 //!
 //! Several processes, and several threads through one shared handle, may write
-//! different runs at once. If the same run is begun twice, the later attempt
-//! owns it and the earlier one gets [`Problem::TakenOver`] at its next write,
-//! so the rows of two attempts never mix.
+//! different runs at once. A run that is begun is held until it is finished, the
+//! handle is closed or the process ends in whatever way; beginning it elsewhere
+//! meanwhile is refused with [`Problem::Held`]. See `lock.rs`. Where a file system
+//! has no locks, the later attempt owns the run and the earlier one gets
+//! [`Problem::TakenOver`] at its next write, so the rows of two attempts never mix.
 //!
 //! # Damage
 //!
@@ -22,6 +24,7 @@
 //! out; a snapshot carries its own. [`Store::check`] looks at everything.
 
 mod error;
+mod lock;
 mod lookup;
 mod merge;
 mod open;
@@ -34,6 +37,7 @@ mod value;
 mod write;
 
 pub use error::{Problem, StoreError};
+pub use lock::Holder;
 
 use crate::record::{ProbeRow, RunRecord, RunState, StepRow, Summary};
 use read::Slice;
@@ -42,8 +46,16 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-/// The runs begun through a handle: their keys and attempts by identifier.
-type Claims = HashMap<String, (i64, i64)>;
+/// The runs begun through a handle, by identifier.
+type Claims = HashMap<String, Claim>;
+
+/// A run begun through a handle.
+struct Claim {
+    run: i64,
+    attempt: i64,
+    /// What keeps others from the run; nothing once it is finished.
+    held: Option<lock::Held>,
+}
 
 /// An open run store.
 ///
@@ -51,6 +63,8 @@ type Claims = HashMap<String, (i64, i64)>;
 /// file without side files.
 pub struct Store {
     path: PathBuf,
+    /// One name for the file, whatever name it was opened by: the locks are named after it.
+    real: PathBuf,
     writable: bool,
     inner: Mutex<Inner>,
 }
@@ -77,6 +91,15 @@ pub enum Resume {
     },
     /// The run has already ended; there is nothing to do.
     Finished(Box<RunRecord>),
+}
+
+/// How far an unfinished run has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reached {
+    /// Steps whose rows are kept.
+    pub steps: u64,
+    /// The step that the run would go on from, as the store knows it: 0 for the start.
+    pub resumes: u64,
 }
 
 /// Which runs to list. The default is all of them.
@@ -153,7 +176,8 @@ impl Store {
     ) -> Result<Self, StoreError> {
         let conn = open(path).map_err(|problem| problem.at(path))?;
         let inner = Inner { conn, claims: Claims::new(), checked: HashSet::new() };
-        Ok(Self { path: path.to_owned(), writable, inner: Mutex::new(inner) })
+        let real = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        Ok(Self { path: path.to_owned(), real, writable, inner: Mutex::new(inner) })
     }
 
     /// The path that the store was opened by.
@@ -167,8 +191,8 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// If the identifier belongs to a run with another configuration, or the
-    /// store cannot be written.
+    /// If the identifier belongs to a run with another configuration, another
+    /// process or handle is at work on the run, or the store cannot be written.
     pub fn begin(
         &self,
         id: &str,
@@ -186,7 +210,27 @@ impl Store {
             state: RunState::Running,
             summary: None,
         };
-        self.write(|conn, claims| write::begin(conn, claims, &new, &text))
+        let held = self.hold(id)?;
+        self.write(|conn, claims| write::begin(conn, claims, &new, &text, held))
+    }
+
+    /// Keeps others from a run; nothing where this handle does so already.
+    fn hold(&self, id: &str) -> Result<Option<lock::Held>, StoreError> {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let ours = inner.claims.get(id).is_some_and(|claim| claim.held.is_some());
+        // A handle for reading is refused by what follows.
+        if ours || !self.writable {
+            return Ok(None);
+        }
+        match lock::take(&lock::path(&self.real, id)) {
+            Ok(lock::Taken::Ours(held) | lock::Taken::Unguarded(held)) => Ok(Some(held)),
+            Ok(lock::Taken::Theirs(holder)) => {
+                Err(Problem::Held { id: id.to_owned(), holder }.at(&self.path))
+            }
+            Err(error) => {
+                Err(Problem::from_io(&error, "creating the file that holds a run").at(&self.path))
+            }
+        }
     }
 
     /// Adds rows to a run. A row that is there already is replaced.
@@ -264,7 +308,12 @@ impl Store {
             let run = write::owned(conn, claims, id)?;
             rows::insert(conn, run, steps, probes)?;
             write::finish(conn, run, summary)
-        })
+        })?;
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(claim) = inner.claims.get_mut(id) {
+            claim.held = None;
+        }
+        Ok(())
     }
 
     /// Lists the runs that pass a filter, oldest first.
@@ -273,10 +322,30 @@ impl Store {
     ///
     /// If the store is damaged or cannot be read.
     pub fn runs(&self, filter: &Filter) -> Result<Vec<RunRecord>, StoreError> {
-        self.read(|inner| {
-            let runs = read::list(&inner.conn)?.into_iter().map(|listed| listed.record);
-            Ok(runs.filter(|run| filter.accepts(run)).collect())
-        })
+        let runs = self.read(|inner| read::list(&inner.conn))?;
+        let runs = runs.into_iter().map(|listed| self.settled(listed));
+        let runs = runs.collect::<Result<Vec<_>, _>>()?;
+        Ok(runs.into_iter().filter(|run| filter.accepts(run)).collect())
+    }
+
+    /// A run as listed, with the state that it has now.
+    fn settled(&self, listed: read::Listed) -> Result<RunRecord, StoreError> {
+        let mut record = listed.record;
+        if record.state != RunState::Finished {
+            record.state = match lock::look(&lock::path(&self.real, &record.id)) {
+                lock::Look::Held => RunState::Running,
+                lock::Look::Unclear => RunState::Unclear,
+                lock::Look::Free => {
+                    // It may have been finished since it was listed.
+                    let now = self.read(|inner| read::one(&inner.conn, listed.key))?.record;
+                    if now.state == RunState::Finished {
+                        return Ok(now);
+                    }
+                    RunState::Interrupted
+                }
+            };
+        }
+        Ok(record)
     }
 
     /// Reads one run by its identifier or a unique prefix of it.
@@ -286,9 +355,22 @@ impl Store {
     /// If no run or more than one fits, or the store is damaged or cannot be
     /// read.
     pub fn run(&self, id: &str) -> Result<RunRecord, StoreError> {
+        let listed = self.read(|inner| {
+            let run = lookup::find(&inner.conn, id)?;
+            read::one(&inner.conn, run)
+        })?;
+        self.settled(listed)
+    }
+
+    /// How far a run has come.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Store::run`].
+    pub fn reached(&self, id: &str) -> Result<Reached, StoreError> {
         self.read(|inner| {
             let run = lookup::find(&inner.conn, id)?;
-            Ok(read::one(&inner.conn, run)?.record)
+            read::reached(&inner.conn, run)
         })
     }
 
@@ -420,8 +502,9 @@ impl Store {
     ///
     /// If the store cannot be written. The runs are safe nevertheless.
     pub fn close(self) -> Result<(), StoreError> {
-        let Self { path, writable, inner } = self;
-        let conn = inner.into_inner().unwrap_or_else(PoisonError::into_inner).conn;
+        let Self { path, writable, inner, .. } = self;
+        let Inner { conn, claims, .. } = inner.into_inner().unwrap_or_else(PoisonError::into_inner);
+        drop(claims);
         let close = || -> Result<(), Problem> {
             if writable {
                 // The statement frees one page for each row that it returns.

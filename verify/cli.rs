@@ -12,5 +12,16 @@ mod memory;
 mod places;
 #[path = "cli/refusals.rs"]
 mod refusals;
+#[cfg(unix)]
+#[path = "cli/signals.rs"]
+mod signals;
 #[path = "cli/support.rs"]
 mod support;
+#[cfg(unix)]
+#[path = "cli/texts.rs"]
+mod texts;
+#[cfg(unix)]
+#[path = "cli/twice.rs"]
+mod twice;
+#[path = "cli/warnings.rs"]
+mod warnings;

@@ -35,7 +35,7 @@ fn stack(init: Init, more: &[(&str, &str)]) -> (RunConfig, Program) {
 }
 
 fn drawn(config: &RunConfig, program: &Program) -> BTreeMap<String, (Value, Vec<f64>)> {
-    let weights = config.init.weights(program, config.depth, config.embed_std, config.seed);
+    let weights = config.init.weights(program, config.depth, config.embed_std(), config.seed);
     let mut weights = weights.into_iter();
     let named = program.weights().map(|(_, value)| {
         let part = weights.by_ref().take(value.shape.len()).collect();
@@ -262,6 +262,28 @@ fn embed_std_overrides_the_table_and_the_positions() {
             assert!((square - 0.0625).abs() < 5.0 * 0.0625 * (2.0 / n).sqrt(), "{name}: {square}");
         }
     }
+}
+
+#[test]
+fn a_tied_embedding_is_narrow_and_an_untied_one_is_not() {
+    let table = |fields: &[(&str, &str)]| {
+        let (config, program) = stack(Init::XavierNormal, fields);
+        let drawn = drawn(&config, &program);
+        let square = |name: &str| {
+            let w = &drawn[name].1;
+            (w.iter().map(|w| w * w).sum::<f64>() / w.len() as f64).sqrt()
+        };
+        (square("embed.weight"), square("positions.weight"))
+    };
+    let near = |(table, places): (f64, f64), wanted: f64| {
+        assert!((table / wanted - 1.0).abs() < 0.1, "{table}, wanted {wanted}");
+        assert!((places / wanted - 1.0).abs() < 0.1, "{places}, wanted {wanted}");
+    };
+    near(table(&[]), 1.0);
+    near(table(&[("tied-head", "true")]), 3.0 / 48.0);
+    near(table(&[("tied-head", "true"), ("wiring", "rezero")]), 1.0 / 48f64.sqrt());
+    near(table(&[("tied-head", "true"), ("init", "gpt2")]), 0.02);
+    near(table(&[("tied-head", "true"), ("embed-std", "0.5")]), 0.5);
 }
 
 #[test]

@@ -13,5 +13,9 @@ mod rewrite;
 mod rules;
 #[path = "training/spikes.rs"]
 mod spikes;
+#[path = "training/start.rs"]
+mod start;
+#[path = "training/stop.rs"]
+mod stop;
 #[path = "training/whole.rs"]
 mod whole;

@@ -112,7 +112,7 @@ fn export(dir: &Path, size: &str) -> Result<(), Box<dyn Error>> {
     corpus.training_batch(&config, 0, &mut batch);
 
     let mut tensors: HashMap<String, (Dtype, Vec<usize>, Vec<u8>)> = HashMap::new();
-    let weights = config.init.weights(&program, config.depth, config.embed_std, config.seed);
+    let weights = config.init.weights(&program, config.depth, config.embed_std(), config.seed);
     let mut rest = &weights[..];
     for (_, value) in program.weights() {
         let (own, others) = rest.split_at(value.shape.len());

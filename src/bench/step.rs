@@ -94,7 +94,7 @@ fn by_operator(
     program: Arc<crate::program::Program>,
     seconds: f64,
 ) -> Vec<(&'static str, f64, f64)> {
-    let weights = config.init.weights(&program, config.depth, config.embed_std, config.seed);
+    let weights = config.init.weights(&program, config.depth, config.embed_std(), config.seed);
     let weights: Vec<f32> = weights.into_iter().map(|w| w as f32).collect();
     let mut host = Host::<f32>::training(program, 0);
     let mut pass = |watch: &mut Stopwatch| {

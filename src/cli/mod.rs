@@ -11,6 +11,7 @@ mod progress;
 mod refusal;
 mod report;
 mod show;
+mod signals;
 mod survey;
 mod sweep;
 mod train;
@@ -39,7 +40,8 @@ impl<E: Display> From<E> for Failure {
     }
 }
 
-/// Parses, runs and returns the exit code: 0, or 2 where the input did not hold.
+/// Parses, runs and returns the exit code: 0, 2 where the input did not hold, or 128 + the number of
+/// the signal that asked a training to end.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let matches = match command().try_get_matches_from(args) {
         Ok(matches) => matches,
@@ -67,8 +69,17 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failure(message)) => fail(&message),
+        Err(Failure(message)) => match signals::caught() {
+            Some(signal) => stopped(&message, signal),
+            None => fail(&message),
+        },
     }
+}
+
+/// The end of a command that a signal asked for it, as a shell reports one.
+fn stopped(message: &str, signal: i32) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "{message}");
+    ExitCode::from(u8::try_from(128 + signal).unwrap_or(2))
 }
 
 fn fail(message: &str) -> ExitCode {
@@ -89,6 +100,13 @@ fn answer(text: &str) -> Outcome {
     }
 }
 
+/// What ends a training, for its help.
+const ENDS: &str = "\
+SIGTERM, SIGINT (Ctrl-C) and SIGHUP end a training behind its step, with a snapshot and exit code
+128 + signal; the same command goes on from there. A second signal ends at once. A run that another
+process trains is left alone: `train` refuses it (exit code 2), `sweep` and the survey do the others
+first and wait for it.";
+
 fn command() -> Command {
     let survey_args = survey::args();
     Command::new("plummet")
@@ -104,6 +122,7 @@ fn command() -> Command {
         .subcommand(
             Command::new("train")
                 .about("Train one stack")
+                .after_help(ENDS)
                 .args(field_args(&[]))
                 .arg(json_arg())
                 .arg(flag("plan", "Print the steps, the parameters and the bytes; train nothing")),
@@ -111,6 +130,7 @@ fn command() -> Command {
         .subcommand(
             Command::new("sweep")
                 .about("Train every combination that a TOML file names; resumes where it stopped")
+                .after_help(ENDS)
                 .arg(Arg::new("file").value_name("FILE.toml").required(true))
                 .args(field_args(&["preset"]))
                 .arg(json_arg()),

@@ -6,10 +6,11 @@ use std::path::Path;
 use clap::{Arg, ArgMatches};
 
 use super::progress::Bars;
-use super::{Failure, Outcome, answer, flag, one, open, store_arg};
+use super::{Failure, Outcome, answer, flag, one, open, signals, store_arg};
 use crate::config::RunConfig;
 use crate::store::Store;
 use crate::survey::Survey;
+use crate::train::Library;
 
 pub(super) fn args() -> Vec<Arg> {
     let value = |name: &'static str, help: &'static str| {
@@ -29,7 +30,9 @@ pub(super) fn args() -> Vec<Arg> {
 }
 
 pub(super) fn run(matches: &ArgMatches) -> Outcome {
-    let forms = forms(matches)?;
+    let mut library = Library::default();
+    let over = over(matches, &mut library)?;
+    let forms = forms(matches, &over)?;
     let folder = Path::new(one(matches, "reports"));
     writable("reports", folder)?;
     let store = open(one(matches, "store"))?;
@@ -39,11 +42,19 @@ pub(super) fn run(matches: &ArgMatches) -> Outcome {
         let known: HashSet<String> = runs.iter().map(|run| run.id()).collect();
         runs.extend(part.runs.iter().filter(|run| !known.contains(&run.id())));
     }
-    let bars = Bars::new(runs);
+    let bars = Bars::new(runs.iter().copied());
+    // The runs are the survey's own: only the text can be not what was meant.
+    bars.expect_any_start();
+    if let Some(run) = runs.first() {
+        let mut warnings = library.warnings(run)?;
+        warnings.retain(|warning| warning.field == "text");
+        bars.warn(&[warnings]);
+    }
+    signals::watch();
     let mut failed = Ok(());
     'forms: for survey in &forms {
         for part in survey.parts() {
-            failed = super::sweep::run_all(part, &store, &bars).map(|_| ());
+            failed = super::sweep::run_all(part, &mut library, &store, &bars).map(|_| ());
             if failed.is_err() {
                 break 'forms;
             }
@@ -55,11 +66,13 @@ pub(super) fn run(matches: &ArgMatches) -> Outcome {
 }
 
 /// The short form, and the long one after it where that is asked for.
-pub(super) fn forms(matches: &ArgMatches) -> Result<Vec<Survey>, Failure> {
-    let over = over(matches);
-    let mut forms = vec![Survey::new(&over)?];
+pub(super) fn forms(
+    matches: &ArgMatches,
+    over: &[(String, String)],
+) -> Result<Vec<Survey>, Failure> {
+    let mut forms = vec![Survey::new(over)?];
     if matches.get_flag("thorough") {
-        forms.push(Survey::thorough(&over)?);
+        forms.push(Survey::thorough(over)?);
     }
     Ok(forms)
 }
@@ -77,13 +90,21 @@ pub(super) fn report(matches: &ArgMatches, forms: &[Survey], store: &Store) -> O
     answer(&files)
 }
 
-/// The fields that the command line sets for all runs.
-fn over(matches: &ArgMatches) -> Vec<(String, String)> {
-    let given = ["text", "threads"].into_iter().filter_map(|name| {
-        let value = matches.try_get_one::<String>(name).ok()??;
-        Some((name.to_string(), value.clone()))
-    });
-    given.collect()
+/// The fields that the command line sets for all runs; a text is known by its content.
+pub(super) fn over(
+    matches: &ArgMatches,
+    library: &mut Library,
+) -> Result<Vec<(String, String)>, Failure> {
+    let mut fields = Vec::new();
+    for name in ["text", "threads"] {
+        if let Ok(Some(value)) = matches.try_get_one::<String>(name) {
+            fields.push((name.to_string(), value.clone()));
+        }
+    }
+    let given = fields.iter().map(|(name, text)| (name.as_str(), text.as_str()));
+    let config = library.resolved(&RunConfig::from_settings(given)?)?;
+    fields.extend(config.text.sha256.map(|digest| ("text-sha256".to_string(), digest)));
+    Ok(fields)
 }
 
 /// The command that makes the same report, for the report.

@@ -1,64 +1,144 @@
 //! `plummet sweep FILE.toml`.
 
 use std::path::Path;
+use std::time::Duration;
 
 use clap::ArgMatches;
 use serde_json::Value as Json;
 
 use super::progress::Bars;
-use super::train::summary_json;
-use super::{Failure, Outcome, answer, given, one, open};
+use super::train::{changed, failure, warned_json};
+use super::{Failure, Outcome, answer, given, one, open, signals};
+use crate::config::RunConfig;
 use crate::record::{RunRecord, RunState};
-use crate::store::{Filter, Store};
+use crate::store::{Filter, Problem, Store, StoreError};
 use crate::sweep::Sweep;
-use crate::train::{Corpus, run as train};
+use crate::train::{Error, Library, run_on};
+
+/// How often a run that another process trains is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 pub(super) fn run(matches: &ArgMatches) -> Outcome {
     let sweep = Sweep::load(Path::new(one(matches, "file")), &given(matches))?;
     let path = sweep.runs.first().map_or(String::new(), |run| run.store.clone());
+    let mut library = Library::default();
+    let runs = resolved(&sweep, &mut library)?;
+    let warnings = runs.iter().map(|run| library.warnings(run));
+    let warnings = warnings.collect::<Result<Vec<_>, _>>()?;
     let store = open(&path)?;
     let bars = Bars::new(&sweep.runs);
-    let records = run_all(&sweep, &store, &bars);
+    bars.warn(&warnings);
+    signals::watch();
+    let records = run_all(&sweep, &mut library, &store, &bars);
     bars.finish();
     let records = records?;
     if matches.get_flag("json") {
-        return answer(&format!("{}\n", Json::Array(records.iter().map(summary_json).collect())));
+        let runs = records.iter().zip(&runs).zip(warnings);
+        let objects = runs.map(|((record, run), warnings)| warned_json(record, run, warnings));
+        return answer(&format!("{}\n", Json::Array(objects.collect())));
     }
-    answer(&table(&records))
+    answer(&table(&records, |record| record.state.to_string()))
 }
 
-/// Runs what the store does not hold yet, in order.
+/// The runs of a sweep, their texts read: one that cannot be is an error before the first run.
+fn resolved(sweep: &Sweep, library: &mut Library) -> Result<Vec<RunConfig>, Failure> {
+    Ok(sweep.runs.iter().map(|run| library.resolved(run)).collect::<Result<_, _>>()?)
+}
+
+/// Runs what the store does not hold yet, in order; what another process trains comes last, and is
+/// only waited for where that process finishes it.
 pub(super) fn run_all(
     sweep: &Sweep,
+    library: &mut Library,
     store: &Store,
     bars: &Bars,
 ) -> Result<Vec<RunRecord>, Failure> {
     bars.part(&sweep.name);
+    let runs = resolved(sweep, library)?;
     let known = store.runs(&Filter::default())?;
-    let mut records = Vec::with_capacity(sweep.runs.len());
-    for config in &sweep.runs {
+    let mut notes: Vec<String> = runs.iter().filter_map(|run| changed(&known, run)).collect();
+    notes.dedup();
+    notes.into_iter().for_each(|note| bars.say_later(note));
+    let mut records: Vec<Option<RunRecord>> = vec![None; runs.len()];
+    let mut waiting = Vec::new();
+    for (i, config) in runs.iter().enumerate() {
         let id = config.id();
         let finished = known.iter().find(|run| run.id == id && run.state == RunState::Finished);
         if let Some(record) = finished {
             bars.known(config);
-            records.push(record.clone());
+            records[i] = Some(record.clone());
             continue;
         }
-        if records.is_empty() {
-            // A text that cannot be read is an error before the first run, not after some.
-            Corpus::load(config)?;
+        match one_of(i, &runs, sweep, library, store, bars)? {
+            Ok(record) => records[i] = Some(record),
+            Err(held) => {
+                bars.say(&format!("{held}; going on with the others"));
+                waiting.push(i);
+            }
         }
-        bars.begin(config);
-        let record = train(config, &sweep.name, store, bars)?;
-        let trained = record.summary.as_ref().map_or(0, |summary| summary.steps as usize);
-        bars.end(config, trained);
-        records.push(record);
     }
-    Ok(records)
+    if !waiting.is_empty() {
+        bars.say(&format!("waiting for {} of {} runs", waiting.len(), runs.len()));
+    }
+    for i in waiting {
+        while records[i].is_none() {
+            unless_stopped(i, runs.len())?;
+            std::thread::sleep(LOOK_EVERY);
+            // Whether its process finished it or died, it can be begun here.
+            let run = store.run(&runs[i].id());
+            if run.is_ok_and(|run| run.state == RunState::Running) {
+                continue;
+            }
+            records[i] = one_of(i, &runs, sweep, library, store, bars)?.ok();
+        }
+    }
+    for (config, record) in runs.iter().zip(&records) {
+        if let Some(summary) = record.as_ref().and_then(|record| record.summary.as_ref()) {
+            bars.first_loss(config, summary.initial_loss);
+        }
+    }
+    Ok(records.into_iter().flatten().collect())
 }
 
-/// One line per run.
-pub(super) fn table(records: &[RunRecord]) -> String {
+/// Trains run `i` of several; a line where another process is at it.
+fn one_of(
+    i: usize,
+    runs: &[RunConfig],
+    sweep: &Sweep,
+    library: &mut Library,
+    store: &Store,
+    bars: &Bars,
+) -> Result<Result<RunRecord, String>, Failure> {
+    unless_stopped(i, runs.len())?;
+    let config = &runs[i];
+    let corpus = library.corpus(config)?;
+    bars.begin(config);
+    match run_on(corpus, config, &sweep.name, store, bars) {
+        Ok(record) => {
+            let trained = record.summary.as_ref().map_or(0, |summary| summary.steps as usize);
+            bars.end(config, trained);
+            Ok(Ok(record))
+        }
+        Err(Error::Store(StoreError { problem: Problem::Held { id, holder }, .. })) => {
+            Ok(Err(format!("run {id} is under way in {holder}")))
+        }
+        Err(error) => {
+            let of = format!(" ({} of {} in {})", i + 1, runs.len(), sweep.name);
+            Err(failure(error, config, &of))
+        }
+    }
+}
+
+/// Begins nothing once a signal has come.
+fn unless_stopped(i: usize, runs: usize) -> Outcome {
+    let Some(signal) = signals::caught() else { return Ok(()) };
+    let by = signals::name(signal);
+    let line = format!("stopped by {by} before run {} of {runs}", i + 1);
+    Err(Failure::from(format!("{line}; the same command goes on from there")))
+}
+
+/// One line per run; `standing` says how far an unfinished one is.
+pub(super) fn table(records: &[RunRecord], standing: impl Fn(&RunRecord) -> String) -> String {
     let mut lines = vec![format!(
         "{:<52} {:>10} {:>8} {:>9} {:>7} {:>8}",
         "run", "outcome", "loss", "held-out", "cosine", "seconds"
@@ -74,7 +154,7 @@ pub(super) fn table(records: &[RunRecord]) -> String {
                 s.token_cosine,
                 s.seconds
             ),
-            None => format!("{:<52} {:>10}", record.id, "running"),
+            None => format!("{:<52} {}", record.id, standing(record)),
         });
     }
     lines.join("\n") + "\n"

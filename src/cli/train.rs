@@ -1,35 +1,92 @@
 //! `plummet train`.
 
+use std::path::Path;
+
 use clap::ArgMatches;
 use serde_json::{Value as Json, json};
 
 use super::progress::Bars;
-use super::{Outcome, answer, configured, open};
-use crate::config::{RunConfig, amount};
+use super::{Failure, Outcome, answer, configured, open, signals};
+use crate::config::{RunConfig, Warning, amount, far_start};
 use crate::record::{Measure, Outcome as RunOutcome, RunRecord, Summary};
 use crate::stack;
-use crate::train::{Corpus, fits, run as train};
+use crate::store::Filter;
+use crate::train::{Corpus, Error, Library, fits, run_on};
 
 pub(super) fn run(matches: &ArgMatches) -> Outcome {
     let config = configured(matches)?;
-    let corpus = Corpus::load(&config)?;
+    let mut library = Library::default();
+    let corpus = library.corpus(&config)?;
     if matches.get_flag("plan") {
         return plan(&config, &corpus);
     }
     // What cannot be trained creates no store.
     fits(&config, &corpus)?;
-    drop(corpus);
+    let config = library.resolved(&config)?;
     let store = open(&config.store)?;
     let bars = Bars::new([&config]);
+    let warnings = library.warnings(&config)?;
+    bars.warn(std::slice::from_ref(&warnings));
+    if let Some(note) = changed(&store.runs(&Filter::default())?, &config) {
+        bars.say_later(note);
+    }
     bars.part("training");
     bars.begin(&config);
-    let record = train(&config, "", &store, &bars);
+    signals::watch();
+    let record = run_on(corpus, &config, "", &store, &bars);
     bars.finish();
-    let record = record?;
+    let record = record.map_err(|error| failure(error, &config, ""))?;
+    let initial = record.summary.as_ref().map_or(f64::NAN, |summary| summary.initial_loss);
+    bars.first_loss(&config, initial);
     if matches.get_flag("json") {
-        return answer(&format!("{}\n", summary_json(&record)));
+        return answer(&format!("{}\n", warned_json(&record, &config, warnings)));
     }
     answer(&summary_text(&record))
+}
+
+/// One line for why a training ended early; `of` says which run of several it was.
+pub(super) fn failure(error: Error, config: &RunConfig, of: &str) -> Failure {
+    let Error::Stopped { id, done, lost } = error else { return error.into() };
+    let by = signals::caught().map_or("a request".to_string(), signals::name);
+    let kept = match lost {
+        None => String::new(),
+        Some(error) => format!("; the steps since its last snapshot are lost ({error})"),
+    };
+    let steps = config.steps;
+    let line = format!("stopped by {by} after {done} of {steps} steps of run {id}{of}{kept}");
+    Failure::from(format!("{line}; the same command goes on from there"))
+}
+
+/// A line where the store knows a text of this name, but not this content.
+pub(super) fn changed(runs: &[RunRecord], config: &RunConfig) -> Option<String> {
+    let (path, digest) = (&config.text.path, config.text.sha256.as_ref()?);
+    let holds = |run: &&RunRecord, field: &str, text: &str| run.config[field] == *text;
+    if runs.iter().any(|run| holds(&run, "text-sha256", digest)) || !Path::new(path).is_file() {
+        return None;
+    }
+    let others = runs.iter().filter(|run| holds(run, "text", path)).count();
+    let line = Warning::new(
+        "text",
+        path,
+        format!(
+            "the store holds {others} runs of a text of this name, but not of this content; they \
+             stay as they are, and this content is learned anew"
+        ),
+    );
+    (others > 0).then(|| format!("note: {line}"))
+}
+
+/// The object that `--json` ends with, and what was warned of.
+pub(super) fn warned_json(
+    record: &RunRecord,
+    config: &RunConfig,
+    mut warnings: Vec<Warning>,
+) -> Json {
+    let initial = record.summary.as_ref().map_or(f64::NAN, |summary| summary.initial_loss);
+    warnings.extend(far_start(config, initial));
+    let mut object = summary_json(record);
+    object["warnings"] = warnings.iter().map(Warning::to_string).collect();
+    object
 }
 
 fn plan(config: &RunConfig, corpus: &Corpus) -> Outcome {
@@ -59,7 +116,7 @@ fn plan(config: &RunConfig, corpus: &Corpus) -> Outcome {
     answer(&text)
 }
 
-/// The object that `--json` ends with.
+/// A run as an object.
 pub(super) fn summary_json(record: &RunRecord) -> Json {
     let mut object = match &record.summary {
         Some(summary) => serde_json::to_value(summary).unwrap_or_default(),
@@ -79,6 +136,7 @@ pub(super) fn summary_json(record: &RunRecord) -> Json {
             _ => {}
         }
     }
+    object["state"] = json!(record.state);
     object["run"] = json!(record.id);
     object["config"] = record.config.clone();
     object
@@ -99,7 +157,7 @@ fn held_out(s: &Summary) -> String {
 /// The same for people.
 pub(super) fn summary_text(record: &RunRecord) -> String {
     let Some(s) = &record.summary else {
-        return format!("run            {}\nnot finished\n", record.id);
+        return format!("run             {}\n", record.id);
     };
     let mut lines = vec![
         ("run", record.id.clone()),

@@ -3,10 +3,15 @@
 use serde_json::{Map, Value as Json};
 
 mod bytes;
+mod check;
 mod setting;
+mod text;
+mod warnings;
 
 pub use bytes::{Memory, amount};
 pub use setting::{Invalid, Setting};
+pub use text::Text;
+pub use warnings::{Warning, far_start};
 
 use crate::choices;
 use crate::op::activation::Function;
@@ -20,6 +25,16 @@ choices! {
         Text = "text",
         /// An order-2 Markov source over 32 symbols whose Bayes loss is known.
         Markov = "markov",
+    }
+}
+
+impl Task {
+    /// Number of different tokens.
+    pub fn vocabulary(self) -> usize {
+        match self {
+            Task::Text => 256,
+            Task::Markov => 32,
+        }
     }
 }
 
@@ -221,9 +236,10 @@ macro_rules! config {
                 }),+]
             }
 
-            /// Reads one field.
+            /// Reads one field; or `text-sha256`, behind `text`: what the text must contain.
             pub fn set(&mut self, name: &str, text: &str) -> Result<(), Invalid> {
                 match name {
+                    text::SHA256 => self.text.sha256 = Some(text.to_string()),
                     $($name => {
                         self.$field = <$type as Setting>::read(text)
                             .map_err(|allowed| Invalid::new(name, text, allowed))?;
@@ -252,8 +268,8 @@ config! {
     preset as "preset": Preset = Preset::None;
     /// What is learned.
     task as "task": Task = Task::Text;
-    /// File whose bytes are learned; empty for the embedded Latin text.
-    text as "text": String = String::new();
+    /// File or pipe whose bytes are learned, - for standard input; empty for the embedded Latin text.
+    text as "text": Text = Text::default();
     /// Number of features of the residual stream.
     width as "width": usize = 64;
     /// Number of blocks, each of an attention and a feed-forward sublayer.
@@ -294,7 +310,8 @@ config! {
     wiring as "wiring": Wiring = Wiring::PreLn;
     /// The law of the initial weights.
     init as "init": Init = Init::XavierNormal;
-    /// Standard deviation of the token embedding; auto is 1, and 0.02 under gpt2 and normal_02.
+    /// Standard deviation of the token embedding; auto is 1, 0.02 under gpt2 and normal_02, and
+    /// small enough for a tied head to start near ln(vocabulary).
     embed_std as "embed-std": Option<f64> = None;
     /// Initial gain of every branch under layer_scale.
     layer_scale as "layer-scale": f64 = 1e-4;
@@ -423,6 +440,9 @@ impl RunConfig {
             let parsed = if free { None } else { serde_json::from_str(&text).ok() };
             object.insert(field.name.to_string(), parsed.unwrap_or(Json::String(text)));
         }
+        if let Some(digest) = &self.text.sha256 {
+            object.insert(text::SHA256.to_string(), Json::String(digest.clone()));
+        }
         Json::Object(object)
     }
 
@@ -439,9 +459,14 @@ impl RunConfig {
     ///
     /// What the memory of a machine makes of `fit` changes no bit, so that it is one run with
     /// `none`. A checkpointing that is asked for by name stays apart: who asks wants its costs,
-    /// which are part of the record.
+    /// which are part of the record. A text that is not learned says nothing; the deviation of a
+    /// tied embedding is the one that it comes to.
     fn identical(&self) -> RunConfig {
         let mut config = self.clone();
+        config.embed_std = self.embed_std();
+        if config.task != Task::Text {
+            config.text = Text::default();
+        }
         if config.checkpoint == Checkpoint::Fit {
             config.checkpoint = Checkpoint::None;
         }
@@ -452,7 +477,10 @@ impl RunConfig {
     pub fn from_json(json: &Json) -> Result<Self, Invalid> {
         let object = json.as_object().ok_or_else(|| Invalid::new("config", json, "an object"))?;
         let mut config = RunConfig::default();
-        for (name, value) in object {
+        // The digest goes behind the text that it is of.
+        let (last, first): (Vec<_>, Vec<_>) =
+            object.iter().partition(|(name, _)| *name == text::SHA256);
+        for (name, value) in first.into_iter().chain(last) {
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_string);
             config.set(name, &text)?;
         }
@@ -491,13 +519,18 @@ impl RunConfig {
         })
     }
 
-    /// The id of the run: a readable stem and a hash of everything that its numbers depend on.
+    /// The id of the run: a readable stem and a hash of everything that its numbers depend on. A text
+    /// counts by its content and not by its name, so it must have been read before
+    /// ([`crate::train::Library`]).
     pub fn id(&self) -> String {
         let mut hash = 0xcbf2_9ce4_8422_2325u64;
         let identical = self.identical();
         for field in RunConfig::fields() {
             if !OUTSIDE.contains(&field.name) {
-                let text = identical.get(field.name).expect("a listed field");
+                let text = match field.name {
+                    "text" => identical.text.content(),
+                    name => identical.get(name).expect("a listed field"),
+                };
                 for byte in field.name.bytes().chain([0]).chain(text.bytes()).chain([1]) {
                     hash = (hash ^ byte as u64).wrapping_mul(0x0100_0000_01b3);
                 }
@@ -507,6 +540,25 @@ impl RunConfig {
             .map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' })
             .collect();
         format!("{label}-d{}-s{}-{:010x}", self.depth, self.seed, hash >> 24)
+    }
+
+    /// Standard deviation of the token embedding where it is not the one that the init gives.
+    ///
+    /// A tied head reads the stream against the embeddings, of width w and deviation s. Where the
+    /// stream ends in a norm its elements are about 1: the logit of a token that the stream still
+    /// resembles is up to w·s, those of others have the deviation s·√w. s = 3/w keeps both small, so
+    /// that the loss starts near ln(vocabulary) under every wiring; 1/√w would not, where the blocks
+    /// add little at first. Without a norm the stream is small itself, and 1/√w does. The narrow
+    /// inits keep their published 0.02.
+    pub fn embed_std(&self) -> Option<f64> {
+        let narrow = matches!(self.init, Init::Normal02 | Init::Gpt2);
+        if self.embed_std.is_some() || !self.tied_head || narrow {
+            return self.embed_std;
+        }
+        let width = self.width as f64;
+        let root = 1.0 / width.sqrt();
+        let normed = !matches!(self.wiring, Wiring::NoNorm | Wiring::Rezero);
+        Some(if normed { root.min(3.0 / width) } else { root })
     }
 
     /// Key and value heads.
@@ -543,92 +595,6 @@ impl RunConfig {
             Checkpoint::Auto => (self.depth as f64).sqrt().round().max(1.0) as usize,
             Checkpoint::Blocks(blocks) => blocks,
         }
-    }
-
-    /// Checks every range and every relation between fields.
-    pub fn check(&self) -> Result<(), Invalid> {
-        let whole = |field: &str, value: usize, low: usize, high: usize| {
-            if (low..=high).contains(&value) {
-                Ok(())
-            } else {
-                Err(Invalid::new(field, value, format!("{low} to {high}")))
-            }
-        };
-        whole("width", self.width, 1, 16384)?;
-        whole("depth", self.depth, 1, 10_000)?;
-        whole("heads", self.heads, 1, 1024)?;
-        whole("seq", self.seq, 2, 65_536)?;
-        whole("batch", self.batch, 1, 65_536)?;
-        whole("steps", self.steps, 0, 100_000_000)?;
-        whole("micro-batches", self.micro_batches, 1, self.batch)?;
-        if let Some(threads) = self.threads {
-            whole("threads", threads, 1, 1024)?;
-        }
-        if let Some(shards) = self.shards {
-            whole("shards", shards, 1, self.batch)?;
-        }
-        if let Checkpoint::Blocks(blocks) = self.checkpoint {
-            whole("checkpoint", blocks, 1, self.depth)?;
-        }
-        if !self.width.is_multiple_of(self.heads) {
-            let allowed = format!("a divisor of width {}", self.width);
-            return Err(Invalid::new("heads", self.heads, allowed));
-        }
-        if self.kv_heads() == 0 || !self.heads.is_multiple_of(self.kv_heads()) {
-            let allowed = format!("a divisor of heads {}", self.heads);
-            return Err(Invalid::new("kv-heads", self.kv_heads(), allowed));
-        }
-        if self.positions == Positions::Rotary && !(self.width / self.heads).is_multiple_of(2) {
-            let allowed =
-                format!("none or learned where width/heads is odd ({}/{})", self.width, self.heads);
-            return Err(Invalid::new("positions", "rotary", allowed));
-        }
-        let passes = self.shards() * self.micro_batches;
-        if passes == 0 || !self.batch.is_multiple_of(passes) {
-            let allowed = format!(
-                "a number whose product with micro-batches {} divides batch {}",
-                self.micro_batches, self.batch
-            );
-            return Err(Invalid::new("shards", self.shards(), allowed));
-        }
-        let real = |field: &str, value: f64, holds: bool, allowed: &str| {
-            if value.is_finite() && holds {
-                Ok(())
-            } else {
-                Err(Invalid::new(field, value, allowed))
-            }
-        };
-        let above = "a finite number above 0";
-        let from = "a finite number from 0 up";
-        let share = "a number from 0 up and below 1";
-        real("lr", self.lr, self.lr > 0.0, above)?;
-        real("clip", self.clip, self.clip >= 0.0, from)?;
-        real("weight-decay", self.weight_decay, self.weight_decay >= 0.0, from)?;
-        real("layer-scale", self.layer_scale, true, "a finite number")?;
-        real(
-            "ffn-ratio",
-            self.ffn_ratio,
-            self.ffn_ratio > 0.0 && self.ffn_ratio <= 64.0,
-            "above 0, up to 64",
-        )?;
-        real("adam-eps", self.adam_eps, self.adam_eps >= 0.0, from)?;
-        if let Some(std) = self.embed_std {
-            real("embed-std", std, std >= 0.0, "auto, or a finite number from 0 up")?;
-        }
-        for (field, value) in [
-            ("beta1", self.beta1),
-            ("beta2", self.beta2),
-            ("dropout", self.dropout),
-            ("stochastic-depth", self.stochastic_depth),
-            ("label-smoothing", self.label_smoothing),
-        ] {
-            real(field, value, (0.0..1.0).contains(&value), share)?;
-        }
-        // What is longer than a century overflows the clock.
-        let pause = self.snapshot_seconds;
-        real("snapshot-seconds", pause, (0.0..=3e9).contains(&pause), "0 to 3e9")?;
-        real("decay-share", self.decay_share, (0.0..=1.0).contains(&self.decay_share), "0 to 1")?;
-        Ok(())
     }
 }
 

@@ -1,5 +1,6 @@
 //! What can go wrong with a store, each as one line for a person.
 
+use super::lock::Holder;
 use rusqlite::ErrorCode;
 use rusqlite::ffi;
 use std::fmt;
@@ -71,6 +72,13 @@ pub enum Problem {
     OtherConfig(String),
     /// The run was not begun through this handle.
     NotBegun(String),
+    /// Another process, or another handle of this one, is at work on the run.
+    Held {
+        /// The identifier of the run.
+        id: String,
+        /// Who has it.
+        holder: Holder,
+    },
     /// The run was begun again elsewhere, and that attempt owns it now.
     TakenOver(String),
     /// The run has already ended.
@@ -210,6 +218,11 @@ impl fmt::Display for Problem {
                 "run {id:?} exists with another configuration; use another id or another store"
             ),
             Self::NotBegun(id) => write!(f, "run {id:?} was not begun through this handle"),
+            Self::Held { id, holder } => write!(
+                f,
+                "run {id:?} is under way in {holder}; it was left alone: wait for it, or end it \
+                 and run this again"
+            ),
             Self::TakenOver(id) => write!(
                 f,
                 "run {id:?} was begun again by another process, which owns it now; let that one \

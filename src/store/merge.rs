@@ -57,7 +57,7 @@ fn present(into: &Connection, listed: &read::Listed) -> Result<Presence, Problem
         .optional()?;
     match found {
         None => Ok(Presence::Absent),
-        Some((_, config)) if config != listed.config => {
+        Some((_, config)) if !write::same(&config, &listed.config) => {
             Err(Problem::OtherConfig(listed.record.id.clone()))
         }
         Some((run, _)) if write::is_finished(into, run)? => Ok(Presence::Finished),

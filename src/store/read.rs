@@ -2,8 +2,8 @@
 
 use super::error::Problem;
 use super::open::version_of;
-use super::seal;
 use super::value::{Count, Real, named};
+use super::{Reached, seal};
 use crate::record::{Measure, ProbeRow, RunRecord, RunState, StepRow, Summary, Trend};
 use rusqlite::{Connection, Row};
 
@@ -123,6 +123,17 @@ pub(super) fn steps(conn: &Connection, run: i64) -> Result<Vec<StepRow>, Problem
         });
     }
     Ok(steps)
+}
+
+/// How far a run has come.
+pub(super) fn reached(conn: &Connection, run: i64) -> Result<Reached, Problem> {
+    let count = |sql: &str| -> Result<u64, Problem> {
+        Ok(conn.prepare_cached(sql)?.query_row([run], |row| row.get::<_, Count>(0))?.0)
+    };
+    Ok(Reached {
+        steps: count("SELECT coalesce(max(step) + 1, 0) FROM step WHERE run = ?1")?,
+        resumes: count("SELECT coalesce(max(step) + 1, 0) FROM snapshot WHERE run = ?1")?,
+    })
 }
 
 /// Which probe rows of a run to read.

@@ -2,7 +2,7 @@
 
 use super::error::Problem;
 use super::value::{Real, signed};
-use super::{Claims, Resume, read, rows, seal, snapshot};
+use super::{Claim, Claims, Resume, lock, read, rows, seal, snapshot};
 use crate::record::{RunRecord, RunState, Summary};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -16,6 +16,7 @@ pub(super) fn begin(
     claims: &mut Claims,
     new: &RunRecord,
     config: &str,
+    held: Option<lock::Held>,
 ) -> Result<Resume, Problem> {
     if new.id.is_empty() {
         return Err(Problem::OutOfRange("an empty run id".to_owned()));
@@ -27,10 +28,10 @@ pub(super) fn begin(
         .optional()?;
     let Some((run, stored, attempt)) = existing else {
         let run = insert_run(conn, new, config)?;
-        claims.insert(new.id.clone(), (run, 1));
+        claim(claims, &new.id, run, 1, held);
         return Ok(Resume::Fresh);
     };
-    if stored != config {
+    if !same(&stored, config) {
         return Err(Problem::OtherConfig(new.id.clone()));
     }
     let record = read::one(conn, run)?.record;
@@ -39,7 +40,7 @@ pub(super) fn begin(
     }
     let attempt = attempt.wrapping_add(1);
     conn.execute("UPDATE run SET attempt = ?2 WHERE key = ?1", params![run, attempt])?;
-    claims.insert(new.id.clone(), (run, attempt));
+    claim(claims, &new.id, run, attempt, held);
     match snapshot::get(conn, run)? {
         Some((step, body)) => {
             rows::delete_after(conn, run, signed("step", step)?)?;
@@ -50,6 +51,25 @@ pub(super) fn begin(
             Ok(Resume::Fresh)
         }
     }
+}
+
+/// Notes that a run is ours. What keeps others from it may have come with an earlier claim.
+fn claim(claims: &mut Claims, id: &str, run: i64, attempt: i64, held: Option<lock::Held>) {
+    let earlier = claims.remove(id).and_then(|claim| claim.held);
+    claims.insert(id.to_owned(), Claim { run, attempt, held: held.or(earlier) });
+}
+
+/// Whether two configurations are of one run. Where its text lay is told, not compared: what was in
+/// it has a digest of its own.
+pub(super) fn same(a: &str, b: &str) -> bool {
+    let compared = |text: &str| {
+        let mut config: serde_json::Value = serde_json::from_str(text).ok()?;
+        if let Some(fields) = config.as_object_mut().filter(|f| f.contains_key("text-sha256")) {
+            fields.remove("text");
+        }
+        Some(config)
+    };
+    a == b || compared(a).is_some_and(|a| Some(a) == compared(b))
 }
 
 /// Adds the row of a run and returns its key.
@@ -67,7 +87,7 @@ pub(super) fn insert_run(
 
 /// The key of a run that this handle may write to.
 pub(super) fn owned(conn: &Connection, claims: &Claims, id: &str) -> Result<i64, Problem> {
-    let Some((run, attempt)) = claims.get(id) else {
+    let Some(Claim { run, attempt, .. }) = claims.get(id) else {
         return Err(Problem::NotBegun(id.to_owned()));
     };
     let newest: Option<i64> = conn

@@ -200,15 +200,19 @@ fn refusal(config: &RunConfig, limit: usize, least: &Footprint) -> Invalid {
             config::Setting::show(&config.memory),
             format!("{} ({needed}) or more: {leanest}", least.total()),
         ),
-        Memory::Auto => Invalid::new(
-            "depth",
-            config.depth,
-            format!(
-                "what fits into {} of free memory (this needs {needed}: {leanest}; fewer blocks or \
-                 a smaller batch need less)",
-                amount(limit as u64)
-            ),
-        ),
+        Memory::Auto => {
+            let larger = ["depth", "width", "batch", "seq", "ffn-ratio", "shards", "precision"];
+            let field = config.given(&larger).unwrap_or("memory");
+            Invalid::new(
+                field,
+                config.get(field).unwrap_or_default(),
+                format!(
+                    "what fits into {} of free memory (this needs {needed}: {leanest}; fewer \
+                     blocks or a smaller batch need less)",
+                    amount(limit as u64)
+                ),
+            )
+        }
     }
 }
 

@@ -14,7 +14,9 @@ mod run;
 mod schedule;
 mod snapshot;
 mod task;
+mod text;
 mod verdict;
+mod warnings;
 
 use std::sync::Arc;
 
@@ -24,10 +26,12 @@ pub use footprint::Footprint;
 pub use gradient::{clip_factor, norm};
 pub use held_out::{HeldOut, Measurements};
 pub use optimizer::Optimizer;
-pub use run::{Error, Progress, Quiet, run};
+pub use run::{Error, Progress, Quiet, run, run_on};
 pub use schedule::learning_rate;
 pub use task::{Batch, Corpus};
+pub use text::Library;
 pub use verdict::{Ending, Watch, measure, steady};
+pub use warnings::warnings;
 
 use crate::backend::{Buffer, Element, Host, Observer, Unobserved};
 use crate::config::{Invalid, Precision, RunConfig};
@@ -109,7 +113,7 @@ impl<T: Element> Trainer<T> {
             clock: program.find(CLOCK).expect("an input of every stack"),
         };
         // Converted before anything else is allocated: the f64 values of a deep stack are large.
-        let (depth, std, seed) = (config.depth, config.embed_std, config.seed);
+        let (depth, std, seed) = (config.depth, config.embed_std(), config.seed);
         let weights = config.init.weights(&program, depth, std, seed);
         let mut parameters = Buffer::zeros(weights.len(), 0);
         for (parameter, weight) in parameters.iter_mut().zip(weights) {

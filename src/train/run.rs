@@ -26,6 +26,15 @@ pub enum Error {
     Invalid(Invalid),
     /// The store failed.
     Store(StoreError),
+    /// It was asked to end, and goes on from where it is when it is run again.
+    Stopped {
+        /// The id of the run.
+        id: String,
+        /// Steps that are done.
+        done: usize,
+        /// Why they could not be kept, where they could not.
+        lost: Option<Box<StoreError>>,
+    },
 }
 
 impl fmt::Display for Error {
@@ -33,6 +42,10 @@ impl fmt::Display for Error {
         match self {
             Error::Invalid(error) => error.fmt(f),
             Error::Store(error) => error.fmt(f),
+            Error::Stopped { id, done, lost: None } => write!(f, "run {id} ended at step {done}"),
+            Error::Stopped { id, done, lost: Some(error) } => {
+                write!(f, "run {id} ended at step {done}, without a snapshot ({error})")
+            }
         }
     }
 }
@@ -52,8 +65,16 @@ impl From<StoreError> for Error {
 
 /// Is told how far a run is.
 pub trait Progress: Sync {
+    /// A run is begun or gone on with: it was neither done already nor refused.
+    fn begun(&self, _config: &RunConfig) {}
+
     /// `step` of `config.steps` are done; the newest loss.
     fn advanced(&self, config: &RunConfig, step: usize, loss: f64);
+
+    /// Whether the run is to end behind the step under way, to be gone on with another time.
+    fn stops(&self) -> bool {
+        false
+    }
 }
 
 /// Nobody listens.
@@ -68,7 +89,8 @@ impl Progress for Quiet {
 /// finished is only read, one that was interrupted goes on from its last snapshot with the same bits.
 ///
 /// # Errors
-/// Where the configuration does not hold, the text cannot be read, or the store fails.
+/// Where the configuration does not hold, the text cannot be read, the run is under way elsewhere,
+/// it is asked to end, or the store fails.
 pub fn run(
     config: &RunConfig,
     group: &str,
@@ -76,11 +98,31 @@ pub fn run(
     progress: &dyn Progress,
 ) -> Result<RunRecord, Error> {
     config.check()?;
+    run_on(Arc::new(Corpus::load(config)?), config, group, store, progress)
+}
+
+/// As [`run`], on a corpus that has been read for this configuration. Its content is part of what
+/// the run is known by.
+///
+/// # Errors
+/// As for [`run`].
+pub fn run_on(
+    corpus: Arc<Corpus>,
+    config: &RunConfig,
+    group: &str,
+    store: &Store,
+    progress: &dyn Progress,
+) -> Result<RunRecord, Error> {
+    config.check()?;
+    corpus.suits(config)?;
+    let mut config = config.clone();
+    config.text.sha256 = corpus.sha256.clone();
+    let config = &config;
     // What cannot be trained is refused before the store hears of it.
-    let corpus = Arc::new(Corpus::load(config)?);
     fits(config, &corpus)?;
     let threads = config.threads.unwrap_or(0);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(|error| {
+        let threads = config.get("threads").unwrap_or_default();
         Invalid::new("threads", threads, format!("what the system can start ({error})"))
     })?;
     let id = config.id();
@@ -90,6 +132,7 @@ pub fn run(
         Resume::From { snapshot, .. } => Some(snapshot),
         Resume::Fresh => None,
     };
+    progress.begun(config);
     pool.install(|| match config.precision {
         Precision::F32 => Session::<f32>::new(config, store, corpus, snapshot)?.finish(progress),
         Precision::F64 => Session::<f64>::new(config, store, corpus, snapshot)?.finish(progress),
@@ -112,6 +155,8 @@ struct Session<'a, T> {
     started: Instant,
     flushed: Instant,
     snapshot_at: Instant,
+    /// Steps that the last snapshot has seen.
+    safe: usize,
 }
 
 impl<'a, T: Element> Session<'a, T> {
@@ -138,6 +183,7 @@ impl<'a, T: Element> Session<'a, T> {
         }
         let now = Instant::now();
         Ok(Session {
+            safe: trainer.step(),
             config,
             id,
             store,
@@ -158,6 +204,9 @@ impl<'a, T: Element> Session<'a, T> {
         let measurements = Measurements::of(self.config, &self.corpus);
         let mut ended = None;
         while ended.is_none() && self.trainer.step() < self.config.steps {
+            if progress.stops() {
+                return Err(self.stop());
+            }
             let step = self.trainer.step();
             let measured = measurements.before(step);
             let val_loss = measured.then(|| self.trainer.evaluate(measurements.batches).loss);
@@ -207,12 +256,7 @@ impl<'a, T: Element> Session<'a, T> {
     fn keep(&mut self) -> Result<(), Error> {
         let now = Instant::now();
         if now >= self.snapshot_at {
-            // The store drops the rows behind the step of a snapshot when a run goes on, so it is
-            // given the last step that the snapshot has seen, not the next one.
-            let last = self.trainer.step() as u64 - 1;
-            let (bytes, pieces) = self.trainer.snapshot_pieces();
-            let (steps, probes) = (&self.steps, &self.probes);
-            self.store.snapshot_in_pieces(&self.id, last, bytes, pieces, steps, probes)?;
+            self.snapshot()?;
             let took = now.elapsed().as_secs_f64();
             let pause = self.config.snapshot_seconds.max(took / SNAPSHOT_SHARE);
             self.snapshot_at = now + Duration::from_secs_f64(pause);
@@ -225,6 +269,26 @@ impl<'a, T: Element> Session<'a, T> {
         self.steps.clear();
         self.probes.clear();
         Ok(())
+    }
+
+    /// Hands everything up to here to the store.
+    fn snapshot(&mut self) -> Result<(), StoreError> {
+        // The store drops the rows behind the step of a snapshot when a run goes on, so it is
+        // given the last step that the snapshot has seen, not the next one.
+        let done = self.trainer.step();
+        let (bytes, pieces) = self.trainer.snapshot_pieces();
+        let (last, steps, probes) = (done as u64 - 1, &self.steps, &self.probes);
+        self.store.snapshot_in_pieces(&self.id, last, bytes, pieces, steps, probes)?;
+        self.safe = done;
+        Ok(())
+    }
+
+    /// Ends early, so that the run can be gone on with from this very step.
+    fn stop(mut self) -> Error {
+        let done = self.trainer.step();
+        // What has not been trained since the last snapshot, or at all, needs none.
+        let lost = if done == self.safe { None } else { self.snapshot().err().map(Box::new) };
+        Error::Stopped { id: self.id, done, lost }
     }
 
     /// Measures what is measured at the end, the held-out loss on so many `batches`, and writes the

@@ -1,14 +1,11 @@
 //! What is learned: sequences of tokens, and the losses that mark their floors.
 
-use std::path::Path;
-
+use super::text;
 use crate::config::{Invalid, RunConfig, Task};
 use crate::rng::Rng;
 
 /// Share of a text's bytes that training sees; the rest is held out.
 const TRAINING_SHARE: f64 = 0.95;
-/// Symbols of the Markov source.
-const SYMBOLS: usize = 32;
 /// Tokens that the Markov source emits for training and for the held-out part.
 const MARKOV_LENGTH: usize = 1 << 20;
 
@@ -29,6 +26,10 @@ pub struct Corpus {
     pub floor: Option<f64>,
     /// What each token costs a model without context, −ln of its frequency.
     costs: Vec<f64>,
+    /// The SHA-256 of a text that was read, in hexadecimal.
+    pub sha256: Option<String>,
+    /// What a text that was read is, where it is no text.
+    pub(super) kind: Option<&'static str>,
 }
 
 /// Sequences of one step: inputs and their targets, the next tokens.
@@ -46,33 +47,63 @@ impl Corpus {
         self.tokens.capacity()
     }
 
-    /// The corpus that a configuration asks for.
+    /// The corpus that a configuration asks for. A text is read; where several runs learn one,
+    /// [`Library`](super::Library) reads it once.
     ///
     /// # Errors
     /// Where the text cannot be read, or is too short for one held-out sequence.
     pub fn load(config: &RunConfig) -> Result<Corpus, Invalid> {
         let corpus = match config.task {
             Task::Markov => markov(config.seed),
-            Task::Text if config.text.is_empty() => text(lipsum::LIBER_PRIMUS.as_bytes().to_vec()),
-            Task::Text => {
-                let bytes = std::fs::read(Path::new(&config.text)).map_err(|error| {
-                    Invalid::new("text", &config.text, format!("a readable file ({error})"))
-                })?;
-                text(bytes)
-            }
+            Task::Text => Corpus::read(config, text::LARGEST)?,
         };
-        let held_out = corpus.tokens.len() - corpus.training;
-        if held_out < config.seq + 1 {
-            let needed = ((config.seq + 2) as f64 / (1.0 - TRAINING_SHARE)).ceil();
-            let name = if config.text.is_empty() { "(embedded)" } else { &config.text };
-            let allowed = format!(
-                "a text of {needed} bytes or more at seq {} (this one has {})",
-                config.seq,
-                corpus.tokens.len()
-            );
-            return Err(Invalid::new("text", name, allowed));
-        }
+        corpus.suits(config)?;
         Ok(corpus)
+    }
+
+    /// The text of a configuration, of at most so many bytes.
+    pub(super) fn read(config: &RunConfig, most: u64) -> Result<Corpus, Invalid> {
+        if config.text.is_empty() {
+            return Ok(text(lipsum::LIBER_PRIMUS.as_bytes().to_vec()));
+        }
+        let bytes = text::read(config, most)?;
+        let (sha256, kind) = (Some(text::digest(&bytes)), super::warnings::kind(&bytes));
+        Ok(Corpus { sha256, kind, ..text(bytes) })
+    }
+
+    /// Checks that the corpus is long enough for a configuration, and the text that it pins.
+    pub(super) fn suits(&self, config: &RunConfig) -> Result<(), Invalid> {
+        if let (Some(pinned), Some(found)) = (&config.text.sha256, &self.sha256)
+            && pinned != found
+        {
+            let allowed =
+                format!("the text of SHA-256 {pinned:.12}…; it has changed, to {found:.12}…");
+            return Err(Invalid::new("text", &config.text.path, allowed));
+        }
+        let held_out = self.held_out().len();
+        if held_out > config.seq {
+            return Ok(());
+        }
+        let length = self.tokens.len();
+        if config.text.is_empty() && config.given(&["seq"]).is_some() {
+            let allowed = format!("2 to {} for a text of {length} bytes", held_out - 1);
+            return Err(Invalid::new("seq", config.seq, allowed));
+        }
+        let needed = ((config.seq + 2) as f64 / (1.0 - TRAINING_SHARE)).ceil();
+        let seq = config.seq;
+        let allowed =
+            format!("a text of {needed} bytes or more at seq {seq} (this one has {length})");
+        Err(Invalid::new("text", &config.text.path, allowed))
+    }
+
+    /// What training sees.
+    pub(super) fn training(&self) -> &[u8] {
+        &self.tokens[..self.training]
+    }
+
+    /// What is kept from training.
+    pub(super) fn held_out(&self) -> &[u8] {
+        &self.tokens[self.training..]
     }
 
     /// Fills the batch of training step `step`: it depends on seed and step only.
@@ -128,11 +159,13 @@ fn text(tokens: Vec<u8>) -> Corpus {
     let cost = |&count: &usize| -((count as f64 + 0.5) / (training as f64 + 128.0)).ln();
     Corpus {
         training,
-        vocabulary: 256,
+        vocabulary: Task::Text.vocabulary(),
         unigram_entropy,
         bigram_entropy,
         floor: None,
         costs: counts.iter().map(cost).collect(),
+        sha256: None,
+        kind: None,
         tokens,
     }
 }
@@ -156,7 +189,7 @@ fn entropies(tokens: &[u8]) -> (f64, f64) {
 
 /// A Dirichlet(0.1) row for every pair of symbols; each symbol follows from the two before it.
 fn markov(seed: u64) -> Corpus {
-    let n = SYMBOLS;
+    let n = Task::Markov.vocabulary();
     let mut rng = Rng::new(seed).named("markov");
     let rows: Vec<Vec<f64>> = (0..n * n).map(|_| dirichlet(n, 0.1, &mut rng)).collect();
 
@@ -204,6 +237,8 @@ fn markov(seed: u64) -> Corpus {
         bigram_entropy,
         floor: Some(floor),
         costs: single.iter().map(|p| -p.ln()).collect(),
+        sha256: None,
+        kind: None,
     }
 }
 

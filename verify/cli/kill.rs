@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-const SWEEP: &[u8] = b"
+pub const SWEEP: &[u8] = b"
 width = 16
 depth = 2
 heads = 2
@@ -25,7 +25,7 @@ seed = [1, 2]
 
 /// Everything a store holds, by name: what `plummet show --json` prints of every run, and every
 /// probe of every step.
-fn content(store: &Path) -> BTreeMap<String, Json> {
+pub fn content(store: &Path) -> BTreeMap<String, Json> {
     let list = json(&plummet(&["show", "--json", "--store", text(store)]));
     let read = Store::open_read(store).unwrap();
     let mut content = BTreeMap::new();

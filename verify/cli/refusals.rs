@@ -39,7 +39,7 @@ fn a_number_out_of_range_is_refused() {
         (&["--lr", "inf"], &["lr = inf", "finite"]),
         (&["--lr", "fast"], &["lr = fast", "a number"]),
         (&["--depth", "0"], &["depth = 0", "1 to 10000"]),
-        (&["--depth", "1000000000"], &["depth = 1000000000", "1 to 10000"]),
+        (&["--depth", "3000000"], &["depth = 3000000", "1 to 10000"]),
         (&["--depth", "99999999999999999999999"], &["depth = 9999", "whole number"]),
         (&["--depth", "-3"], &["depth = -3", "whole number"]),
         (&["--depth", "2.5"], &["depth = 2.5", "whole number"]),
@@ -65,12 +65,21 @@ fn fields_that_do_not_fit_each_other_are_refused() {
         (&["--batch", "6", "--shards", "4"], &["shards = 4", "divides batch 6"]),
         (&["--shards", "0"], &["shards = 0", "1 to 4"]),
         (&["--shards", "18446744073709551615"], &["shards = 1844", "1 to 4"]),
-        (&["--micro-batches", "3"], &["shards = 1", "micro-batches 3", "batch 4"]),
+        (&["--micro-batches", "3"], &["micro-batches = 3", "a divisor of batch 4"]),
+        (
+            &["--shards", "4", "--micro-batches", "3", "--batch", "12"],
+            &["micro-batches = 3", "shards 4", "batch 12"],
+        ),
+        (&["--shards", "8", "--micro-batches", "3", "--batch", "12"], &["shards = 8", "batch 12"]),
+        (&["--width", "10", "--heads", "4"], &["width = 10", "a multiple of heads 4"]),
+        (&["--eval-every", "0"], &["eval-every = 0", "from 1 up"]),
         (&["--checkpoint", "3"], &["checkpoint = 3", "1 to 2"]),
         (
             &["--positions", "rotary", "--width", "6", "--heads", "2"],
             &["positions = rotary", "none or learned"],
         ),
+        (&["--preset", "llama", "--width", "12", "--heads", "4"], &["width = 12", "multiple of 8"]),
+        (&["--preset", "llama", "--width", "12", "--heads", "12"], &["heads = 12", "rotary"]),
     ]);
 }
 
@@ -79,6 +88,11 @@ fn what_no_memory_can_hold_is_refused_before_it_is_allocated() {
     all_refused(&[
         (&["--depth", "10000", "--width", "16384"], &["depth = 10000", "GiB"]),
         (&["--width", "16384", "--ffn-ratio", "64", "--depth", "2000"], &["depth = 2000", "GiB"]),
+        (&["--width", "16384", "--depth", "16"], &["width = 16384", "GiB"]),
+        (
+            &["--batch", "65536", "--depth", "16", "--width", "64", "--seq", "2000"],
+            &["batch = 65536", "GiB"],
+        ),
         (
             // More bytes than 64 bits can count.
             &[
@@ -105,7 +119,7 @@ fn a_text_that_cannot_be_learned_is_refused() {
         (&["--text", text(&short)], &["text = ", "short.txt", "bytes or more", "has 11"]),
         (&["--text", text(&missing)], &["text = ", "missing.txt", "a readable file"]),
         (&["--text", text(texts.dir.path())], &["text = ", "a readable file", "directory"]),
-        (&["--seq", "60000"], &["text = (embedded)", "at seq 60000"]),
+        (&["--seq", "60000"], &["seq = 60000", "for a text of"]),
     ]);
 }
 

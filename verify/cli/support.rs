@@ -89,3 +89,71 @@ pub fn refused(output: &Output, named: &[&str]) -> String {
     }
     line
 }
+
+/// Flags of a run that does not end by itself within a test.
+pub const LONG: &[&str] = &[
+    "--width",
+    "16",
+    "--depth",
+    "4",
+    "--heads",
+    "2",
+    "--seq",
+    "16",
+    "--batch",
+    "8",
+    "--steps",
+    "30000",
+    "--snapshot-seconds",
+    "3000",
+    "--memory",
+    "64MiB",
+];
+
+/// Starts a command whose output is kept.
+pub fn start(args: &[&str]) -> std::process::Child {
+    use std::process::Stdio;
+    let mut command = std::process::Command::new(PLUMMET);
+    command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // A shell without job control may have this test ignore SIGINT, and a child inherits that.
+    #[cfg(unix)]
+    // SAFETY: signal is allowed between fork and exec.
+    unsafe {
+        std::os::unix::process::CommandExt::pre_exec(&mut command, || {
+            libc::signal(libc::SIGINT, libc::SIG_DFL);
+            Ok(())
+        });
+    }
+    command.spawn().unwrap()
+}
+
+/// Waits until something holds, up to a minute.
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = std::time::Instant::now();
+    while !holds() {
+        assert!(start.elapsed().as_secs() < 60, "{what} has not come in a minute");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
+
+/// Whether a process is at work on a run of a store.
+pub fn is_held(store: &Path) -> bool {
+    let folder = std::fs::read_dir(store.parent().unwrap()).unwrap();
+    let mut names = folder.map(|file| file.unwrap().file_name().to_string_lossy().into_owned());
+    let run = format!("{}-run-", store.file_name().unwrap().to_string_lossy());
+    names.any(|name| name.starts_with(&run))
+}
+
+/// Sends a signal such as TERM.
+pub fn signal(process: &std::process::Child, name: &str) {
+    let id = process.id().to_string();
+    let status = std::process::Command::new("kill").args([&format!("-{name}"), &id]).status();
+    assert!(status.unwrap().success());
+}
+
+/// The one run of a store, as `show --json` has it.
+pub fn only_run(store: &Path) -> Json {
+    let runs = json(&plummet(&["show", "--json", "--store", text(store)]));
+    assert_eq!(runs.as_array().unwrap().len(), 1, "{runs}");
+    runs[0].clone()
+}

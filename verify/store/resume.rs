@@ -2,7 +2,7 @@
 
 use super::support::*;
 use plummet::record::{RunState, Summary};
-use plummet::store::{Filter, Problem, Resume, Store};
+use plummet::store::{Filter, Problem, Reached, Resume, Store};
 use serde_json::json;
 use tempfile::tempdir;
 
@@ -85,18 +85,77 @@ fn another_configuration_is_refused() {
 }
 
 #[test]
-fn the_later_attempt_owns_the_run() {
+fn a_run_that_is_held_is_refused_and_left_alone() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("runs.sqlite");
+    let first = Store::open(&path).unwrap();
+    // The same file by another name.
+    let link = dir.path().join("link.sqlite");
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    let second = Store::open(&link).unwrap();
+    first.begin("r", "", "", &json!(1)).unwrap();
+    assert_eq!(second.run("r").unwrap().state, RunState::Running);
+    let error = second.begin("r", "", "", &json!(1)).unwrap_err();
+    assert!(matches!(error.problem, Problem::Held { .. }), "{error}");
+    let holder = format!("process {}", std::process::id());
+    assert!(error.to_string().contains(&holder), "{error}");
+    // Another run of the same store is free, and the first goes on.
+    second.begin("s", "", "", &json!(2)).unwrap();
+    first.append("r", &[step(0, 1.0)], &[]).unwrap();
+    first.finish("r", &summary(), &[step(1, 2.0)], &[]).unwrap();
+    assert!(matches!(second.begin("r", "", "", &json!(1)), Ok(Resume::Finished(_))));
+    drop(second);
+    assert_eq!(first.run("s").unwrap().state, RunState::Interrupted);
+    assert_eq!(first.begin("s", "", "", &json!(2)).unwrap(), Resume::Fresh);
+}
+
+/// Where locks are missing, a later attempt ends the earlier one; their rows never mix. Removing
+/// the file that holds the run stands for that.
+#[test]
+fn without_a_lock_the_later_attempt_owns_the_run() {
     let dir = tempdir().unwrap();
     let path = dir.path().join("runs.sqlite");
     let first = Store::open(&path).unwrap();
     let second = Store::open(&path).unwrap();
     first.begin("r", "", "", &json!(1)).unwrap();
     first.append("r", &[step(0, 1.0)], &[]).unwrap();
+    for file in std::fs::read_dir(dir.path()).unwrap() {
+        let file = file.unwrap();
+        if file.file_name().to_string_lossy().contains("-run-") {
+            std::fs::remove_file(file.path()).unwrap();
+        }
+    }
     second.begin("r", "", "", &json!(1)).unwrap();
     let refused = first.append("r", &[step(1, 1.0)], &[]).unwrap_err();
     assert!(matches!(refused.problem, Problem::TakenOver(_)), "{refused}");
     second.finish("r", &summary(), &[step(0, 2.0)], &[]).unwrap();
     assert_eq!(first.steps("r").unwrap(), [step(0, 2.0)]);
+}
+
+#[test]
+fn a_text_counts_by_its_digest_and_not_by_its_place() {
+    let dir = tempdir().unwrap();
+    let store = Store::open(dir.path().join("runs.sqlite")).unwrap();
+    let config = |text: &str, digest: &str| json!({"text": text, "text-sha256": digest});
+    store.begin("r", "", "", &config("a.txt", "1f")).unwrap();
+    store.begin("r", "", "", &config("b.txt", "1f")).unwrap();
+    assert!(store.begin("r", "", "", &config("a.txt", "2e")).is_err());
+    // Where no digest was written, the place is all there is.
+    store.begin("s", "", "", &json!({"text": "a.txt"})).unwrap();
+    assert!(store.begin("s", "", "", &json!({"text": "b.txt"})).is_err());
+}
+
+#[test]
+fn how_far_a_run_is_can_be_asked() {
+    let dir = tempdir().unwrap();
+    let store = Store::open(dir.path().join("runs.sqlite")).unwrap();
+    store.begin("r", "", "", &json!(1)).unwrap();
+    assert_eq!(store.reached("r").unwrap(), Reached::default());
+    store.append("r", &[step(0, 1.0), step(1, 1.0)], &[]).unwrap();
+    assert_eq!(store.reached("r").unwrap(), Reached { steps: 2, resumes: 0 });
+    store.snapshot("r", 2, b"two", &[step(2, 1.0)], &[]).unwrap();
+    store.append("r", &[step(3, 1.0)], &[]).unwrap();
+    assert_eq!(store.reached("r").unwrap(), Reached { steps: 4, resumes: 3 });
 }
 
 #[test]

@@ -225,7 +225,7 @@ fn filters_select_and_prefixes_resolve() {
     let filter = Filter { group: Some("sample".into()), ..Filter::default() };
     assert_eq!(ids(filter), ["aaaa1111", "bbbb2222"]);
     assert_eq!(ids(Filter { name: Some("hir".into()), ..Filter::default() }), ["aaaa3333"]);
-    let filter = Filter { state: Some(RunState::Running), ..Filter::default() };
+    let filter = Filter { state: Some(RunState::Interrupted), ..Filter::default() };
     assert_eq!(ids(filter), ["bbbb2222"]);
     assert_eq!(ids(Filter { outcome: Some("stuck".into()), ..Filter::default() }), ["aaaa3333"]);
 

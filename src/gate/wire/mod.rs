@@ -8,6 +8,8 @@
 mod errors;
 pub mod frame;
 #[cfg(unix)]
+mod groups;
+#[cfg(unix)]
 mod guarded;
 pub mod library;
 pub mod message;

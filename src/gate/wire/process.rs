@@ -196,6 +196,8 @@ impl Live {
             let program = program.to_string_lossy();
             protocol("command", format!("{program} cannot be started ({error})"))
         })?;
+        #[cfg(unix)]
+        super::groups::enter(child.id());
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (Some(stdin), Some(stdout), Some(stderr)) = pipes else {
             return Err(protocol("command", "has no pipes"));
@@ -293,6 +295,7 @@ impl Live {
         if let Ok(group) = i32::try_from(self.child.id()) {
             // SAFETY: a signal to a group that this process has made.
             unsafe { libc::kill(-group, libc::SIGKILL) };
+            super::groups::leave(self.child.id());
         }
         // Where it has ended already there is nothing to end, and its status is known.
         let _ = self.child.kill();

@@ -1,0 +1,182 @@
+//! Reading texts: each once, from a file or a pipe, up to a stated length.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use super::Corpus;
+use crate::config::{Invalid, Memory, RunConfig, Task, Warning, amount};
+use crate::memory;
+
+/// The longest text, and the most bytes that all texts of a command have together. They are held in
+/// memory; far fewer are seen in any run that a CPU can do.
+pub(super) const LARGEST: u64 = 1 << 30;
+
+/// The name of standard input.
+const STANDARD_INPUT: &str = "-";
+
+/// The texts of a command, each read once however many runs learn it: a pipe gives its bytes once,
+/// and a file that changes meanwhile must not be two texts.
+#[derive(Debug, Default)]
+pub struct Library {
+    read: HashMap<PathBuf, Arc<Corpus>>,
+    bytes: u64,
+}
+
+impl Library {
+    /// The corpus of a run.
+    ///
+    /// # Errors
+    /// As for [`Corpus::load`].
+    pub fn corpus(&mut self, config: &RunConfig) -> Result<Arc<Corpus>, Invalid> {
+        if config.task != Task::Text {
+            return Corpus::load(config).map(Arc::new);
+        }
+        let path = &config.text.path;
+        // A pipe has no other name than the given one.
+        let known = std::fs::canonicalize(path).unwrap_or_else(|_| PathBuf::from(path));
+        if let Some(corpus) = self.read.get(&known) {
+            corpus.suits(config)?;
+            return Ok(corpus.clone());
+        }
+        let corpus = Arc::new(Corpus::read(config, LARGEST.saturating_sub(self.bytes))?);
+        corpus.suits(config)?;
+        self.bytes += corpus.bytes() as u64;
+        self.read.insert(known, corpus.clone());
+        Ok(corpus)
+    }
+
+    /// What is surely not meant by a configuration and its text.
+    ///
+    /// # Errors
+    /// As for [`Corpus::load`].
+    pub fn warnings(&mut self, config: &RunConfig) -> Result<Vec<Warning>, Invalid> {
+        if config.task != Task::Text {
+            return Ok(config.warnings());
+        }
+        let corpus = self.corpus(config)?;
+        Ok(super::warnings(config, &corpus))
+    }
+
+    /// The configuration, its text known by its content.
+    ///
+    /// # Errors
+    /// As for [`Corpus::load`].
+    pub fn resolved(&mut self, config: &RunConfig) -> Result<RunConfig, Invalid> {
+        let mut config = config.clone();
+        if config.task == Task::Text {
+            config.text.sha256 = self.corpus(&config)?.sha256.clone();
+        }
+        Ok(config)
+    }
+}
+
+/// The bytes of the text of a configuration, `most` of them at most.
+pub(super) fn read(config: &RunConfig, most: u64) -> Result<Vec<u8>, Invalid> {
+    let path = &config.text.path;
+    let free = match config.memory {
+        Memory::Auto => memory::available().unwrap_or(u64::MAX),
+        Memory::Bytes(bytes) => bytes,
+    };
+    let most = most.min(free);
+    let unreadable =
+        |error: io::Error| Invalid::new("text", path, format!("a readable file ({error})"));
+    let long = |what: &str| {
+        Invalid::new("text", path, format!("a text of up to {} ({what})", amount(most)))
+    };
+    let mut bytes = Vec::new();
+    let mut up_to = |source: &mut dyn Read| {
+        // One more, to tell a text that ends from one that goes on.
+        source.take(most + 1).read_to_end(&mut bytes).map_err(unreadable)
+    };
+    if path == STANDARD_INPUT {
+        up_to(&mut io::stdin().lock())?;
+    } else {
+        let mut file = File::open(Path::new(path)).map_err(unreadable)?;
+        // A file that is too long is refused by its length, before it is read.
+        if let Ok(meta) = file.metadata()
+            && meta.is_file()
+            && meta.len() > most
+        {
+            return Err(long(&format!("this one has {}", amount(meta.len()))));
+        }
+        up_to(&mut file)?;
+    }
+    if bytes.len() as u64 > most {
+        return Err(long("this one goes on"));
+    }
+    bytes.shrink_to_fit();
+    Ok(bytes)
+}
+
+/// The SHA-256 of some bytes, in hexadecimal.
+pub(super) fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn learning(path: &Path) -> RunConfig {
+        RunConfig::from_settings([("text", path.to_str().unwrap()), ("seq", "8")]).unwrap()
+    }
+
+    #[test]
+    fn the_digest_is_the_published_one() {
+        let wanted = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(digest(b"abc"), wanted);
+    }
+
+    #[test]
+    fn a_text_is_read_once_whatever_happens_to_its_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, other) = (dir.path().join("a.txt"), dir.path().join("./a.txt"));
+        fs::write(&path, "one ".repeat(100)).unwrap();
+        let mut library = Library::default();
+        let first = library.resolved(&learning(&path)).unwrap();
+        fs::write(&path, "two ".repeat(100)).unwrap();
+        assert_eq!(library.resolved(&learning(&path)).unwrap().id(), first.id());
+        assert_eq!(library.resolved(&learning(&other)).unwrap().id(), first.id());
+        let anew = Library::default().resolved(&learning(&path)).unwrap();
+        assert_ne!(anew.id(), first.id(), "another content is another run");
+        // What is known of a text by its content is not taken for another.
+        let error = Library::default().corpus(&first).unwrap_err();
+        assert!(error.to_string().contains("it has changed"), "{error}");
+    }
+
+    #[test]
+    fn a_run_is_known_by_the_content_of_its_text_and_not_by_its_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = ["a.txt", "b.txt"].map(|name| dir.path().join(name));
+        let id = |path: &Path| Library::default().resolved(&learning(path)).unwrap().id();
+        paths.iter().for_each(|path| fs::write(path, "same ".repeat(100)).unwrap());
+        assert_eq!(id(&paths[0]), id(&paths[1]));
+        let config = Library::default().resolved(&learning(&paths[0])).unwrap();
+        assert_eq!(RunConfig::from_json(&config.identity()).unwrap().id(), config.id());
+        fs::write(&paths[1], "same ".repeat(99) + "samE ").unwrap();
+        assert_ne!(id(&paths[0]), id(&paths[1]), "one byte counts");
+    }
+
+    #[test]
+    fn a_text_without_end_is_refused_with_the_limit() {
+        if !Path::new("/dev/zero").exists() {
+            return;
+        }
+        let endless = learning(Path::new("/dev/zero"));
+        let error = Corpus::read(&endless, 1 << 20).unwrap_err().to_string();
+        assert!(error.contains("up to 1.0 MiB (this one goes on)"), "{error}");
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("long.txt");
+        fs::write(&path, vec![b'x'; 3000]).unwrap();
+        let mut config = learning(&path);
+        config.memory = Memory::Bytes(2000);
+        let error = Corpus::load(&config).unwrap_err().to_string();
+        assert!(error.contains("up to 2.0 KiB (this one has 2.9 KiB)"), "{error}");
+    }
+}
