@@ -144,6 +144,11 @@ fn row(kind: Kind, cols: usize, dtype: Dtype, rng: &mut Rng) -> Vec<f64> {
         }
         Kind::Mixed => row(Kind::ALL[rng.below(6)], cols, dtype, rng),
         Kind::Exact => exact(cols, dtype, rng),
+        Kind::Repeated => match rng.below(6) {
+            0 | 1 => edge(cols, rng),
+            2 => normal(0.0, 1.0, rng),
+            _ => row(Kind::Mixed, cols, dtype, rng),
+        },
         Kind::Whole => (0..cols).map(|_| rng.below(5) as f64 - 2.0).collect(),
     }
 }
@@ -157,6 +162,16 @@ fn big_mean(size: f64, cols: usize, dtype: Dtype, rng: &mut Rng) -> Vec<f64> {
     let eighths = rng.below(2) == 0;
     let each = |value: f64| if eighths { (8.0 * value).round() / 8.0 } else { value };
     (0..cols).map(|_| each(mean + rng.normal())).collect()
+}
+
+/// Small but for one element at an edge, mostly the last: whoever leaves it out is far off.
+fn edge(cols: usize, rng: &mut Rng) -> Vec<f64> {
+    let mut row: Vec<f64> = (0..cols).map(|_| 0.1 * rng.normal()).collect();
+    let edges: Vec<usize> = super::production::edges(cols, rng).into_iter().collect();
+    let last = rng.below(2) == 0 || edges.is_empty();
+    let place = if last { cols - 1 } else { edges[rng.below(edges.len())] };
+    row[place] = 10f64.powi(2 + rng.below(3) as i32);
+    row
 }
 
 /// One value, of few digits or of many; of many only where a sum in any order has them to 2⁻⁹ of
