@@ -344,7 +344,7 @@ fn deaths(bank: &model::Bank, effort: &Effort) -> Vec<Death> {
 /// What becomes of the right implementations of one operator.
 fn acquittals(bank: &model::Bank, effort: &Effort) -> Vec<Acquittal> {
     const PARTS: usize = 8;
-    let forms: Vec<(&str, &str)> = std::iter::once(("", "the plain form"))
+    let forms: Vec<(&'static str, &str)> = std::iter::once(("", "the plain form"))
         .chain(bank.controls.iter().map(|control| (control.id, control.about)))
         .collect();
     let parts = (0..PARTS).into_par_iter().map(|part| {
@@ -368,7 +368,11 @@ fn acquittals(bank: &model::Bank, effort: &Effort) -> Vec<Acquittal> {
 }
 
 /// Large problems for right candidates of one operator: those that a model answers within a second.
-fn accused_of_sizes(forms: &[(&str, &str)], op: &'static str, seed: u64) -> Vec<Option<Killed>> {
+fn accused_of_sizes(
+    forms: &[(&'static str, &str)],
+    op: &'static str,
+    seed: u64,
+) -> Vec<Option<Killed>> {
     const WORK: usize = 1 << 25;
     let fresh = forms.par_iter().map(|(id, _)| {
         let mut candidate = ModelCandidate::new(op, id);
