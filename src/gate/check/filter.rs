@@ -53,10 +53,6 @@ impl std::fmt::Display for Filter {
 }
 
 impl Filter {
-    /// True where it looks at an operator.
-    pub(super) fn is_of(&self, op: &str) -> bool {
-        self.op == op
-    }
     /// True for a row of this name, `op:dir:dtype`.
     pub fn names(&self, row: &str) -> bool {
         row.parse::<Filter>().is_ok_and(|row| {

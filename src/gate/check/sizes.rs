@@ -19,7 +19,7 @@ impl Options {
     /// Refuses sizes that no operator has that is served and looked at: of these nothing is tried.
     pub fn sizes_of(&self, served: &BTreeMap<String, Served>) -> Result<(), Invalid> {
         let looked_at =
-            |op: &&str| self.filters.is_empty() || self.filters.iter().any(|f| f.is_of(op));
+            |op: &&str| self.filters.is_empty() || self.filters.iter().any(|f| f.op() == *op);
         Asked::among(&self.sizes, served.keys().map(String::as_str).filter(looked_at))
     }
 }

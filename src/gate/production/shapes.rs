@@ -88,6 +88,8 @@ const ADAMW: &[Sort] =
 const CLIP: &[Sort] = &[&[&[65_537, 9, 3], &[70_001, 7, 2]], &[&[129, 4097, 3], &[5, 131_075, 2]]];
 const STEPS: &[Sort] = &[&[&[65_537], &[100_003]]];
 const DROPOUT: &[Sort] = &[&[&[65_537, 9], &[70_001, 16]], &[&[129, 4097], &[257, 3000]]];
+/// Outputs and inputs of a weight.
+const INIT: &[Sort] = &[&[&[513, 1031], &[2049, 300]]];
 const DROP_PATH: &[Sort] = &[&[&[65_537, 1, 3], &[257, 16, 128], &[4097, 5, 8]]];
 
 fn sorts(op: &str) -> &'static [Sort] {
@@ -107,6 +109,7 @@ fn sorts(op: &str) -> &'static [Sort] {
         "adamw" => ADAMW,
         "clip_grad_norm" => CLIP,
         "lr_schedule" => STEPS,
+        "init" => INIT,
         "dropout" => DROPOUT,
         "drop_path" => DROP_PATH,
         _ => &[],
