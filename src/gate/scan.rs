@@ -163,10 +163,10 @@ mod tests {
             let tried: Vec<(usize, bool)> = LARGE.iter().map(|&s| (s, claim(s))).collect();
             predicate("cols", &tried).unwrap_or_default()
         };
-        let tail = |s: usize| (3073..=16_384).contains(&s) && s % 128 != 0;
+        let tail = |s: usize| (3073..=16_384).contains(&s) && !s.is_multiple_of(128);
         assert_eq!(said(&tail), "cols from 3073 to 16383 where cols % 128 ≠ 0");
         assert_eq!(said(&|s| s > 65_536), "every cols ≥ 65537");
-        let odd = |s: usize| s > 4096 && s % 2 != 0;
+        let odd = |s: usize| s > 4096 && !s.is_multiple_of(2);
         assert_eq!(said(&odd), "cols ≥ 4097 where cols % 2 ≠ 0");
         let middle = |s: usize| (4096..=8193).contains(&s);
         assert_eq!(said(&middle), "cols from 4096 to 8193");
