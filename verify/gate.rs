@@ -23,6 +23,8 @@ mod perf;
 mod perf_processes;
 #[path = "gate/report.rs"]
 mod report;
+#[path = "gate/sizes.rs"]
+mod sizes;
 #[path = "gate/statistics.rs"]
 mod statistics;
 #[path = "gate/wire.rs"]

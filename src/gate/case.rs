@@ -38,6 +38,9 @@ pub enum Kind {
     Exact,
     /// Small whole numbers: what shrinking leaves.
     Whole,
+    /// Of every kind, few of them distinct, some with an outlier at an edge: what problems of
+    /// [production](super::production) sizes are made of.
+    Repeated,
 }
 
 impl Kind {
@@ -65,6 +68,7 @@ impl Kind {
             Kind::Mixed => "mixed",
             Kind::Exact => "exact",
             Kind::Whole => "whole",
+            Kind::Repeated => "repeated",
         }
     }
 }
@@ -160,6 +164,14 @@ impl Case {
 
     /// The question: every tensor drawn. `want` is what a full answer has.
     pub fn call(&self) -> Call {
+        match super::production::holds(self) {
+            true => super::production::Large::new(self).call,
+            false => self.drawn(),
+        }
+    }
+
+    /// The same, every element drawn on its own whatever the kind.
+    pub fn drawn(&self) -> Call {
         let operator = self.operator();
         let mut slots = operator.slots(self);
         slots.retain(|slot| !self.absent.contains(slot.with.as_ref().unwrap_or(&slot.name)));
@@ -266,8 +278,10 @@ impl std::str::FromStr for Case {
                 let values = text.split(';').map(number).collect::<Result<_, _>>()?;
                 case.given.insert(tensor.to_string(), values);
             } else if name == "x" {
-                let kind = Kind::ALL.into_iter().find(|kind| kind.name() == text);
-                case.kind = kind.ok_or_else(|| refused(&Kind::ALL.map(Kind::name).join(", ")))?;
+                let all = || Kind::ALL.into_iter().chain([Kind::Repeated]);
+                let names: Vec<&str> = all().map(Kind::name).collect();
+                let kind = all().find(|kind| kind.name() == text);
+                case.kind = kind.ok_or_else(|| refused(&names.join(", ")))?;
             } else if name == "dy" {
                 let kind = Upstream::ALL.into_iter().find(|kind| kind.name() == text);
                 let allowed = Upstream::ALL.map(Upstream::name).join(", ");

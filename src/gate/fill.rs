@@ -13,17 +13,22 @@ pub fn fill(slot: &Slot, kind: Kind, upstream: Upstream, dtype: Dtype, rng: &mut
     let mut each = |draw: &mut dyn FnMut(&mut Rng) -> f64| -> Vec<f64> {
         (0..count).map(|_| draw(rng)).collect()
     };
+    // The first row of a repeated problem, which may be its only one, tells whether the last is read.
+    let mut first = kind == Kind::Repeated;
+    let mut row = |cols: usize, rng: &mut Rng| match std::mem::take(&mut first) {
+        true => edge(cols, cols - 1, rng),
+        false => row(kind, cols, dtype, rng),
+    };
     match slot.fill {
-        Fill::Rows => (0..count / cols).flat_map(|_| row(kind, cols, dtype, rng)).collect(),
-        Fill::RowsOf(cols) => (0..count / cols).flat_map(|_| row(kind, cols, dtype, rng)).collect(),
+        Fill::Rows => (0..count / cols).flat_map(|_| row(cols, rng)).collect(),
+        Fill::RowsOf(cols) => (0..count / cols).flat_map(|_| row(cols, rng)).collect(),
         Fill::Columns => {
-            let columns: Vec<Vec<f64>> =
-                (0..cols).map(|_| row(kind, count / cols, dtype, rng)).collect();
+            let columns: Vec<Vec<f64>> = (0..cols).map(|_| row(count / cols, rng)).collect();
             (0..count).map(|i| columns[i % cols][i / cols]).collect()
         }
         Fill::Within(limit) => {
             let rows = (0..count / cols).flat_map(|_| {
-                let mut row = row(kind, cols, dtype, rng);
+                let mut row = row(cols, rng);
                 let largest = row.iter().fold(0.0f64, |most, value| most.max(value.abs()));
                 if largest > limit {
                     row.iter_mut().for_each(|value| *value *= limit / largest);
@@ -52,8 +57,7 @@ pub fn fill(slot: &Slot, kind: Kind, upstream: Upstream, dtype: Dtype, rng: &mut
             _ => rng.below(classes) as f64,
         }),
         Fill::Reaching(limit) => {
-            let mut rows: Vec<f64> =
-                (0..count / cols).flat_map(|_| row(kind, cols, dtype, rng)).collect();
+            let mut rows: Vec<f64> = (0..count / cols).flat_map(|_| row(cols, rng)).collect();
             rows.iter_mut().for_each(|value| {
                 let far = if rng.below(4) == 0 { limit } else { limit.powf(rng.uniform()) };
                 match rng.below(24) {
@@ -68,7 +72,7 @@ pub fn fill(slot: &Slot, kind: Kind, upstream: Upstream, dtype: Dtype, rng: &mut
         }
         Fill::Closed => {
             let rows = (0..count / cols).flat_map(|_| {
-                let mut row = row(kind, cols, dtype, rng);
+                let mut row = row(cols, rng);
                 close(&mut row, dtype, rng);
                 row
             });
@@ -77,7 +81,7 @@ pub fn fill(slot: &Slot, kind: Kind, upstream: Upstream, dtype: Dtype, rng: &mut
         Fill::Logits(ignored) => {
             let broken = rng.below(2) == 0;
             let rows = (0..count / cols).flat_map(|i| {
-                let mut row = row(kind, cols, dtype, rng);
+                let mut row = row(cols, rng);
                 if broken && ignored.holds(i) {
                     let garbage = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY][rng.below(3)];
                     row[rng.below(cols)] = garbage;
@@ -144,6 +148,14 @@ fn row(kind: Kind, cols: usize, dtype: Dtype, rng: &mut Rng) -> Vec<f64> {
         }
         Kind::Mixed => row(Kind::ALL[rng.below(6)], cols, dtype, rng),
         Kind::Exact => exact(cols, dtype, rng),
+        Kind::Repeated => match rng.below(6) {
+            0 | 1 => {
+                let edges: Vec<usize> = super::production::edges(cols, rng).into_iter().collect();
+                edge(cols, edges.get(rng.below(edges.len().max(1))).copied().unwrap_or(0), rng)
+            }
+            2 => normal(0.0, 1.0, rng),
+            _ => row(Kind::Mixed, cols, dtype, rng),
+        },
         Kind::Whole => (0..cols).map(|_| rng.below(5) as f64 - 2.0).collect(),
     }
 }
@@ -157,6 +169,13 @@ fn big_mean(size: f64, cols: usize, dtype: Dtype, rng: &mut Rng) -> Vec<f64> {
     let eighths = rng.below(2) == 0;
     let each = |value: f64| if eighths { (8.0 * value).round() / 8.0 } else { value };
     (0..cols).map(|_| each(mean + rng.normal())).collect()
+}
+
+/// Small but for one element: whoever leaves it out is far off.
+fn edge(cols: usize, place: usize, rng: &mut Rng) -> Vec<f64> {
+    let mut row: Vec<f64> = (0..cols).map(|_| 0.1 * rng.normal()).collect();
+    row[place] = 10f64.powi(2 + rng.below(3) as i32);
+    row
 }
 
 /// One value, of few digits or of many; of many only where a sum in any order has them to 2⁻⁹ of

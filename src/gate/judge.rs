@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::call::{Call, Reply};
 use super::oracle::Expected;
 use super::report::json::number;
-use super::tensor::{Dtype, Tensor};
+use super::tensor::{Dtype, Tensor, Tensors};
 
 /// How good an answer is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -70,50 +70,80 @@ impl Judged {
     }
 }
 
+/// A tensor of a full answer: its name, shape and dtype.
+pub type Wanted<'a> = (&'a str, Vec<usize>, Dtype);
+
 /// Judges a reply to a call; `expected` holds the tensors of a full answer.
 pub fn judge(call: &Call, expected: &[Expected], reply: &Reply) -> Judged {
+    let full: Vec<Wanted> =
+        expected.iter().map(|e| (e.name.as_str(), e.shape.clone(), e.dtype)).collect();
+    let answer = match answered(call, &full, reply) {
+        Ok(Some(answer)) => answer,
+        Ok(None) => return Judged::Graded(Vec::new()),
+        Err(wrong) => return Judged::Wrong(wrong),
+    };
+    let wanted = expected.iter().filter(|expected| call.want.contains(&expected.name));
+    Judged::Graded(wanted.map(|expected| grade(expected, &answer[&expected.name])).collect())
+}
+
+/// The tensors of a reply, each of the right name, shape and dtype; nothing where the call is rightly
+/// refused. Otherwise what is wrong, in words.
+pub fn answered<'a>(
+    call: &Call,
+    full: &[Wanted],
+    reply: &'a Reply,
+) -> Result<Option<&'a Tensors>, String> {
     let operator = super::op::find(&call.op).expect("a call is of an operator");
     let refuse = operator.must_refuse(call);
     let answer = match reply {
-        Reply::Error(_) if refuse => return Judged::Graded(Vec::new()),
-        _ if refuse => return Judged::Wrong("answered what must be refused with an error".into()),
+        Reply::Error(_) if refuse => return Ok(None),
+        _ if refuse => return Err("answered what must be refused with an error".into()),
         Reply::Ok(answer) => answer,
         Reply::Unsupported(why) => {
-            return Judged::Wrong(format!("answered unsupported to what it declares: {why}"));
+            return Err(format!("answered unsupported to what it declares: {why}"));
         }
-        Reply::Error(why) => return Judged::Wrong(format!("answered error: {why}")),
+        Reply::Error(why) => return Err(format!("answered error: {why}")),
     };
     for name in &call.want {
-        let Some(expected) = expected.iter().find(|expected| expected.name == *name) else {
-            return Judged::Wrong(format!("{name} is no output of {}", call.op));
+        let Some((_, shape, dtype)) = full.iter().find(|(own, _, _)| own == name) else {
+            return Err(format!("{name} is no output of {}", call.op));
         };
         match answer.get(name) {
-            None => return Judged::Wrong(format!("tensor {name} is missing")),
-            Some(got) if got.shape != expected.shape => {
-                let (got, want) = (&got.shape, &expected.shape);
-                return Judged::Wrong(format!("{name} has shape {got:?}, not {want:?}"));
+            None => return Err(format!("tensor {name} is missing")),
+            Some(got) if got.shape != *shape => {
+                let (got, want) = (&got.shape, shape);
+                return Err(format!("{name} has shape {got:?}, not {want:?}"));
             }
-            Some(got) if got.dtype != expected.dtype => {
-                let (got, want) = (got.dtype, expected.dtype);
-                return Judged::Wrong(format!("{name} has dtype {got}, not {want}"));
+            Some(got) if got.dtype != *dtype => {
+                let (got, want) = (got.dtype, dtype);
+                return Err(format!("{name} has dtype {got}, not {want}"));
             }
             Some(_) => {}
         }
     }
     if let Some(name) = answer.keys().find(|name| !call.want.contains(name)) {
-        return Judged::Wrong(format!("tensor {name} was not asked for"));
+        return Err(format!("tensor {name} was not asked for"));
     }
-    let wanted = expected.iter().filter(|expected| call.want.contains(&expected.name));
-    Judged::Graded(wanted.map(|expected| grade(expected, &answer[&expected.name])).collect())
+    Ok(Some(answer))
 }
 
 /// Grades one tensor of the right shape and dtype.
 pub fn grade(expected: &Expected, got: &Tensor) -> Graded {
+    grade_at(expected, got, Some)
+}
+
+/// Grades a tensor of which element i has the truth of place(i) in `expected`, or is not graded.
+pub fn grade_at(
+    expected: &Expected,
+    got: &Tensor,
+    place: impl Fn(usize) -> Option<usize>,
+) -> Graded {
     let (mut most, mut at, mut statistical, mut unbounded) = (-1.0, 0, 0.0f64, 0usize);
     for (i, &value) in got.values.iter().enumerate() {
-        unbounded += usize::from(!expected.worst[i].is_finite());
-        let q = quotient(expected, i, value, expected.worst[i]);
-        statistical = statistical.max(quotient(expected, i, value, expected.statistical[i]));
+        let Some(own) = place(i) else { continue };
+        unbounded += usize::from(!expected.worst[own].is_finite());
+        let q = quotient(expected, own, value, expected.worst[own]);
+        statistical = statistical.max(quotient(expected, own, value, expected.statistical[own]));
         if q > most {
             (most, at) = (q, i);
         }
@@ -130,8 +160,8 @@ pub fn grade(expected: &Expected, got: &Tensor) -> Graded {
         q_statistical: statistical,
         at,
         got: got.values.get(at).copied().unwrap_or(0.0),
-        want: expected.truth.get(at).copied().unwrap_or(0.0),
-        bound: expected.worst.get(at).copied().unwrap_or(0.0),
+        want: place(at).and_then(|at| expected.truth.get(at).copied()).unwrap_or(0.0),
+        bound: place(at).and_then(|at| expected.worst.get(at).copied()).unwrap_or(0.0),
         unbounded: unbounded as f64 / count as f64,
     }
 }

@@ -3,6 +3,7 @@
 //! ```toml
 //! require = ["layer_norm:bwd:f32"]
 //! patience = "90s"                  # of first calls, which may compile; or { first = "2m", call = "10s" }
+//! sizes = ["layer_norm:rows=4096,cols=5120"]   # shapes to try beside those of the gate
 //!
 //! [[expect]]
 //! match  = "softmax:fwd:bf16"       # a row, a tensor of it, or the id of a case; * and ? stand for others

@@ -24,6 +24,14 @@ pub trait Real: Num {
     fn sum(terms: impl IntoIterator<Item = Self>) -> Self {
         terms.into_iter().fold(Self::zero(), |sum, term| sum + term)
     }
+    /// The sum of terms, each of which is met so many times.
+    fn sum_of(terms: impl IntoIterator<Item = (Self, usize)>) -> Self {
+        let times = |(term, times): (Self, usize)| match times {
+            1 => term,
+            times => term * Self::count(times),
+        };
+        Self::sum(terms.into_iter().filter(|(_, times)| *times > 0).map(times))
+    }
     /// The number rounded to a dtype, as a contract says; a derivative passes through.
     fn narrow(self, dtype: Dtype) -> Self;
     /// The same number, where another right formula rounds something of this magnitude.
@@ -330,14 +338,22 @@ impl<V: Num> Num for Bound<V> {
 
 impl<V: Num> Real for Bound<V> {
     fn sum(terms: impl IntoIterator<Item = Self>) -> Self {
+        Self::sum_of(terms.into_iter().map(|term| (term, 1)))
+    }
+    fn sum_of(terms: impl IntoIterator<Item = (Self, usize)>) -> Self {
         let (mut v, mut count, mut size) = (V::zero(), 0usize, 0.0);
         let (mut spread, mut worst) = (0.0, 0.0);
-        for term in terms {
-            v += term.v;
-            count += 1;
-            size += term.size();
-            spread += term.spread * term.spread;
-            worst += term.worst;
+        for (term, times) in terms {
+            if times == 0 {
+                continue;
+            }
+            let n = times as f64;
+            v += if times == 1 { term.v } else { term.v * V::num(n) };
+            count += times;
+            size += n * term.size();
+            // Equal terms err alike, so that their errors add up.
+            spread += (n * term.spread) * (n * term.spread);
+            worst += n * term.worst;
         }
         if count < 2 || !v.value().is_finite() {
             return Bound { v, spread: f64::sqrt(spread), worst };

@@ -239,7 +239,12 @@ pub struct Problem<'a, R> {
     /// The side taken where implementations disagree, by the key of the specification, as `softmax.empty_row`.
     pub variant: &'a std::collections::BTreeMap<String, String>,
     tensors: Vec<(&'a str, View<R>)>,
+    times: Option<&'a Times>,
 }
+
+/// How many times over a place of an axis stands for equal places of a larger problem, by axis:
+/// what is summed along the axis is summed so many times.
+pub type Times = std::collections::BTreeMap<&'static str, Vec<usize>>;
 
 impl<'a, R: Real> Problem<'a, R> {
     /// Reads every tensor of a call with `read`, which is told its name and the place.
@@ -254,11 +259,27 @@ impl<'a, R: Real> Problem<'a, R> {
             (name.as_str(), View { shape: tensor.shape.clone(), data })
         });
         let tensors = tensors.collect();
-        Problem { call, variant, tensors }
+        Problem { call, variant, tensors, times: None }
+    }
+    /// The same problem, whose places along some axes stand for several equal ones.
+    pub fn repeated(mut self, times: &'a Times) -> Self {
+        self.times = Some(times);
+        self
+    }
+    /// How many equal places the i-th of an axis stands for, counted on over a leading axis: 1,
+    /// unless something else is said.
+    pub fn times(&self, axis: &str, i: usize) -> usize {
+        self.times.and_then(|times| times.get(axis)).map_or(1, |times| times[i % times.len()])
     }
     /// A problem whose numbers are exactly given.
     pub fn exact(call: &'a Call, variant: &'a std::collections::BTreeMap<String, String>) -> Self {
         Problem::read(call, variant, |_, _, value| R::num(value))
+    }
+    /// The same problem with other values in one tensor.
+    pub fn with(&self, name: &str, view: View<R>) -> Self {
+        let mut other = self.clone();
+        other.tensors.iter_mut().filter(|(own, _)| *own == name).for_each(|t| t.1 = view.clone());
+        other
     }
     /// A tensor that is there by the specification.
     pub fn get(&self, name: &str) -> &View<R> {

@@ -6,7 +6,7 @@ use super::call::{Call, Dir};
 use super::double::Dd;
 use super::number::{self, Bound, Real};
 use super::op;
-use super::operator::{Named, Operator, Problem};
+use super::operator::{Named, Operator, Problem, Times};
 use super::tensor::Dtype;
 use crate::num::Num;
 
@@ -36,16 +36,26 @@ pub struct Expected {
 ///
 /// `accumulate` is what the target keeps sums in, `variant` the sides that it takes.
 pub fn expect(call: &Call, accumulate: Dtype, variant: &BTreeMap<String, String>) -> Vec<Expected> {
+    expect_repeated(call, &Times::new(), accumulate, variant)
+}
+
+/// The same of a problem whose places stand for several equal ones each.
+pub fn expect_repeated(
+    call: &Call,
+    times: &Times,
+    accumulate: Dtype,
+    variant: &BTreeMap<String, String>,
+) -> Vec<Expected> {
     let operator = operator(call);
     number::at_unit(accumulate.unit(), || match call.dtype {
         Dtype::F64 => {
-            let problem = Problem::<Bound<Dd>>::exact(call, variant);
+            let problem = Problem::<Bound<Dd>>::exact(call, variant).repeated(times);
             bounded(call, operator.longest_sum(call), answer(operator, call.dir, &problem), |v| {
                 v.lo
             })
         }
         _ => {
-            let problem = Problem::<Bound>::exact(call, variant);
+            let problem = Problem::<Bound>::exact(call, variant).repeated(times);
             bounded(call, operator.longest_sum(call), answer(operator, call.dir, &problem), |_| 0.0)
         }
     })

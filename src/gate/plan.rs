@@ -174,6 +174,11 @@ impl Iterator for Plan {
     }
 }
 
+/// Elements of all tensors that are given.
+pub fn elements(case: &Case) -> usize {
+    case.operator().slots(case).iter().map(|slot| slot.shape.iter().product::<usize>()).sum()
+}
+
 /// True where a problem is small enough to be put to a target that declares `served`.
 pub fn fits(case: &Case, served: &Served) -> bool {
     let operator = case.operator();

@@ -12,6 +12,13 @@ const SIZES: [usize; 33] = [
     127, 128, 129, 256, 257, 1024, 1025,
 ];
 
+/// Further ones where the counterexample is larger than all of these.
+const LARGE: [usize; 38] = [
+    1536, 2047, 2048, 2049, 2112, 3000, 3071, 3072, 3073, 3104, 3136, 4095, 4096, 4097, 5120, 5184,
+    8191, 8192, 8193, 11_008, 12_352, 16_383, 16_384, 16_385, 16_448, 32_000, 32_769, 50_257,
+    65_535, 65_536, 65_537, 65_540, 65_600, 100_003, 131_071, 131_073, 151_936, 200_003,
+];
+
 /// In words, for each axis and attribute that matters.
 pub fn scan(case: &Case, served: &Served, fails: &mut dyn FnMut(&Case) -> bool) -> Vec<String> {
     let operator = case.operator();
@@ -30,7 +37,15 @@ pub fn scan(case: &Case, served: &Served, fails: &mut dyn FnMut(&Case) -> bool) 
         let least = axis.sizes.iter().copied().min().unwrap_or(1);
         let most = axis.sizes.iter().copied().max().unwrap_or(1);
         let mut tried: Vec<(usize, bool)> = Vec::new();
-        for size in SIZES.into_iter().filter(|s| (least..=most).contains(s)) {
+        let own = case.size(axis.name);
+        let mut sizes: Vec<usize> =
+            SIZES.into_iter().filter(|s| (least..=most.max(own)).contains(s)).collect();
+        if own > SIZES[SIZES.len() - 1] {
+            sizes.extend(LARGE.into_iter().chain([own - 1, own, own + 1]));
+            sizes.sort();
+            sizes.dedup();
+        }
+        for size in sizes {
             let resize = |moved: &mut Case| _ = moved.sizes.insert(axis.name, size);
             // The counterexample may be long along another axis.
             let mut moved = case.clone();
@@ -107,6 +122,24 @@ fn predicate(axis: &str, tried: &[(usize, bool)]) -> Option<String> {
     if holds(&|s| !s.is_power_of_two()) {
         return Some(format!("iff {axis} is no power of two"));
     }
+    // Within a range, there or there beside a modulus.
+    let within = |s: usize| (first..=last).contains(&s);
+    let open = tried.last().is_some_and(|(most, _)| *most == last);
+    let range = match open {
+        true => format!("{axis} ≥ {first}"),
+        false => format!("{axis} from {first} to {last}"),
+    };
+    if failing.len() > 3 && holds(&|s| within(s)) {
+        return Some(range);
+    }
+    for modulus in [2, 4, 8, 16, 32, 64, 128, 256].into_iter().filter(|_| failing.len() > 3) {
+        if holds(&|s| within(s) && s % modulus != 0) {
+            return Some(format!("{range} where {axis} % {modulus} ≠ 0"));
+        }
+        if holds(&|s| within(s) && s % modulus == 0) {
+            return Some(format!("{range} where {axis} % {modulus} = 0"));
+        }
+    }
     // A list that nobody would call a rule says nothing.
     if failing.len() > 6 {
         return None;
@@ -122,6 +155,21 @@ mod tests {
     fn said(claim: impl Fn(usize) -> bool) -> String {
         let tried: Vec<(usize, bool)> = SIZES.iter().map(|&s| (s, claim(s))).collect();
         predicate("cols", &tried).unwrap_or_default()
+    }
+
+    #[test]
+    fn a_range_of_large_sizes_is_named_by_its_ends() {
+        let said = |claim: &dyn Fn(usize) -> bool| {
+            let tried: Vec<(usize, bool)> = LARGE.iter().map(|&s| (s, claim(s))).collect();
+            predicate("cols", &tried).unwrap_or_default()
+        };
+        let tail = |s: usize| (3073..=16_384).contains(&s) && !s.is_multiple_of(128);
+        assert_eq!(said(&tail), "cols from 3073 to 16383 where cols % 128 ≠ 0");
+        assert_eq!(said(&|s| s > 65_536), "every cols ≥ 65537");
+        let odd = |s: usize| s > 4096 && !s.is_multiple_of(2);
+        assert_eq!(said(&odd), "cols ≥ 4097 where cols % 2 ≠ 0");
+        let middle = |s: usize| (4096..=8193).contains(&s);
+        assert_eq!(said(&middle), "cols from 4096 to 8193");
     }
 
     #[test]

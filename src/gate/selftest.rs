@@ -16,7 +16,7 @@ use super::oracle::{self, Expected};
 use super::plan::Plan;
 use super::tensor::{Dtype, Tensor, Tensors};
 use super::trial::{self, Question};
-use super::{op, statistics};
+use super::{op, production, statistics};
 use crate::rng::Rng;
 
 /// Within how many cases a mutant must die.
@@ -58,7 +58,8 @@ fn served(candidate: &mut dyn Candidate, op: &str) -> Served {
 
 /// The first case that a candidate fails, within some number of cases.
 ///
-/// Where the answers are random numbers, the last of these cases is stage 6 as a whole.
+/// Where the answers are random numbers, the last of these cases is stage 6 as a whole; large problems
+/// come after all, and count as one more.
 pub fn first_kill(
     candidate: &mut dyn Candidate,
     op: &str,
@@ -71,7 +72,26 @@ pub fn first_kill(
     let cases = cases(&served, op, seed).take(limit.saturating_sub(usize::from(random)));
     hold(&mut candidates, &served, cases);
     let [Suspect { candidate, killed }] = candidates;
-    killed.or_else(|| random.then(|| by_law(candidate, op, &served, seed, limit)).flatten())
+    let killed =
+        killed.or_else(|| random.then(|| by_law(candidate, op, &served, seed, limit)).flatten());
+    killed.or_else(|| {
+        let mut suspects = [Suspect::new(candidate)];
+        hold(&mut suspects, &served, large(&served, op, seed).into_iter());
+        let [Suspect { killed, .. }] = suspects;
+        killed.map(|killed| Killed { after: limit, ..killed })
+    })
+}
+
+/// The cases of stage 7: those of `f32`, which other dtypes share.
+fn large(served: &Served, op: &str, seed: u64) -> Vec<Case> {
+    let operator = op::find(op).expect("the bank is of operators");
+    let single = served.dtypes().into_iter().filter(|&dtypes| dtypes == (Dtype::F32, Dtype::F32));
+    let of = |dir| {
+        single
+            .clone()
+            .flat_map(move |dtypes| production::cases(operator, served, dir, dtypes, seed, &[]))
+    };
+    served.dirs().into_iter().flat_map(of).collect()
 }
 
 /// A candidate and the first case that it failed.
@@ -302,6 +322,13 @@ fn deaths(bank: &model::Bank, effort: &Effort) -> Vec<Death> {
                 let Suspect { candidate, killed } = suspect;
                 let by_law = || by_law(candidate, bank.op, &served, seed, WITHIN);
                 let killed = killed.or_else(|| random.then(by_law).flatten());
+                let killed = killed.or_else(|| {
+                    let mut late = ModelCandidate::new(bank.op, bank.mutants[i].id);
+                    let mut suspects = [Suspect::new(&mut late)];
+                    hold(&mut suspects, &served, large(&served, bank.op, seed).into_iter());
+                    let [Suspect { killed, .. }] = suspects;
+                    killed.map(|killed| Killed { after: WITHIN, ..killed })
+                });
                 let row = |Killed { case, .. }: &Killed| {
                     format!("{}:{}:{}", case.op, case.dir, case.dtype)
                 };
@@ -317,7 +344,7 @@ fn deaths(bank: &model::Bank, effort: &Effort) -> Vec<Death> {
 /// What becomes of the right implementations of one operator.
 fn acquittals(bank: &model::Bank, effort: &Effort) -> Vec<Acquittal> {
     const PARTS: usize = 8;
-    let forms: Vec<(&str, &str)> = std::iter::once(("", "the plain form"))
+    let forms: Vec<(&'static str, &str)> = std::iter::once(("", "the plain form"))
         .chain(bank.controls.iter().map(|control| (control.id, control.about)))
         .collect();
     let parts = (0..PARTS).into_par_iter().map(|part| {
@@ -327,7 +354,8 @@ fn acquittals(bank: &model::Bank, effort: &Effort) -> Vec<Acquittal> {
         let count = effort.cases / PARTS + usize::from(part < effort.cases % PARTS);
         accused(&mut candidates, bank.op, seed, count)
     });
-    let parts: Vec<Vec<Option<Killed>>> = parts.collect();
+    let mut parts: Vec<Vec<Option<Killed>>> = parts.collect();
+    parts.push(accused_of_sizes(&forms, bank.op, effort.seeds[0]));
     let of = |i: usize| parts.iter().find_map(|part| part[i].as_ref());
     let forms = forms.iter().enumerate().map(|(i, (id, about))| Acquittal {
         op: bank.op.to_string(),
@@ -337,6 +365,26 @@ fn acquittals(bank: &model::Bank, effort: &Effort) -> Vec<Acquittal> {
         accused: of(i).map(|killed| format!("{} ({})", killed.why, killed.case)),
     });
     forms.collect()
+}
+
+/// Large problems for right candidates of one operator: those that a model answers within a second.
+fn accused_of_sizes(
+    forms: &[(&'static str, &str)],
+    op: &'static str,
+    seed: u64,
+) -> Vec<Option<Killed>> {
+    const WORK: usize = 1 << 25;
+    let fresh = forms.par_iter().map(|(id, _)| {
+        let mut candidate = ModelCandidate::new(op, id);
+        let served = served(&mut candidate, op);
+        let cases = large(&served, op, seed).into_iter();
+        let cases = cases.filter(|case| case.operator().work(case) <= WORK);
+        let mut suspects = [Suspect::new(&mut candidate)];
+        hold(&mut suspects, &served, cases);
+        let [Suspect { killed, .. }] = suspects;
+        killed
+    });
+    fresh.collect()
 }
 
 /// What `gate check` says of a mutant, of the row that it died in first.

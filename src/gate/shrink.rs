@@ -34,7 +34,7 @@ pub fn shrink(case: &Case, served: &Served, fails: &mut dyn FnMut(&Case) -> bool
         let before = shrinker.best.clone();
         shrinker.dtype(served);
         shrinker.sizes();
-        shrinker.kinds();
+        shrinker.kinds(served);
         shrinker.attributes(served);
         if shrinker.best == before || shrinker.spent() {
             break;
@@ -109,7 +109,11 @@ impl Shrinker<'_> {
     }
 
     /// Plain values in the place of hostile ones; a few seeds, since few values may hide a bug.
-    fn kinds(&mut self) {
+    fn kinds(&mut self, served: &Served) {
+        // Values that are all distinct leave the oracle no short cut.
+        if self.best.kind == Kind::Repeated && !super::plan::fits(&self.best, served) {
+            return;
+        }
         for kind in [Kind::Whole, Kind::Normal] {
             if self.best.kind == kind {
                 break;

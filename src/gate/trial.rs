@@ -4,6 +4,7 @@ use super::call::{Broken, Call, Candidate, Reply, Served};
 use super::case::Case;
 use super::judge::{Grade, Graded, Judged, judge};
 use super::oracle::{self, Expected};
+use super::production::{self, Large};
 use super::report::{Fault, text};
 use super::tensor::Tensors;
 
@@ -87,6 +88,9 @@ impl Trial {
 
 /// Puts a case to a target; the right answer is worked out meanwhile.
 pub fn put(candidate: &mut dyn Candidate, served: &Served, case: &Case) -> Trial {
+    if production::holds(case) {
+        return production::put(candidate, served, case);
+    }
     let call = case.call();
     let refuse = case.operator().must_refuse(&call);
     let accumulate = served.accumulator(case.dtype);
@@ -152,28 +156,45 @@ pub fn verdict(
 pub struct Question {
     /// The case.
     pub case: Case,
-    call: Call,
+    asked: Asked,
+    served: Served,
     expected: Vec<Expected>,
+}
+
+/// What a question asks.
+enum Asked {
+    Call(Call),
+    Large(Box<Large>),
 }
 
 impl Question {
     /// Draws the tensors of a case and reads the oracle.
     pub fn new(case: Case, served: &Served) -> Question {
+        let own = served.clone();
+        if production::holds(&case) {
+            let large = Box::new(Large::new(&case));
+            let expected = large.expect(served);
+            return Question { case, asked: Asked::Large(large), served: own, expected };
+        }
         let call = case.call();
         let expected = match case.operator().must_refuse(&call) {
             true => Vec::new(),
             false => oracle::expect(&call, served.accumulator(case.dtype), &served.variant),
         };
-        Question { case, call, expected }
+        Question { case, asked: Asked::Call(call), served: own, expected }
     }
     /// What is wrong with a candidate's answer.
     pub fn ask(&self, candidate: &mut dyn Candidate) -> Option<Flaw> {
-        let reply = candidate.run(&self.call);
-        verdict(&self.case, &self.call, &self.expected, &reply).1
+        match &self.asked {
+            Asked::Call(call) => verdict(&self.case, call, &self.expected, &candidate.run(call)).1,
+            Asked::Large(large) => {
+                large.verdict(&self.served, &self.expected, &candidate.run(&large.call)).1
+            }
+        }
     }
 }
 
-fn describe(graded: &Graded, tensors: usize) -> String {
+pub(super) fn describe(graded: &Graded, tensors: usize) -> String {
     let Graded { tensor, at, got, want, bound, q, .. } = graded;
     let others = match tensors {
         1 => String::new(),

@@ -14,6 +14,7 @@ use crate::config::Invalid;
 use crate::gate::call::{Broken, Candidate};
 use crate::gate::check::{CASES, Event, Filter, Options, STAGES, check};
 use crate::gate::manifest::{self, Date, Manifest};
+use crate::gate::production::Asked;
 use crate::gate::report::{
     Report, html, json as report_json, junit, markdown, text as report_text,
 };
@@ -53,7 +54,9 @@ pub(super) fn args() -> Vec<Arg> {
         switch("fail-fast", "End with the first failure, once it is explained"),
         value("patience", "TIME|LIST", "How long first calls may take, as 60s (they may compile), or first=120s,shape=60s,call=5s"),
         value("jobs", "N", "Workers side by side").default_value("1"),
-        value("stages", "LIST", "Stages to go through, as 0,2,5 (default: all of 0 to 6)"),
+        value("stages", "LIST", "Stages to go through, as 0,2,5 (default: all of 0 to 7)"),
+        value("size", "[OP:]AXIS=N,…", "A shape to try, as rows=4096,cols=5120; may be repeated")
+            .action(ArgAction::Append),
         value("pin", "FILE", "Counterexamples to try first; new ones are added to the file"),
     ]);
     args.extend(format_args());
@@ -134,6 +137,13 @@ fn stages(matches: &ArgMatches) -> Result<Vec<u8>, Invalid> {
     given.split(',').map(stage).collect()
 }
 
+/// The shapes of the command line and of the manifest.
+fn sizes(matches: &ArgMatches, manifest: &Manifest) -> Result<Vec<Asked>, Invalid> {
+    let given = matches.get_many::<String>("size").into_iter().flatten();
+    let given: Vec<Asked> = given.map(|text| text.parse()).collect::<Result<_, _>>()?;
+    Ok([given, manifest.sizes.clone()].concat())
+}
+
 /// The manifest, and what the command line requires beside it.
 fn expected(matches: &ArgMatches) -> Result<Manifest, Failure> {
     let mut manifest = match matches.get_one::<String>("manifest") {
@@ -170,6 +180,7 @@ pub(super) fn run(matches: &ArgMatches) -> Ending {
         fail_fast: matches.get_flag("fail-fast"),
         stages: stages(matches)?,
         jobs,
+        sizes: sizes(matches, &manifest)?,
         pinned,
         command: target.shown.clone(),
         manifest: manifest.clone(),
@@ -180,6 +191,9 @@ pub(super) fn run(matches: &ArgMatches) -> Ending {
     let told = |event: Event| show.event(event);
     let mut report = check(&|| Ok::<_, Broken>(target.start()), &options, &told);
     show.bar.finish_and_clear();
+    if !report.served.is_empty() {
+        options.sizes_of(&report.served)?;
+    }
     manifest::apply(&mut report, &manifest, Date::today());
     if let Some(path) = matches.get_one::<String>("pin") {
         pin(path, &report, &options.pinned)?;

@@ -5,6 +5,7 @@ mod causes;
 mod filter;
 mod hello;
 mod outcome;
+mod sizes;
 mod subjects;
 mod untested;
 
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 use super::call::{Broken, Candidate};
 use super::case::Case;
 use super::manifest::Manifest;
+use super::production::Asked;
 use super::report::{Finding, Report, Stage, exit_code};
 use super::trial::Flaw;
 
@@ -31,8 +33,8 @@ pub const CASES: usize = 40;
 const ENDED: &str = "the first failure ended the run";
 
 /// The stages by number.
-pub const STAGES: [&str; 7] =
-    ["smoke", "pinned", "cases", "arguments", "gradients", "determinism", "statistics"];
+pub const STAGES: [&str; 8] =
+    ["smoke", "pinned", "cases", "arguments", "gradients", "determinism", "statistics", "sizes"];
 
 /// What to check, and how much.
 #[derive(Debug, Clone)]
@@ -51,6 +53,8 @@ pub struct Options {
     pub jobs: usize,
     /// The stages to go through.
     pub stages: Vec<u8>,
+    /// Shapes that stage 7 tries beside its own.
+    pub sizes: Vec<Asked>,
     /// Counterexamples of earlier failures.
     pub pinned: Vec<Case>,
     /// How the target is started, for the report.
@@ -69,6 +73,7 @@ impl Default for Options {
             fail_fast: false,
             jobs: 1,
             stages: (0..STAGES.len() as u8).collect(),
+            sizes: Vec::new(),
             pinned: Vec::new(),
             command: Vec::new(),
             manifest: Manifest::default(),
@@ -144,6 +149,9 @@ pub fn check(start: Start, options: &Options, told: Told) -> Report {
         options.seed,
     );
     report.served = hello.ops.clone();
+    if options.sizes_of(&report.served).is_err() {
+        return report;
+    }
     let (skipped, subjects) = subjects::subjects(&hello, options);
     report.skipped = skipped;
     report.uncovered = subjects::uncovered(&hello, options);

@@ -10,7 +10,7 @@ use crate::gate::call::{Broken, Candidate, Hello, Served};
 use crate::gate::case::Case;
 use crate::gate::explain::plainly;
 use crate::gate::judge::Grade;
-use crate::gate::plan::Plan;
+use crate::gate::plan::{self, Plan};
 use crate::gate::report::{Cut, Fault, Finding, Row, Stage};
 use crate::gate::trial::{self, Flaw, Trial};
 use crate::gate::{determinism, gradients, liveness, statistics, vacuity};
@@ -150,14 +150,15 @@ impl Outcome {
         if *deaths >= DEATHS || self.mute() || (options.fail_fast && failing.is_some()) {
             return;
         }
-        let checks =
-            [(3, true), (4, *first), (5, !operator.random()), (6, *first && operator.random())];
+        let random = operator.random();
+        let checks = [(3, true), (4, *first), (5, !random), (6, *first && random), (7, true)];
         for (stage, _) in checks.into_iter().filter(|(stage, due)| *due && asked(*stage)) {
             match stage {
                 3 => self.arguments(target, served, &plain, run),
                 4 => self.gradients(target, served, &plain),
                 5 => self.determinism(target, hello),
-                _ => self.statistics(target, subject, options.seed),
+                6 => self.statistics(target, subject, options.seed),
+                _ => self.sizes(target, subject, run),
             }
             if target.late() {
                 let name = STAGES[usize::from(stage)];
@@ -186,14 +187,14 @@ impl Outcome {
         self.row.tested() || checked || failed
     }
 
-    fn tally(&mut self, number: u8, checks: usize, failed: usize, began: Instant) {
+    pub(super) fn tally(&mut self, number: u8, checks: usize, failed: usize, began: Instant) {
         let stage = self.stages.entry(number).or_insert_with(|| empty(number));
         stage.checks += checks;
         stage.failed += failed;
         stage.seconds += began.elapsed().as_secs_f64();
     }
 
-    fn count(&mut self, trial: &Trial) {
+    pub(super) fn count(&mut self, trial: &Trial) {
         let silent = trial.answer.is_none() && trial.flaw.is_some();
         self.unanswered += usize::from(silent);
         self.answered += usize::from(trial.answer.is_some());
@@ -209,7 +210,9 @@ impl Outcome {
             row.ill_conditioned += usize::from(trial.graded.iter().any(|g| g.unbounded > 0.0));
             let unbounded =
                 !trial.graded.is_empty() && trial.graded.iter().all(|g| g.unbounded >= 1.0);
-            let vacuous = unbounded || vacuity::vacuous(&trial.call, &trial.expected);
+            // Of a large problem nothing is kept that could be compared.
+            let kept = !trial.call.tensors.is_empty();
+            let vacuous = unbounded || kept && vacuity::vacuous(&trial.call, &trial.expected);
             row.vacuous += usize::from(vacuous && trial.flaw.is_none());
         }
         for graded in &trial.graded {
@@ -329,7 +332,7 @@ impl Outcome {
 }
 
 /// Adds a trial's flaw to those of its kind; true where it is the first of it.
-fn note(failures: &mut Vec<Failures>, stage: u8, trial: &Trial) -> bool {
+pub(super) fn note(failures: &mut Vec<Failures>, stage: u8, trial: &Trial) -> bool {
     let Some(flaw) = &trial.flaw else { return false };
     match failures.iter_mut().find(|known| known.flaw.resembles(flaw)) {
         Some(known) => {
@@ -355,7 +358,7 @@ fn note(failures: &mut Vec<Failures>, stage: u8, trial: &Trial) -> bool {
 /// How far a failing trial is beyond its bounds; of two equally far ones the smaller problem.
 fn plainness(trial: &Trial) -> (f64, std::cmp::Reverse<usize>) {
     let q = trial.flaw.as_ref().and_then(|flaw| flaw.graded.as_ref()).map_or(0.0, |g| g.q);
-    let size = trial.call.tensors.values().map(|tensor| tensor.values.len()).sum();
+    let size = plan::elements(&trial.case);
     // Beyond a thousand bounds nobody asks how far.
     (q.min(1e3), std::cmp::Reverse(size))
 }

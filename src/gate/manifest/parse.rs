@@ -6,6 +6,7 @@ use toml::{Table, Value};
 use super::date::Date;
 use super::pattern::matches;
 use crate::config::Invalid;
+use crate::gate::production::Asked;
 use crate::gate::wire::patience::{self, Patience};
 
 /// A manifest.
@@ -13,6 +14,8 @@ use crate::gate::wire::patience::{self, Patience};
 pub struct Manifest {
     /// Patterns of what must have been tested.
     pub require: Vec<String>,
+    /// Shapes to try beside those of the gate.
+    pub sizes: Vec<Asked>,
     /// Failures that are known.
     pub expect: Vec<Expect>,
     /// How long the target may take, where it is not the default.
@@ -85,6 +88,13 @@ pub fn parse(text: &str) -> Result<Manifest, Invalid> {
     for (key, value) in &table {
         match key.as_str() {
             "require" => manifest.require = patterns(value)?,
+            "sizes" => {
+                let refused =
+                    || Invalid::new("sizes", value, "a list such as [\"rows=4096,cols=5120\"]");
+                for size in value.as_array().ok_or_else(refused)? {
+                    manifest.sizes.push(size.as_str().ok_or_else(refused)?.parse()?);
+                }
+            }
             "expect" => {
                 let refused = || Invalid::new("expect", value, "[[expect]] tables");
                 let entries = value.as_array().ok_or_else(refused)?;
@@ -95,7 +105,7 @@ pub fn parse(text: &str) -> Result<Manifest, Invalid> {
             }
             "patience" => manifest.patience = Some(patience(value)?),
             _ => {
-                let allowed = "require, expect, patience";
+                let allowed = "require, sizes, expect, patience";
                 return Err(Invalid::new("field of gate.toml", key, allowed));
             }
         }

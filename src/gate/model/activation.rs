@@ -40,6 +40,7 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("silub_sigmoid", "backward", "the derivative of σ alone"),
     mutant("actb_no_dy", "backward", "the slope without the upstream gradient"),
     mutant("actb_of_output", "backward", "the slope at f(x) instead of at x"),
+    mutant("act_cols_2048", "size", "columns beyond 2048 not written"),
 ];
 
 const fn control(id: &'static str, about: &'static str) -> Control {

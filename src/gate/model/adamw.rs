@@ -34,6 +34,7 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("adam_m_twice", "the first moment decayed by itself times beta1"),
     mutant("adam_narrow_correction", "1 − beta and the bias corrections formed in f32"),
     mutant("adam_m_corrected", "the corrected first moment stored"),
+    Mutant::new("adamw", "adam_rows_65535", "size", "rows beyond 65535 not updated"),
 ];
 
 pub const CONTROLS: &[Control] = &[

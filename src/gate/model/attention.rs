@@ -67,6 +67,10 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("attb_padding", "tile", "the last key's share is spread to the lanes that pad it"),
     mutant("attb_empty_nan", "backward", "a row without an open key gives NaN gradients"),
     mutant("attb_stale", "determinism", "from the second call on dq is added to itself"),
+    mutant("att_features_64", "size", "features of q beyond 64 not read"),
+    mutant("att_features_128", "size", "features of q beyond 128 not read"),
+    mutant("att_keys_1024", "size", "keys beyond 1024 read as 0"),
+    mutant("att_queries_512", "size", "queries beyond 512 not answered"),
 ];
 
 const fn control(id: &'static str, about: &'static str) -> Control {

@@ -27,6 +27,7 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("clip_first_only", "norm of the first tensor only"),
     mutant("clip_by_value", "every element clamped to max_norm"),
     mutant("clip_sum_of_norms", "norms of the tensors added up"),
+    Mutant::new("clip_grad_norm", "clip_cols_65536", "size", "columns beyond 65536 read as 0"),
 ];
 
 pub const CONTROLS: &[Control] = &[

@@ -48,6 +48,7 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("ceb_byte_labels", "backward", "labels are kept in 8 bits"),
     mutant("ceb_label_only", "backward", "a gradient at the label only"),
     mutant("ceb_in_place", "alias", "logits are overwritten while the sum still needs them"),
+    mutant("ce_classes_49152", "size", "classes beyond 49152 taken for padding"),
 ];
 
 const fn control(id: &'static str, about: &'static str) -> Control {

@@ -28,6 +28,7 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("dytb_linear", "backward", "1 − t in place of 1 − t²"),
     mutant("dytb_raw", "backward", "dweight from x in place of tanh"),
     mutant("dytb_dbias16", "precision", "dweight and dbias accumulated in 16 bits"),
+    mutant("dyt_cols_4096", "size", "columns beyond 4096 not written"),
 ];
 
 pub const CONTROLS: &[Control] = &[

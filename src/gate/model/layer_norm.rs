@@ -60,6 +60,17 @@ pub const MUTANTS: &[Mutant] = &[
         ..mutant("lnb_dweight16", "precision", "dweight and dbias accumulated in 16 bits")
     },
     mutant("lnb_accumulates", "alias", "from the second call on, gradients added to the last ones"),
+    mutant(
+        "ln_wide_tail",
+        "size",
+        "columns beyond a multiple of 128 read as 0 where a row has more than 3072",
+    ),
+    mutant("ln_row_16_bits", "size", "rows beyond 65536 are those from 0 on"),
+    mutant(
+        "lnb_late_rows",
+        "size",
+        "rows beyond a multiple of 64 have no gradient where there are more than 2048",
+    ),
 ];
 
 pub const CONTROLS: &[Control] = &[

@@ -30,6 +30,13 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("linb_dbias_mean", "backward", "dbias is divided by the number of rows"),
     mutant("linb_dbias_last_rows", "tile", "rows beyond the last multiple of 16 miss in dbias"),
     mutant("linb_stale", "determinism", "from the second call on dweight is added to itself"),
+    mutant("lin_inputs_4096", "size", "inputs beyond 4096 read as 0"),
+    mutant(
+        "lin_late_inputs",
+        "size",
+        "inputs beyond a multiple of 64 read as 0 where there are more than 1024",
+    ),
+    mutant("lin_outputs_4096", "size", "outputs beyond 4096 not written"),
 ];
 
 const fn control(id: &'static str, about: &'static str) -> Control {

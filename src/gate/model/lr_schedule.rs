@@ -29,6 +29,7 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("lr_linear", "linear for cosine"),
     mutant("lr_unclamped", "not held at 0 beyond total"),
     mutant("lr_empty_decay", "total − warmup of 0 divides by zero"),
+    Mutant::new("lr_schedule", "lr_step_16_bits", "size", "steps beyond 65535 start again from 0"),
 ];
 
 pub const CONTROLS: &[Control] = &[

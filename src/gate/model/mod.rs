@@ -27,6 +27,7 @@ mod norm;
 mod residual;
 mod rms_norm;
 mod scale_norm;
+mod size;
 mod softmax;
 mod transformer_block;
 mod transformer_stack;
@@ -47,7 +48,7 @@ pub struct Mutant {
     /// The operator.
     pub op: &'static str,
     /// The class of bug (`cancellation`, `epsilon`, `precision`, `axis`, `tile`, `alias`,
-    /// `determinism`, `backward`, `mask`, `wiring`, `init`, `dropout`, `loss`, `optimizer`,
+    /// `size`, `determinism`, `backward`, `mask`, `wiring`, `init`, `dropout`, `loss`, `optimizer`,
     /// `schedule`, `activation`, `statistics`).
     pub class: &'static str,
     /// What is wrong, as a failure would say it.
@@ -118,10 +119,13 @@ macro_rules! models {
 
         /// What a model answers to a problem.
         pub fn answer<R: Real>(problem: &Problem<R>, twist: Twist) -> Vec<Named<R>> {
-            match problem.call.op.as_str() {
+            let lost = size::read(problem, twist);
+            let problem = lost.as_ref().unwrap_or(problem);
+            let answer = match problem.call.op.as_str() {
                 $(stringify!($module) => $module::answer(problem, twist),)*
                 other => panic!("no model of {other}"),
-            }
+            };
+            size::written(answer, twist)
         }
     };
 }

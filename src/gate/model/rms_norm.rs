@@ -53,6 +53,8 @@ pub const MUTANTS: &[Mutant] = &[
         ..mutant("rmsb_dweight16", "precision", "dweight accumulated in 16 bits")
     },
     mutant("rmsb_row_blocks", "tile", "rows beyond a multiple of 16 left out of dweight"),
+    mutant("rms_cols_8192", "size", "columns beyond 8192 read as 0"),
+    mutant("rms_rows_65535", "size", "rows beyond 65535 not written"),
 ];
 
 pub const CONTROLS: &[Control] = &[

@@ -36,6 +36,8 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("smb_long_rows", "tile", "only the first 1024 of a row enter Σ y·dy"),
     mutant("smb_in_place", "alias", "dy is overwritten by y·dy before the difference"),
     mutant("smb_stale", "determinism", "from the second call on Σ y·dy counts twice"),
+    mutant("sm_classes_65536", "size", "scores beyond 65536 taken for padding"),
+    mutant("smb_classes_49152", "size", "upstream gradients beyond 49152 classes read as 0"),
 ];
 
 const fn control(id: &'static str, about: &'static str) -> Control {

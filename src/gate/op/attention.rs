@@ -38,7 +38,7 @@ impl Operator for Attention {
             Axis { name: "group", sizes: &[1, 2, 3, 4] },
             Axis { name: "queries", sizes: LENGTHS },
             Axis { name: "keys", sizes: LENGTHS },
-            Axis { name: "width", sizes: &[1, 2, 3, 4, 7, 8, 9, 16, 31, 32, 33, 64] },
+            Axis { name: "width", sizes: &[1, 2, 3, 4, 7, 8, 9, 16, 31, 32, 33, 64, 80, 128, 256] },
         ]
     }
     fn attrs(&self) -> &'static [Attr] {
@@ -104,12 +104,17 @@ impl Sizes {
     fn key(&self, b: usize, h: usize, j: usize) -> usize {
         (b * self.kv_heads + h * self.kv_heads / self.heads) * self.keys + j
     }
-    /// True where the query of place i may attend to the key of place j.
-    fn open<R: Real>(&self, p: &Problem<R>, b: usize, i: usize, j: usize) -> bool {
+    /// How many equal keys the query of place i meets at place j: 1 or 0, unless the mask says that
+    /// it may attend to more, or every query meets as many.
+    fn open<R: Real>(&self, p: &Problem<R>, b: usize, i: usize, j: usize) -> usize {
         let past = j + self.queries <= i + self.keys;
-        let unmasked =
-            |mask: &View<R>| mask.data[(b * self.queries + i) * self.keys + j] != R::zero();
-        (past || !p.flag("causal")) && p.opt("mask").is_none_or(unmasked)
+        if p.flag("causal") && !past {
+            return 0;
+        }
+        match p.opt("mask") {
+            Some(mask) => mask.data[(b * self.queries + i) * self.keys + j].value() as usize,
+            None => p.times("keys", j),
+        }
     }
 }
 
@@ -124,9 +129,19 @@ fn scale<R: Real>(p: &Problem<R>) -> R {
     p.call.attrs["scale"].as_f64().map_or_else(|| R::one() / R::count(width).sqrt(), R::num)
 }
 
+/// A key that a query attends to.
+#[derive(Clone, Copy)]
+struct Attended<R> {
+    place: usize,
+    /// How many equal keys it stands for.
+    times: usize,
+    /// The share of each.
+    share: R,
+}
+
 /// The keys that a query attends to, each with its share; all with NaN where a query that attends
 /// to none is declared to give that.
-fn attended<R: Real>(p: &Problem<R>, s: &Sizes, b: usize, h: usize, i: usize) -> Vec<(usize, R)> {
+fn attended<R: Real>(p: &Problem<R>, s: &Sizes, b: usize, h: usize, i: usize) -> Vec<Attended<R>> {
     let query = row(p.get("q"), s.query(b, h, i));
     let score = |j: usize| -> R {
         let score = R::dot(query, row(p.get("k"), s.key(b, h, j))) * scale(p);
@@ -135,7 +150,7 @@ fn attended<R: Real>(p: &Problem<R>, s: &Sizes, b: usize, h: usize, i: usize) ->
             None => score,
         }
     };
-    let open = (0..s.keys).filter(|&j| s.open(p, b, i, j)).map(|j| (j, score(j)));
+    let open = (0..s.keys).filter(|&j| s.open(p, b, i, j) > 0).map(|j| (j, score(j)));
     // A score of −∞ holds no mass, whatever stands beside it.
     let open = open.filter(|(_, score)| score.value() > f64::NEG_INFINITY);
     let (keys, scores): (Vec<usize>, Vec<R>) = open.unzip();
@@ -143,21 +158,29 @@ fn attended<R: Real>(p: &Problem<R>, s: &Sizes, b: usize, h: usize, i: usize) ->
     // where a share is e^(s − log z).
     let slack = largest(&scores).abs() + 1.0;
     let loose = |share: R| share.loosened(share.value() * slack);
-    match shares(&scores, slack) {
-        Some(shares) => keys.into_iter().zip(shares.into_iter().map(loose)).collect(),
+    let times: Vec<usize> = keys.iter().map(|&j| s.open(p, b, i, j)).collect();
+    match shares(&scores, slack, |j| times[j]) {
+        Some(shares) => {
+            let each = keys.into_iter().zip(times).zip(shares.into_iter().map(loose));
+            each.map(|((place, times), share)| Attended { place, times, share }).collect()
+        }
         None if p.declares("attention.empty_row", "nan") => {
-            (0..s.keys).map(|j| (j, R::num(f64::NAN))).collect()
+            let share = R::num(f64::NAN);
+            (0..s.keys).map(|place| Attended { place, times: 1, share }).collect()
         }
         None => Vec::new(),
     }
 }
 
 /// Σ p·v over the attended keys.
-fn mixed<R: Real>(p: &Problem<R>, s: &Sizes, b: usize, h: usize, shares: &[(usize, R)]) -> Vec<R> {
+fn mixed<R: Real>(p: &Problem<R>, s: &Sizes, b: usize, h: usize, shares: &[Attended<R>]) -> Vec<R> {
     let v = p.get("v");
     let column = |c: usize| {
-        let term = |&(j, share): &(usize, R)| share.kept(p.call.dtype) * row(v, s.key(b, h, j))[c];
-        R::sum(shares.iter().map(term))
+        let term = |key: &Attended<R>| {
+            let v = row(v, s.key(b, h, key.place))[c];
+            (key.share.kept(p.call.dtype) * v, key.times)
+        };
+        R::sum_of(shares.iter().map(term))
     };
     (0..v.cols()).map(column).collect()
 }
@@ -184,15 +207,17 @@ impl<R: Real> Formula<R> for Attention {
             let (q, dy) = (row(q, s.query(b, h, i)), row(dy, s.query(b, h, i)));
             let dp: Vec<R> = shares
                 .iter()
-                .map(|&(j, _)| R::dot(dy, row(v, s.key(b, h, j))).kept(dtype))
+                .map(|key| R::dot(dy, row(v, s.key(b, h, key.place))).kept(dtype))
                 .collect();
             // D = Σ p·dp, or as right from the answer: dy·y.
             let y: Vec<R> =
                 mixed(p, &s, b, h, &shares).into_iter().map(|y| y.kept(dtype)).collect();
-            let mean = R::sum(shares.iter().zip(&dp).map(|(&(_, share), &dp)| share * dp));
+            let terms = shares.iter().zip(&dp).map(|(key, &dp)| (key.share * dp, key.times));
+            let mean = R::sum_of(terms);
             let mean = mean.or(R::dot(dy, &y));
             let mut to_q = vec![Vec::new(); width];
-            for (&(j, share), &dp) in shares.iter().zip(&dp) {
+            let queries = p.times("queries", i);
+            for (&Attended { place: j, times, share }, &dp) in shares.iter().zip(&dp) {
                 let key = s.key(b, h, j);
                 let mut ds = (share * (dp - mean)).kept(dtype);
                 if s.heads > s.kv_heads {
@@ -201,15 +226,15 @@ impl<R: Real> Formula<R> for Attention {
                 }
                 to_bias[(h * s.queries + i) * s.keys + j].push(ds);
                 for c in 0..width {
-                    to_q[c].push(ds * k.data[key * width + c]);
-                    to_k[key * width + c].push(ds * q[c]);
-                    to_v[key * width + c].push(share.kept(dtype) * dy[c]);
+                    to_q[c].push((ds * k.data[key * width + c], times));
+                    to_k[key * width + c].push((ds * q[c], queries));
+                    to_v[key * width + c].push((share.kept(dtype) * dy[c], queries));
                 }
             }
-            dq.extend(to_q.into_iter().map(|terms| R::sum(terms) * scale(p)));
+            dq.extend(to_q.into_iter().map(|terms| R::sum_of(terms) * scale(p)));
         }
-        let dk = to_k.into_iter().map(|terms| R::sum(terms) * scale(p)).collect();
-        let dv = to_v.into_iter().map(R::sum).collect();
+        let dk = to_k.into_iter().map(|terms| R::sum_of(terms) * scale(p)).collect();
+        let dv = to_v.into_iter().map(R::sum_of).collect();
         let mut answer = vec![
             Named::new("dq", &q.shape, dq),
             Named::new("dk", &k.shape, dk),

@@ -113,7 +113,7 @@ impl<R: Real> Formula<R> for BatchNorm {
             });
             dweight.push(R::dot(&dys[j], &column.folded(x)));
         }
-        let dbias = columns(rows, x.cols(), |i, j| dy.data[i * x.cols() + j]);
+        let dbias = columns(p, rows, x.cols(), |i, j| dy.data[i * x.cols() + j]);
         vec![
             Named::new("dx", &x.shape, transposed(&by_column.concat(), rows).concat()),
             Named::new("dweight", &weight.shape, dweight),

@@ -48,11 +48,17 @@ impl<R: Real> Formula<R> for ClipGradNorm {
                 Named::new(name, &g.shape, g.data.iter().map(|&g| g / scale).collect())
             })
             .collect();
-        let squares = unscaled.iter().flat_map(|g| g.data.iter().map(|&g| g.square()));
+        let squares = unscaled.iter().flat_map(|g| {
+            let (cols, by_row) = (g.shape.get(1).copied().unwrap_or(1), g.name != "g1");
+            let times = move |i: usize| if by_row { p.times("rows", i / cols) } else { 1 };
+            g.data.iter().enumerate().map(move |(i, &g)| (g.square(), times(i)))
+        });
         // A square below the smallest normal number may have been flushed to 0.
         let dtype = p.call.dtype.accumulator();
-        let flushed = squares.clone().count() as f64 * dtype.smallest_normal() / dtype.unit();
-        let norm = R::sum(squares).loosened(flushed).sqrt();
+        let flushed = squares.clone().map(|(_, times)| times).sum::<usize>() as f64
+            * dtype.smallest_normal()
+            / dtype.unit();
+        let norm = R::sum_of(squares).loosened(flushed).sqrt();
         // The norm of the norms of the tensors is as right, and has one rounding more.
         let norm = norm.loosened(norm.value());
         let ratio = R::num(p.num("max_norm")) / (norm + R::num(1e-6));

@@ -23,7 +23,9 @@ impl Operator for CrossEntropy {
             Axis { name: "rows", sizes: &[1, 2, 3, 5, 7, 8, 13, 33, 65, 257] },
             Axis {
                 name: "vocab",
-                sizes: &[1, 2, 3, 7, 8, 31, 32, 33, 50, 127, 128, 129, 255, 256, 257, 300, 1000],
+                sizes: &[
+                    1, 2, 3, 7, 8, 31, 32, 33, 50, 127, 128, 129, 255, 256, 257, 300, 1000, 5003,
+                ],
             },
         ]
     }
@@ -137,7 +139,8 @@ fn probabilities<R: Real>(row: &[R]) -> Vec<R> {
 
 /// What each kept row counts: 1 over their number for the mean.
 fn weight<R: Real>(p: &Problem<R>) -> R {
-    let kept = rows(p).filter(|(_, label)| label.is_some()).count();
+    let counted = |(r, (_, label)): (usize, (_, Option<usize>))| label.map(|_| p.times("rows", r));
+    let kept: usize = rows(p).enumerate().filter_map(counted).sum();
     if p.word("reduction") == "mean" && kept > 0 { R::one() / R::count(kept) } else { R::one() }
 }
 
@@ -149,12 +152,13 @@ impl<R: Real> Formula<R> for CrossEntropy {
             let each: Vec<R> = each.map(|loss| loss.unwrap_or(R::zero())).collect();
             return vec![Named::new("loss", &[each.len()], each)];
         }
-        let kept: Vec<R> = each.flatten().collect();
+        let counted = |(r, loss): (usize, Option<R>)| loss.map(|loss| (loss, p.times("rows", r)));
+        let kept: Vec<(R, usize)> = each.enumerate().filter_map(counted).collect();
         let loss = match p.word("reduction") {
             "mean" if kept.is_empty() && p.declares("cross_entropy.empty_mean", "nan") => {
                 R::num(f64::NAN)
             }
-            _ => R::sum(kept) * weight(p),
+            _ => R::sum_of(kept) * weight(p),
         };
         vec![Named::new("loss", &[], vec![loss])]
     }

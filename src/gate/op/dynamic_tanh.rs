@@ -61,13 +61,14 @@ impl<R: Real> Formula<R> for DynamicTanh {
         let t = squashed(p);
         let slope = |i: usize| dy.data[i] * weight.data[i % cols] * (R::one() - t[i].square());
         let g: Vec<R> = (0..t.len()).map(slope).collect();
+        let along = (0..g.len()).map(|i| (g[i] * x.data[i], p.times("rows", i / cols)));
         let dx = g.iter().map(|&g| g * alpha.data[0]).collect();
         let dweight =
-            super::norm::columns(rows, cols, |i, j| dy.data[i * cols + j] * t[i * cols + j]);
-        let dbias = super::norm::columns(rows, cols, |i, j| dy.data[i * cols + j]);
+            super::norm::columns(p, rows, cols, |i, j| dy.data[i * cols + j] * t[i * cols + j]);
+        let dbias = super::norm::columns(p, rows, cols, |i, j| dy.data[i * cols + j]);
         vec![
             Named::new("dx", &x.shape, dx),
-            Named::new("dalpha", &alpha.shape, vec![R::dot(&g, &x.data)]),
+            Named::new("dalpha", &alpha.shape, vec![R::sum_of(along)]),
             Named::new("dweight", &weight.shape, dweight),
             Named::new("dbias", &bias.shape, dbias),
         ]

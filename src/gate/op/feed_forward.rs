@@ -5,7 +5,7 @@
 //! sees da ⊙ f(gate·x); without a gate up sees da ⊙ f′(up·x).
 
 use super::activation::{FUNCTIONS, slope, value};
-use super::linear::{across, product, through};
+use super::linear::{across, product, product_of, through};
 use crate::gate::call::Call;
 use crate::gate::case::Case;
 use crate::gate::number::Real;
@@ -22,7 +22,7 @@ impl Operator for FeedForward {
             Axis { name: "batch", sizes: &[1, 2, 3] },
             Axis { name: "rows", sizes: &[1, 2, 3, 5, 7, 8, 9, 17, 33, 65] },
             Axis { name: "width", sizes: &[1, 2, 3, 7, 8, 9, 16, 17, 31, 32, 33, 65] },
-            Axis { name: "hidden", sizes: &[1, 2, 3, 7, 8, 9, 16, 17, 31, 32, 33, 65, 129] },
+            Axis { name: "hidden", sizes: &[1, 2, 3, 7, 8, 9, 16, 17, 31, 32, 33, 65, 129, 520] },
         ]
     }
     fn attrs(&self) -> &'static [Attr] {
@@ -68,14 +68,15 @@ fn hidden<R: Real>(p: &Problem<R>) -> Hidden<R> {
 
 impl<R: Real> Formula<R> for FeedForward {
     fn forward(&self, p: &Problem<R>) -> Vec<Named<R>> {
-        let y = product(&hidden(p).active, p.get("down"), None);
+        let times = |h: usize| p.times("hidden", h);
+        let y = product_of(&hidden(p).active, p.get("down"), None, times);
         vec![Named::new("y", &p.get("x").shape, y)]
     }
 
     fn backward(&self, p: &Problem<R>) -> Vec<Named<R>> {
         let (x, dy, function) = (p.get("x"), p.get("dy"), p.word("fn"));
         let Hidden { up, gate, active } = hidden(p);
-        let da = through(dy, p.get("down"));
+        let da = through(dy, p.get("down"), |_| 1);
         let view = |data: Vec<R>| View { shape: up.shape.clone(), data };
         let each = |of: &dyn Fn(usize) -> R| view((0..da.len()).map(of).collect());
         let dup = match &gate {
@@ -88,26 +89,30 @@ impl<R: Real> Formula<R> for FeedForward {
         let dx = dy.rows().enumerate().flat_map(|(r, _)| {
             let (dup, dgate) = (&dup, &dgate);
             (0..x.cols()).map(move |i| {
-                let reach = |d: &View<R>, weight: &View<R>| -> Vec<R> {
+                let reach = |d: &View<R>, weight: &View<R>| -> Vec<(R, usize)> {
                     let cols = d.cols();
                     (0..cols)
-                        .map(|h| d.data[r * cols + h] * weight.data[h * weight.cols() + i])
+                        .map(|h| {
+                            let term = d.data[r * cols + h] * weight.data[h * weight.cols() + i];
+                            (term, p.times("hidden", h))
+                        })
                         .collect()
                 };
                 let mut terms = reach(dup, p.get("up"));
                 if let Some(dgate) = dgate {
                     terms.extend(reach(dgate, p.get("gate")));
                 }
-                R::sum(terms)
+                R::sum_of(terms)
             })
         });
+        let rows = |r: usize| p.times("rows", r);
         let mut answer = vec![
             Named::new("dx", &x.shape, dx.collect()),
-            Named::new("dup", &p.get("up").shape, across(&dup, x)),
-            Named::new("ddown", &p.get("down").shape, across(dy, &active)),
+            Named::new("dup", &p.get("up").shape, across(&dup, x, rows)),
+            Named::new("ddown", &p.get("down").shape, across(dy, &active, rows)),
         ];
         if let Some(dgate) = &dgate {
-            answer.push(Named::new("dgate", &p.get("gate").shape, across(dgate, x)));
+            answer.push(Named::new("dgate", &p.get("gate").shape, across(dgate, x, rows)));
         }
         answer
     }

@@ -95,11 +95,11 @@ impl<R: Real> Formula<R> for LayerNorm {
         }
         let mut answer = vec![Named::new("dx", &x.shape, dx)];
         if let Some(weight) = weight {
-            let dweight = columns(by_row.len(), cols, |i, j| by_row[i].0[j] * by_row[i].1[j]);
+            let dweight = columns(p, by_row.len(), cols, |i, j| by_row[i].0[j] * by_row[i].1[j]);
             answer.push(Named::new("dweight", &weight.shape, dweight));
         }
         if let Some(bias) = p.opt("bias") {
-            let dbias = columns(by_row.len(), cols, |i, j| by_row[i].0[j]);
+            let dbias = columns(p, by_row.len(), cols, |i, j| by_row[i].0[j]);
             answer.push(Named::new("dbias", &bias.shape, dbias));
         }
         answer

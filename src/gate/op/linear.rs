@@ -19,11 +19,11 @@ impl Operator for Linear {
             Axis { name: "rows", sizes: &[1, 2, 3, 5, 7, 8, 9, 16, 17, 33, 64, 65, 257] },
             Axis {
                 name: "in",
-                sizes: &[1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 50, 65, 129, 257],
+                sizes: &[1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 50, 65, 129, 257, 1025],
             },
             Axis {
                 name: "out",
-                sizes: &[1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 50, 65, 129, 257],
+                sizes: &[1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 50, 65, 129, 257, 1025],
             },
         ]
     }
@@ -58,11 +58,13 @@ impl<R: Real> Formula<R> for Linear {
     fn backward(&self, p: &Problem<R>) -> Vec<Named<R>> {
         let (x, weight, dy) = (p.get("x"), p.get("weight"), p.get("dy"));
         let mut answer = vec![
-            Named::new("dx", &x.shape, through(dy, weight)),
-            Named::new("dweight", &weight.shape, across(dy, x)),
+            Named::new("dx", &x.shape, through(dy, weight, |o| p.times("out", o))),
+            Named::new("dweight", &weight.shape, across(dy, x, |r| p.times("rows", r))),
         ];
         if let Some(bias) = p.opt("bias") {
-            let column = |o: usize| R::sum(dy.rows().map(|dy| dy[o]));
+            let terms =
+                |o: usize| dy.rows().enumerate().map(move |(r, dy)| (dy[o], p.times("rows", r)));
+            let column = |o: usize| R::sum_of(terms(o));
             let dbias = (0..bias.data.len()).map(column).collect();
             answer.push(Named::new("dbias", &bias.shape, dbias));
         }
@@ -72,28 +74,51 @@ impl<R: Real> Formula<R> for Linear {
 
 /// x·wᵀ + bias.
 pub(super) fn product<R: Real>(x: &View<R>, weight: &View<R>, bias: Option<&View<R>>) -> Vec<R> {
+    product_of(x, weight, bias, |_| 1)
+}
+
+/// x·wᵀ + bias, where each input is met so many times.
+pub(super) fn product_of<R: Real>(
+    x: &View<R>,
+    weight: &View<R>,
+    bias: Option<&View<R>>,
+    times: impl Fn(usize) -> usize,
+) -> Vec<R> {
+    let times: Vec<usize> = (0..x.cols()).map(times).collect();
     let rows = x.rows().flat_map(|x| {
+        let times = &times;
         weight.rows().enumerate().map(move |(o, weight)| {
-            let terms = x.iter().zip(weight).map(|(&x, &weight)| x * weight);
-            R::sum(terms.chain(bias.map(|bias| bias.data[o])))
+            let terms = (0..x.len()).map(|i| (x[i] * weight[i], times[i]));
+            R::sum_of(terms.chain(bias.map(|bias| (bias.data[o], 1))))
         })
     });
     rows.collect()
 }
 
-/// dy·w: what reaches the input of a product x·wᵀ.
-pub(super) fn through<R: Real>(dy: &View<R>, weight: &View<R>) -> Vec<R> {
+/// dy·w: what reaches the input of a product x·wᵀ, whose outputs are met so many times each.
+pub(super) fn through<R: Real>(
+    dy: &View<R>,
+    weight: &View<R>,
+    times: impl Fn(usize) -> usize,
+) -> Vec<R> {
+    let times: Vec<usize> = (0..dy.cols()).map(times).collect();
     let rows = dy.rows().flat_map(|dy| {
-        (0..weight.cols())
-            .map(move |i| R::sum(dy.iter().zip(weight.rows()).map(|(&dy, weight)| dy * weight[i])))
+        let times = &times;
+        let term = move |i: usize| move |(o, weight): (usize, &[R])| (dy[o] * weight[i], times[o]);
+        (0..weight.cols()).map(move |i| R::sum_of(weight.rows().enumerate().map(term(i))))
     });
     rows.collect()
 }
 
-/// dyᵀ·x: what reaches the weight of a product x·wᵀ.
-pub(super) fn across<R: Real>(dy: &View<R>, x: &View<R>) -> Vec<R> {
+/// dyᵀ·x: what reaches the weight of a product x·wᵀ, whose rows are met so many times each.
+pub(super) fn across<R: Real>(dy: &View<R>, x: &View<R>, times: impl Fn(usize) -> usize) -> Vec<R> {
+    let times: Vec<usize> = (0..dy.rows().count()).map(times).collect();
     let weights = (0..dy.cols()).flat_map(|o| {
-        (0..x.cols()).map(move |i| R::sum(dy.rows().zip(x.rows()).map(|(dy, x)| dy[o] * x[i])))
+        let times = &times;
+        (0..x.cols()).map(move |i| {
+            let rows = dy.rows().zip(x.rows()).zip(times);
+            R::sum_of(rows.map(|((dy, x), &times)| (dy[o] * x[i], times)))
+        })
     });
     weights.collect()
 }

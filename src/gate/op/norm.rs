@@ -1,7 +1,7 @@
 //! What the norms have in common.
 
 use crate::gate::number::Real;
-use crate::gate::operator::Axis;
+use crate::gate::operator::{Axis, Problem};
 
 /// Rows and columns at and beside registers, blocks and grids.
 pub const AXES: &[Axis] = &[
@@ -10,7 +10,7 @@ pub const AXES: &[Axis] = &[
         name: "cols",
         sizes: &[
             1, 2, 3, 7, 31, 32, 33, 50, 127, 128, 129, 255, 256, 257, 768, 1000, 1023, 1024, 1025,
-            65537,
+            2049, 5120, 65537,
         ],
     },
 ];
@@ -81,8 +81,14 @@ fn apart<R: Real>(x: R, centred: R) -> f64 {
 }
 
 /// Σ over the rows of a term at each column.
-pub fn columns<R: Real>(rows: usize, cols: usize, term: impl Fn(usize, usize) -> R) -> Vec<R> {
-    (0..cols).map(|j| R::sum((0..rows).map(|i| term(i, j)))).collect()
+pub fn columns<R: Real>(
+    p: &Problem<R>,
+    rows: usize,
+    cols: usize,
+    term: impl Fn(usize, usize) -> R,
+) -> Vec<R> {
+    let times: Vec<usize> = (0..rows).map(|i| p.times("rows", i)).collect();
+    (0..cols).map(|j| R::sum_of((0..rows).map(|i| (term(i, j), times[i])))).collect()
 }
 
 /// The columns of a row-major matrix.

@@ -75,7 +75,7 @@ impl<R: Real> Formula<R> for RmsNorm {
                 let (dy, xhat) = &by_row[i];
                 dy[j] * xhat[j]
             };
-            let dweight = super::norm::columns(by_row.len(), x.cols(), term);
+            let dweight = super::norm::columns(p, by_row.len(), x.cols(), term);
             answer.push(Named::new("dweight", &weight.shape, dweight));
         }
         answer

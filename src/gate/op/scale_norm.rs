@@ -51,18 +51,18 @@ impl<R: Real> Formula<R> for ScaleNorm {
         let eps = R::num(p.num("eps"));
         let mut dx = Vec::with_capacity(x.data.len());
         let mut terms = Vec::with_capacity(x.data.len());
-        for (x, dy) in x.rows().zip(dy.rows()) {
+        for (i, (x, dy)) in x.rows().zip(dy.rows()).enumerate() {
             let norm = norm(x);
             let divisor = norm.larger(eps);
             let xhat: Vec<R> = x.iter().map(|&x| x / divisor).collect();
             let along = if norm > eps { R::dot(dy, &xhat) } else { R::zero() };
             let scale = weight.data[0] / divisor;
             dx.extend((0..x.len()).map(|j| scale * (dy[j] - xhat[j] * along)));
-            terms.extend((0..x.len()).map(|j| dy[j] * xhat[j]));
+            terms.extend((0..x.len()).map(|j| (dy[j] * xhat[j], p.times("rows", i))));
         }
         vec![
             Named::new("dx", &x.shape, dx),
-            Named::new("dweight", &weight.shape, vec![R::sum(terms)]),
+            Named::new("dweight", &weight.shape, vec![R::sum_of(terms)]),
         ]
     }
 }

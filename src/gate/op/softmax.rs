@@ -77,10 +77,15 @@ pub(super) fn exponentials<R: Real>(scores: &[R], slack: f64) -> Option<Vec<R>> 
     Some(each.collect())
 }
 
-/// Each score's share e^(s − m)/Σ e^(s − m), nothing where every score is −∞.
-pub(super) fn shares<R: Real>(scores: &[R], slack: f64) -> Option<Vec<R>> {
+/// Each score's share e^(s − m)/Σ e^(s − m), nothing where every score is −∞; `times` says how many
+/// equal scores each stands for.
+pub(super) fn shares<R: Real>(
+    scores: &[R],
+    slack: f64,
+    times: impl Fn(usize) -> usize,
+) -> Option<Vec<R>> {
     let each = exponentials(scores, slack)?;
-    let sum = R::sum(each.iter().copied());
+    let sum = R::sum_of(each.iter().enumerate().map(|(j, &mass)| (mass, times(j))));
     Some(each.into_iter().map(|share| share / sum).collect())
 }
 
@@ -96,7 +101,7 @@ impl Softmax {
         let below = row.iter().map(|x| top - x.value()).filter(|&d| d < depth(p.call.dtype));
         let range = below.fold(0.0, f64::max);
         let empty = if p.declares("softmax.empty_row", "nan") { f64::NAN } else { 0.0 };
-        shares(row, range).unwrap_or_else(|| vec![R::num(empty); row.len()])
+        shares(row, range, |_| 1).unwrap_or_else(|| vec![R::num(empty); row.len()])
     }
 }
 
