@@ -209,6 +209,7 @@ pub fn check(start: Start, options: &Options, progress: &(dyn Fn(Progress) + Syn
         report.rows.push(outcome.row);
         report.findings.extend(outcome.findings);
         report.notes.extend(outcome.notes);
+        report.statistics.extend(outcome.reach);
     }
     report.stages = stages.into_values().collect();
     // What decides the exit code first, then what is explained.
@@ -367,6 +368,7 @@ struct Outcome {
     stages: BTreeMap<u8, Stage>,
     findings: Vec<Finding>,
     notes: Vec<String>,
+    reach: Vec<statistics::power::Reach>,
     failures: Vec<Failures>,
     evidence: Vec<Trial>,
 }
@@ -401,6 +403,7 @@ impl Outcome {
             stages: BTreeMap::new(),
             findings: Vec::new(),
             notes: Vec::new(),
+            reach: Vec::new(),
             failures: Vec::new(),
             evidence: Vec::new(),
         }
@@ -459,7 +462,7 @@ impl Outcome {
                 self.determinism(target, hello);
             }
             if asked(6) && *first && operator.random() {
-                self.statistics(target, subject, options.seed);
+                self.statistics(target, subject, options.seed, deadline);
             }
         }
     }
@@ -566,11 +569,17 @@ impl Outcome {
         self.tally(5, checks, failed, began);
     }
 
-    fn statistics(&mut self, target: &mut dyn Candidate, subject: &Subject, seed: u64) {
+    fn statistics(
+        &mut self,
+        target: &mut dyn Candidate,
+        subject: &Subject,
+        seed: u64,
+        until: Option<Instant>,
+    ) {
         let began = Instant::now();
         let (name, served) = (subject.operator.name(), &subject.served);
-        let evidence = match statistics::evidence(target, name, served, seed, statistics::ELEMENTS)
-        {
+        let effort = statistics::Effort { until, ..statistics::Effort::FULL };
+        let evidence = match statistics::evidence(target, name, served, seed, effort) {
             Ok(evidence) => evidence,
             Err(broken) => {
                 let plain = Case::simplest(
@@ -588,6 +597,9 @@ impl Outcome {
             let flaw = Flaw::wrong(format!("{message} is {got:e}, not {want:e} ± {bound:.1e}"));
             self.findings.push(plainly(6, &self.row, case, &flaw));
         }
+        let subject = self.row.name();
+        self.notes.extend(evidence.notes.iter().map(|note| format!("{subject}: {note}")));
+        self.reach.extend(evidence.reach);
         self.tally(6, evidence.tests, evidence.findings.len(), began);
     }
 }

@@ -35,6 +35,7 @@ pub mod operator;
 pub mod oracle;
 pub mod perf;
 pub mod plan;
+pub mod planted;
 pub mod report;
 pub mod scan;
 pub mod selftest;
