@@ -102,6 +102,11 @@ impl Stage<'_> {
     pub(super) fn crowds_of_weights(&mut self, operator: &dyn Operator) -> Result<(), Broken> {
         let mut clock = self.clock();
         let cases = self.cases_of_crowds(operator);
+        if cases.is_empty() {
+            let note =
+                "only packed matrices or embeddings are declared: no crowd of one law was drawn";
+            self.evidence.notes.push(note.to_string());
+        }
         let mut crowds = vec![Crowd::default(); cases.len()];
         let laws: Vec<init::Law> = cases.iter().map(super::seeds::law_of).collect();
         let Effort { crowd: each, rare: all, .. } = self.effort;
@@ -186,6 +191,9 @@ impl Stage<'_> {
     fn crowd(&mut self, case: &Case, of: &str, crowd: &Crowd, uniform: bool) {
         let (n, count) = (crowd.n as f64, crowd.n);
         if count == 0 {
+            let (op, of) = (case.op.to_string(), of.to_string());
+            let [bias, scale, rare] = [f64::INFINITY; 3];
+            self.evidence.reach.push(Reach { op, of, numbers: 0, bias, scale, rare });
             return;
         }
         // What is stored in 16 bits is rounded; a grid is off by half a step.

@@ -29,7 +29,7 @@ pub struct Reach {
     pub op: String,
     /// What of it: `p=0.1`, `xavier_normal`, `normal weights`.
     pub of: String,
-    /// How many random numbers were looked at.
+    /// How many random numbers were looked at; none where there was no time.
     pub numbers: u64,
     /// The smallest bias: of the mean of y in parts of x, or of a weight in standard deviations.
     #[serde(with = "json::number")]
@@ -49,10 +49,15 @@ pub fn told(op: &str, groups: &[&Reach]) -> String {
     let most = |figure: fn(&Reach) -> f64, of: &[&Reach]| {
         of.iter().map(|reach| figure(reach)).fold(0.0, f64::max)
     };
-    let found = if op == "init" {
+    let (none, groups): (Vec<&Reach>, Vec<&Reach>) =
+        groups.iter().copied().partition(|reach| reach.numbers == 0);
+    let groups = groups.as_slice();
+    let found = if groups.is_empty() {
+        "none".to_string()
+    } else if op == "init" {
         // The last group is that of all normal schemes together, where there is one.
         let (together, schemes): (Vec<&Reach>, Vec<&Reach>) =
-            groups.iter().partition(|reach| reach.of == TOGETHER);
+            groups.iter().copied().partition(|reach| reach.of == TOGETHER);
         let (bias, scale, rare) = (
             most(|reach| reach.bias, &schemes),
             most(|reach| reach.scale, &schemes),
@@ -77,7 +82,12 @@ pub fn told(op: &str, groups: &[&Reach]) -> String {
         let biases = biases.join(", ");
         format!("a bias of y of {biases}; a scale error of {}; {bad} at each rate", percent(scale))
     };
-    format!("{op}: found with 99 % probability are {found}")
+    let none: Vec<&str> = none.iter().map(|reach| reach.of.as_str()).collect();
+    let late = match none.join(", ") {
+        none if none.is_empty() => none,
+        none => format!(" (no time for {none})"),
+    };
+    format!("{op}: found with 99 % probability are {found}{late}")
 }
 
 /// The smallest rate of events that n draws show with a probability of 99 %.
@@ -116,57 +126,51 @@ pub fn smallest_edge(n: f64, slack: f64) -> f64 {
 /// The smallest error of a probability that is found, on either side where that can be: n events,
 /// and 3n more where the first are suspicious.
 pub fn smallest_rate(n: usize, range: [f64; 2]) -> f64 {
-    let [low, high] = range;
-    // From certain to be found down to not found.
-    let search = |sure: f64, right: f64| {
-        if found_twice(n, range, sure) < FOUND {
-            return f64::NAN;
-        }
+    let search = |up: bool| {
+        let (sure, right) = if up { (1.0, range[1]) } else { (0.0, range[0]) };
+        let looks = [(n, WEAK), (3 * n, LEVEL)];
+        let first = looks.map(|(n, level)| Some((n, critical(n, range, level, up)?)));
+        let [Some(weak), Some(sharp)] = first else { return f64::NAN };
+        let found = |rate| beyond(weak, up, rate) * beyond(sharp, up, rate);
+        // From certain to be found down to not found.
         let (mut near, mut far) = (right, sure);
-        for _ in 0..60 {
+        for _ in 0..50 {
             let middle = 0.5 * (near + far);
-            if found_twice(n, range, middle) >= FOUND { far = middle } else { near = middle }
+            if found(middle) >= FOUND { far = middle } else { near = middle }
         }
-        (far - 0.5 * (low + high)).abs()
+        (far - 0.5 * (range[0] + range[1])).abs()
     };
     // `max` leaves out what is NaN.
-    search(0.0, low).max(search(1.0, high))
+    search(false).max(search(true))
 }
 
-fn found_twice(n: usize, range: [f64; 2], rate: f64) -> f64 {
-    found(n, range, WEAK, rate) * found(3 * n, range, LEVEL, rate)
-}
-
-/// How often n events of a probability are found not to have one within `range`, at a level.
-fn found(n: usize, [low, high]: [f64; 2], level: f64, rate: f64) -> f64 {
+/// The first count of n events, outwards, that is found not to have a probability within the range.
+fn critical(n: usize, [low, high]: [f64; 2], level: f64, up: bool) -> Option<f64> {
     let total = n as f64;
-    let beyond = |k: f64| ln_share(k / total, n, [low, high]) < level.ln();
-    // The first count that is beyond, from the range outwards.
-    let first = |from: f64, to: f64| {
-        if !beyond(to) {
-            return None;
-        }
-        let (mut near, mut far) = (from, to);
-        while (far - near).abs() > 1.0 {
-            let middle = (0.5 * (near + far)).floor();
-            if beyond(middle) { far = middle } else { near = middle }
-        }
-        Some(far)
-    };
-    // P(at least k), P(at most k) at the rate that is.
-    let tail = |x: f64| ln_tail(x, n, rate).exp();
-    let at_least = |k: f64| match rate {
-        1.0 => 1.0,
-        0.0 => 0.0,
-        _ if k / total >= rate => tail(k / total),
-        _ => 1.0 - tail((k - 1.0) / total),
-    };
-    match rate {
-        rate if rate > high => first((high * total).floor(), total).map_or(0.0, at_least),
-        rate if rate < low => first((low * total).ceil(), 0.0)
-            .map_or(0.0, |k| if rate == 0.0 { 1.0 } else { 1.0 - at_least(k + 1.0) }),
-        _ => 0.0,
+    let found = |k: f64| ln_share(k / total, n, [low, high]) < level.ln();
+    let (mut near, mut far) =
+        if up { ((high * total).floor(), total) } else { ((low * total).ceil(), 0.0) };
+    if !found(far) {
+        return None;
     }
+    while (far - near).abs() > 1.0 {
+        let middle = (0.5 * (near + far)).floor();
+        if found(middle) { far = middle } else { near = middle }
+    }
+    Some(far)
+}
+
+/// How often n events of some probability reach a count, upwards or downwards.
+fn beyond((n, count): (usize, f64), up: bool, rate: f64) -> f64 {
+    let total = n as f64;
+    // P(at least k); `ln_tail` is of the side that its share lies on.
+    let at_least = |k: f64| match rate {
+        0.0 => f64::from(u8::from(k <= 0.0)),
+        1.0 => 1.0,
+        _ if k / total >= rate => ln_tail(k / total, n, rate).exp(),
+        _ => 1.0 - ln_tail((k - 1.0) / total, n, rate).exp(),
+    };
+    if up { at_least(count) } else { 1.0 - at_least(count + 1.0) }
 }
 
 /// The probability that at most this share of n trials succeeds.

@@ -74,9 +74,10 @@ impl Stage<'_> {
         }
         let places = lists.iter().map(Vec::len).min().unwrap_or(0);
         let want = rate * rate + (1.0 - rate) * (1.0 - rate);
+        let what = if case.op == "init" { "negative" } else { "dropped" };
         for place in 0..places {
-            let hits = lists.iter().filter(|coins| !coins[place]).count();
-            let what = format!("share of seeds in a row with the first fate at place {place}");
+            let hits = lists.iter().filter(|coins| coins[place]).count();
+            let what = format!("share of seeds in a row that are {what} at place {place}");
             self.evidence.share(&case, what, hits, lists.len(), rate);
             for lag in [1, 2, 4] {
                 // Pairs that share no seed, as the coins of a mask are not fair.
