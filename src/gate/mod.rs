@@ -37,6 +37,7 @@ pub mod operator;
 pub mod oracle;
 pub mod perf;
 pub mod plan;
+pub mod planted;
 pub mod production;
 pub mod report;
 pub mod scan;

@@ -16,7 +16,7 @@ use super::oracle::{self, Expected};
 use super::plan::Plan;
 use super::tensor::{Dtype, Tensor, Tensors};
 use super::trial::{self, Question};
-use super::{op, production, statistics};
+use super::{op, planted, production, statistics};
 use crate::rng::Rng;
 
 /// Within how many cases a mutant must die.
@@ -72,8 +72,9 @@ pub fn first_kill(
     let cases = cases(&served, op, seed).take(limit.saturating_sub(usize::from(random)));
     hold(&mut candidates, &served, cases);
     let [Suspect { candidate, killed }] = candidates;
-    let killed =
-        killed.or_else(|| random.then(|| by_law(candidate, op, &served, seed, limit)).flatten());
+    let full = statistics::Effort::FULL;
+    let killed = killed
+        .or_else(|| random.then(|| by_law(candidate, op, &served, seed, (full, limit))).flatten());
     killed.or_else(|| {
         let mut suspects = [Suspect::new(candidate)];
         hold(&mut suspects, &served, large(&served, op, seed).into_iter());
@@ -130,10 +131,11 @@ fn by_law(
     op: &str,
     served: &Served,
     seed: u64,
-    after: usize,
+    (effort, after): (statistics::Effort, usize),
 ) -> Option<Killed> {
-    let findings = statistics::check(candidate, op, served, seed);
-    let finding = findings.expect("a candidate of the bank answers").into_iter().next()?;
+    let evidence = statistics::evidence(candidate, op, served, seed, effort);
+    let evidence = evidence.expect("a candidate of the bank answers");
+    let finding = evidence.findings.into_iter().next()?;
     let statistics::Finding { case, message, got, want, bound } = finding;
     let why = format!("{message} is {got:e}, not {want:e} ± {bound:e}");
     Some(Killed { after, case, why })
@@ -161,7 +163,8 @@ pub fn accused(
     let random = op::find(op).is_some_and(|operator| operator.random());
     for suspect in suspects.iter_mut().filter(|suspect| random && suspect.killed.is_none()) {
         let mut runs = (0..count.div_ceil(1000) as u64).map(|run| seed.wrapping_add(run));
-        suspect.killed = runs.find_map(|seed| by_law(suspect.candidate, op, &any, seed, count));
+        let quick = (statistics::Effort::QUICK, count);
+        suspect.killed = runs.find_map(|seed| by_law(suspect.candidate, op, &any, seed, quick));
     }
     suspects.into_iter().map(|suspect| suspect.killed).collect()
 }
@@ -226,6 +229,8 @@ pub struct Power {
     pub acquittals: Vec<Acquittal>,
     /// Errors by size.
     pub bites: Vec<Bite>,
+    /// Faults of random numbers of the stated size.
+    pub planted: Vec<planted::Trial>,
 }
 
 impl Power {
@@ -238,6 +243,7 @@ impl Power {
                 k if k <= 0.25 => bite.failed == 0,
                 _ => true,
             })
+            && self.planted.iter().all(planted::Trial::holds)
     }
 }
 
@@ -248,6 +254,8 @@ pub struct Effort {
     pub seeds: Vec<u64>,
     /// Cases of every control.
     pub cases: usize,
+    /// Seeds under which a fault of random numbers is planted.
+    pub plantings: usize,
     /// Whether failures are also explained.
     pub explain: bool,
     /// One operator only.
@@ -282,7 +290,8 @@ pub fn run(effort: &Effort, told: &(dyn Fn(usize, usize) + Sync)) -> Power {
         acquittals
     });
     let acquittals = acquittals.collect();
-    Power { deaths, acquittals, bites: bites(effort) }
+    let planted = planted::table(effort.op.as_deref(), effort.plantings);
+    Power { deaths, acquittals, bites: bites(effort), planted }
 }
 
 /// What becomes of the mutants of one operator.
@@ -320,7 +329,8 @@ fn deaths(bank: &model::Bank, effort: &Effort) -> Vec<Death> {
             hold(&mut suspects, &served, cases(&served, bank.op, seed).take(limit));
             for ((i, _), suspect) in own().zip(suspects) {
                 let Suspect { candidate, killed } = suspect;
-                let by_law = || by_law(candidate, bank.op, &served, seed, WITHIN);
+                let full = (statistics::Effort::FULL, WITHIN);
+                let by_law = || by_law(candidate, bank.op, &served, seed, full);
                 let killed = killed.or_else(|| random.then(by_law).flatten());
                 let killed = killed.or_else(|| {
                     let mut late = ModelCandidate::new(bank.op, bank.mutants[i].id);
@@ -513,6 +523,19 @@ pub fn markdown(power: &Power, command: &str) -> String {
     for Bite { k, tried, failed } in &power.bites {
         let share = 100.0 * *failed as f64 / (*tried).max(1) as f64;
         out += &format!("| {k} | {tried} | {failed} ({share:.1} %) |\n");
+    }
+    if !power.planted.is_empty() {
+        out += "\n## Random numbers\n\nA fault of the size that a run of so many numbers states to find with a \
+                probability of 99 %, planted under many seeds; half of it may be missed. A check \
+                looks at more numbers, and states by the same formula what it finds.\n\n\
+                | operator | fault | numbers | size | found | half of it | right ones accused |\n\
+                |---|---|---:|---:|---:|---:|---:|\n";
+    }
+    for planted::Trial { op, fault, numbers, size, tried, found, half, accused } in &power.planted {
+        out += &format!(
+            "| {op} | {fault} | {numbers} | {size:.2e} | {found} of {tried} | {half} of {tried} \
+             | {accused} of {tried} |\n"
+        );
     }
     out += "\n## Right implementations\n\n| operator | form | cases | accused of |\n|---|---|---:|---|\n";
     for Acquittal { op, about, cases, accused, .. } in &power.acquittals {

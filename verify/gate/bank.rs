@@ -10,7 +10,8 @@ use plummet::gate::selftest::{Effort, run};
 fn every_mutant_dies_in_time_and_no_control_is_accused() {
     let cases = std::env::var("GATE_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(100);
     let op = std::env::var("GATE_OP").ok();
-    let power = run(&Effort { seeds: vec![1], cases, explain: false, op }, &|_, _| ());
+    let effort = Effort { seeds: vec![1], cases, plantings: 40, explain: false, op };
+    let power = run(&effort, &|_, _| ());
     for death in &power.deaths {
         println!("{:28} {:?}", death.id, death.after);
     }
@@ -22,7 +23,7 @@ fn every_mutant_dies_in_time_and_no_control_is_accused() {
     });
     let accused: Vec<String> = accused.collect();
     assert!(accused.is_empty(), "wrongly accused:\n{}", accused.join("\n"));
-    assert!(power.holds(), "{:?}", power.bites);
+    assert!(power.holds(), "{:?} {:?}", power.bites, power.planted);
 }
 
 #[test]

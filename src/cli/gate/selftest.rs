@@ -32,7 +32,8 @@ pub(super) fn run(matches: &ArgMatches) -> Ending {
         return Err(Invalid::new("ops", op, op::names().join(", ")).into());
     }
     let explain = matches.get_flag("explain");
-    let effort = Effort { seeds: vec![seed, seed + 1, seed + 2], cases, explain, op };
+    let seeds = vec![seed, seed + 1, seed + 2];
+    let effort = Effort { seeds, cases, plantings: 200, explain, op };
     let out = matches.get_one::<String>("out").map(Path::new);
     if let Some(folder) = out {
         survey::writable("out", folder)?;

@@ -224,6 +224,7 @@ pub fn check(start: Start, options: &Options, told: Told) -> Report {
         }
         report.rows.push(outcome.row);
         report.notes.extend(outcome.notes);
+        report.statistics.extend(outcome.reach);
         report.cut_short.extend(outcome.cut);
     }
     report.stages = stages.into_values().collect();

@@ -30,6 +30,7 @@ pub(in crate::gate) struct Outcome {
     pub(super) stages: BTreeMap<u8, Stage>,
     pub(in crate::gate) findings: Vec<Finding>,
     pub(super) notes: Vec<String>,
+    pub(super) reach: Vec<statistics::power::Reach>,
     pub(super) cut: Vec<Cut>,
     /// Calls that were answered with tensors, and refusals, crashes and the like.
     pub(super) answered: usize,
@@ -68,6 +69,7 @@ impl Outcome {
             stages: BTreeMap::new(),
             findings: Vec::new(),
             notes: Vec::new(),
+            reach: Vec::new(),
             cut: Vec::new(),
             answered: 0,
             unanswered: 0,
@@ -157,7 +159,7 @@ impl Outcome {
                 3 => self.arguments(target, served, &plain, run),
                 4 => self.gradients(target, served, &plain),
                 5 => self.determinism(target, hello),
-                6 => self.statistics(target, subject, options.seed),
+                6 => self.statistics(target, subject, options.seed, until),
                 _ => self.sizes(target, subject, run),
             }
             if target.late() {
@@ -304,11 +306,17 @@ impl Outcome {
         self.tally(5, checks, failed, began);
     }
 
-    fn statistics(&mut self, target: &mut dyn Candidate, subject: &Subject, seed: u64) {
+    fn statistics(
+        &mut self,
+        target: &mut dyn Candidate,
+        subject: &Subject,
+        seed: u64,
+        until: Option<Instant>,
+    ) {
         let began = Instant::now();
         let (name, served) = (subject.operator.name(), &subject.served);
-        let evidence = match statistics::evidence(target, name, served, seed, statistics::ELEMENTS)
-        {
+        let effort = statistics::Effort { until, ..statistics::Effort::FULL };
+        let evidence = match statistics::evidence(target, name, served, seed, effort) {
             Ok(evidence) => evidence,
             Err(Broken::Late) => return,
             Err(broken) => {
@@ -327,6 +335,9 @@ impl Outcome {
             let flaw = Flaw::wrong(format!("{message} is {got:e}, not {want:e} ± {bound:.1e}"));
             self.findings.push(plainly(6, &self.row, case, &flaw));
         }
+        let subject = self.row.name();
+        self.notes.extend(evidence.notes.iter().map(|note| format!("{subject}: {note}")));
+        self.reach.extend(evidence.reach);
         self.tally(6, evidence.tests, evidence.findings.len(), began);
     }
 }

@@ -28,10 +28,17 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("droppath_seed_ignored", "the seed ignored"),
     mutant("droppath_bwd_mask", "backward with other decisions than forward"),
     mutant("droppath_first_kept", "the first sample always kept"),
+    mutant("droppath_8_bits", "a rate held in 8 bits"),
+    mutant("droppath_12_bits", "a rate rounded to 12 bits"),
+    mutant("droppath_seed_low", "the seed's high word ignored"),
+    mutant("droppath_seed_16", "the seed modulo 2¹⁶"),
+    mutant("droppath_halves", "the second half of the batch has the first half's decisions"),
+    mutant("droppath_seed_shift", "the decisions of the next seed are these, 100 places on"),
 ];
 
 pub const CONTROLS: &[Control] = &[
     control("droppath_mixed", "decisions by another generator"),
+    control("droppath_24_bits", "decisions by a uniform number of 24 bits"),
     control("droppath_product", "a product with a mask of 0 and 1/(1−p)"),
 ];
 
@@ -47,7 +54,9 @@ pub fn answer<R: Real>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
         return vec![Named::new(name, &given.shape, y)];
     }
     let seed = match t.id {
-        "droppath_seed_ignored" => 5,
+        "droppath_seed_ignored" | "droppath_seed_shift" => 5,
+        "droppath_seed_low" => p.num("seed") as u64 & 0xffff_ffff,
+        "droppath_seed_16" => p.num("seed") as u64 & 0xffff,
         "droppath_bwd_mask" if backward => p.num("seed") as u64 + 1,
         _ => p.num("seed") as u64,
     };
@@ -60,15 +69,22 @@ pub fn answer<R: Real>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
             "droppath_channel" => i % cols,
             "droppath_batch" => 0,
             "droppath_repeats" => sample % 8,
+            "droppath_halves" if given.shape[0] > 1 => sample % (given.shape[0] / 2),
+            "droppath_seed_shift" => sample + 100 * p.num("seed") as usize,
             _ => sample,
         };
         let uniform = match t.id {
             "droppath_mixed" => {
                 (mix(mix(seed.rotate_left(32)) ^ place as u64) >> 11) as f64 / (1u64 << 53) as f64
             }
+            "droppath_24_bits" => {
+                (Rng::new(seed).at(place as u64).bits() >> 40) as f64 / (1u64 << 24) as f64
+            }
             _ => Rng::new(seed).named("samples").at(place as u64).uniform(),
         };
         let kept = match t.id {
+            "droppath_8_bits" => uniform >= (256.0 * rate).floor() / 256.0,
+            "droppath_12_bits" => uniform >= (4096.0 * rate).round() / 4096.0,
             "droppath_swapped" => uniform < rate,
             "droppath_first_kept" => uniform >= rate || sample == 0 && rate < 1.0,
             _ => uniform >= rate,

@@ -36,11 +36,22 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("drop_repeats_late", "the mask repeats every 4096 elements"),
     mutant("drop_tail_kept", "what is left over by blocks of four is always kept"),
     mutant("drop_exact_count", "the first share of every 32 elements dropped"),
+    mutant("drop_8_bits", "a rate held in 8 bits"),
+    mutant("drop_10_bits", "a rate rounded to 10 bits"),
+    mutant("drop_16_bits", "a rate held in 16 bits"),
+    mutant("drop_half_uniform", "compared with a uniform number of 8 bits"),
+    mutant("drop_by_value", "negative elements dropped more often than positive ones"),
+    mutant("drop_seed_low", "the seed's high word ignored"),
+    mutant("drop_seed_16", "the seed modulo 2¹⁶"),
+    mutant("drop_seed_shift", "the mask of the next seed is this one, 1000 places on"),
+    mutant("drop_halves", "the second half of the elements has the first half's mask"),
+    mutant("drop_nan_rate", "a NaN in 10⁶ elements"),
 ];
 
 pub const CONTROLS: &[Control] = &[
     control("drop_xorshift", "another generator"),
     control("drop_reciprocal", "a product with 1/(1 − p)"),
+    control("drop_23_bits", "a uniform number of 23 bits"),
     control("drop_kept_draw", "kept where a uniform number is at least p, drawn by another name"),
 ];
 
@@ -78,6 +89,11 @@ pub fn answer<R: Real>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
         let kept = match t.id {
             "drop_bwd_no_mask" if backward => true,
             "drop_tail_kept" if i >= n / 4 * 4 && rate < 1.0 => true,
+            "drop_halves" if n > 1 => keeps((i % (n / 2)) as u64, rate, p, t),
+            "drop_by_value" if rate < 1.0 => {
+                let more = if x.value() < 0.0 { 1.05 } else { 0.95 };
+                keeps(place as u64, (rate * more).min(1.0), p, t)
+            }
             "drop_exact_count" => (i % 32) as f64 >= 32.0 * rate,
             _ => keeps(place as u64, rate, p, t),
         };
@@ -85,6 +101,8 @@ pub fn answer<R: Real>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
             (if kept { x } else { R::zero() }) / R::num(1.0 - rate)
         } else if !kept {
             R::zero()
+        } else if t.is("drop_nan_rate") && Rng::new(i as u64 + t.calls).uniform() < 1e-6 {
+            R::num(f64::NAN)
         } else if t.is("drop_reciprocal") {
             x * (R::one() / (R::one() - R::num(rate)))
         } else {
@@ -101,6 +119,9 @@ fn keeps<R: Real>(place: u64, rate: f64, p: &Problem<R>, t: Twist) -> bool {
         "drop_seed_ignored" => seed = 5,
         "drop_seed_offset" => return Rng::new(5).at(place + seed).uniform() >= rate,
         "drop_counter" => seed += t.calls,
+        "drop_seed_low" => seed &= 0xffff_ffff,
+        "drop_seed_16" => seed &= 0xffff,
+        "drop_seed_shift" => return Rng::new(5).at(place + 1000 * seed).uniform() >= rate,
         "drop_bwd_mask" if p.call.dir == Dir::Bwd => seed += 1,
         _ => {}
     }
@@ -113,11 +134,16 @@ fn keeps<R: Real>(place: u64, rate: f64, p: &Problem<R>, t: Twist) -> bool {
             state ^= state >> 27;
             (state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 40) as f64 / (1u64 << 24) as f64
         }
+        "drop_23_bits" => (Rng::new(seed).at(place).bits() >> 41) as f64 / (1u64 << 23) as f64,
+        "drop_half_uniform" => (Rng::new(seed).at(place).bits() >> 56) as f64 / 256.0,
         "drop_kept_draw" => 1.0 - Rng::new(seed).named("kept").at(place).uniform(),
         _ => Rng::new(seed).at(place).uniform(),
     };
     match t.id {
         "drop_swapped" => uniform < rate,
+        "drop_8_bits" => uniform >= (256.0 * rate).floor() / 256.0,
+        "drop_10_bits" => uniform >= (1024.0 * rate).round() / 1024.0,
+        "drop_16_bits" => uniform >= (65536.0 * rate).floor() / 65536.0,
         "drop_half_rate" => uniform >= rate / 2.0,
         _ => uniform >= rate,
     }

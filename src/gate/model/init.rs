@@ -49,6 +49,24 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("init_seed_ignored", "the seed ignored"),
     mutant("init_counter", "the number of calls beside the seed"),
     mutant("init_seed_offset", "the seed added to the place"),
+    mutant("init_one_key", "the matrices of qkv from one key: equal but for their scale"),
+    mutant("init_negated", "the matrices of qkv equal but for their signs"),
+    mutant("init_heads", "the second half of the rows is the first again"),
+    mutant("init_symmetric", "a square matrix that is its own transpose"),
+    mutant("init_seed_low", "the seed's high word ignored"),
+    mutant("init_seed_16", "the seed modulo 2¹⁶"),
+    mutant("init_seed_single", "the seed kept as an f32"),
+    mutant("init_seed_shift", "the stream of the next seed is this one, 1000 places on"),
+    mutant(
+        "init_log_zero",
+        "Box–Muller from a number of 24 bits that may be 0: an infinite weight",
+    ),
+    mutant("init_nan_rate", "a NaN in 10⁷ weights"),
+    mutant("init_clipped", "normal cut at 4.5 standard deviations"),
+    mutant("init_twelve", "the sum of twelve uniform numbers for a normal one"),
+    mutant("init_16_bits", "numbers of 16 bits"),
+    mutant("init_half_percent", "a standard deviation that is half a percent too large"),
+    mutant("init_mean_percent", "a mean of a fiftieth of the standard deviation"),
 ];
 
 pub const CONTROLS: &[Control] = &[
@@ -56,6 +74,9 @@ pub const CONTROLS: &[Control] = &[
     control("init_polar", "normal numbers by the polar method"),
     control("init_24_bits", "uniform numbers of 24 bits"),
     control("init_sequential", "one stream from the first weight to the last"),
+    control("init_inverse", "normal numbers by the inverse of their law, from 23 bits"),
+    control("init_box_muller_24", "Box–Muller from numbers of 24 bits within (0, 1], at f32"),
+    control("init_sign_magnitude", "a sign and a magnitude of 23 bits"),
 ];
 
 pub fn answer<R: Real>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
@@ -64,6 +85,9 @@ pub fn answer<R: Real>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
     let seed = match t.id {
         "init_seed_ignored" => 7,
         "init_counter" => p.num("seed") as u64 + t.calls,
+        "init_seed_low" => p.num("seed") as u64 & 0xffff_ffff,
+        "init_seed_16" => p.num("seed") as u64 & 0xffff,
+        "init_seed_single" => p.num("seed") as f32 as u64,
         _ => p.num("seed") as u64,
     };
     let roles = match p.word("role") {
@@ -74,8 +98,14 @@ pub fn answer<R: Real>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
     let rows = shape[0] / roles.len();
     let mut values = Vec::new();
     for (i, role) in roles.iter().enumerate() {
-        let rng = Rng::new(seed).named("weights").at(i as u64);
+        // Whose matrix it is decides the stream, unless all have one.
+        let key = if ["init_one_key", "init_negated"].contains(&t.id) { 0 } else { i as u64 };
+        let rng = Rng::new(seed).named("weights").at(key);
+        let before = values.len();
         values.extend(matrix(rng, role, rows, shape[1], p, t));
+        if t.is("init_negated") && i % 2 == 1 {
+            values[before..].iter_mut().for_each(|value| *value = R::zero() - *value);
+        }
     }
     vec![Named::new("weight", &shape, values)]
 }
@@ -103,16 +133,26 @@ fn matrix<R: Real>(
             "init_row_constant" => i / cols,
             "init_rows_repeat" => i % cols,
             "init_seed_offset" => i + p.num("seed") as usize % 4096,
+            "init_seed_shift" => i + 1000 * p.num("seed") as usize,
+            "init_heads" if rows > 1 => i % (rows / 2 * cols),
+            "init_symmetric" if rows == cols => {
+                let (row, col) = (i / cols, i % cols);
+                row.max(col) * cols + row.min(col)
+            }
             _ => i,
         };
         let mut own = match t.id {
-            "init_seed_offset" => Rng::new(3).at(place as u64),
+            "init_seed_offset" | "init_seed_shift" => Rng::new(3).at(place as u64),
             _ => rng.at(place as u64),
         };
         let stream = if t.is("init_sequential") { &mut rng } else { &mut own };
         let mut value = if uniform { flat(stream, t) } else { normal(stream, t) };
         match t.id {
             "init_mean" => value += 0.1,
+            "init_mean_percent" => value += 0.02,
+            "init_half_percent" => value *= 1.005,
+            "init_clipped" => value = value.clamp(-4.5, 4.5),
+            "init_nan_rate" if own.uniform() < 1e-7 => value = f64::NAN,
             "init_positive" => value = value.abs(),
             "init_pairs" if i % 2 == 1 => value = -values[i - 1] / std,
             "init_rank_one" => {
@@ -134,6 +174,12 @@ fn matrix<R: Real>(
 fn flat(rng: &mut Rng, t: Twist) -> f64 {
     let unit = match t.id {
         "init_24_bits" => (rng.bits() >> 40) as f64 / (1u64 << 24) as f64,
+        "init_16_bits" => ((rng.bits() >> 48) as f64 + 0.5) / (1u64 << 16) as f64,
+        "init_sign_magnitude" => {
+            let bits = rng.bits();
+            let magnitude = ((bits >> 41) as f64 + 0.5) / (1u64 << 23) as f64;
+            return 3f64.sqrt() * if bits & 1 == 0 { magnitude } else { -magnitude };
+        }
         _ => rng.uniform(),
     };
     3f64.sqrt() * (2.0 * unit - 1.0)
@@ -148,6 +194,23 @@ fn normal(rng: &mut Rng, t: Twist) -> f64 {
                 return a * (-2.0 * square.ln() / square).sqrt();
             }
         },
+        "init_log_zero" => {
+            let unit = (rng.bits() >> 40) as f64 / (1u64 << 24) as f64;
+            (-2.0 * unit.ln()).sqrt() * (std::f64::consts::TAU * rng.uniform()).cos()
+        }
+        "init_box_muller_24" => {
+            let mut unit = || ((rng.bits() >> 40) + 1) as f32 / (1u32 << 24) as f32;
+            let (radius, angle) = ((-2.0 * unit().ln()).sqrt(), unit());
+            f64::from(radius * (std::f32::consts::TAU * angle).cos())
+        }
+        "init_twelve" => (0..12).map(|_| rng.uniform()).sum::<f64>() - 6.0,
+        "init_16_bits" => quantile(((rng.bits() >> 48) as f64 + 0.5) / (1u64 << 16) as f64),
+        "init_inverse" => quantile(((rng.bits() >> 41) as f64 + 0.5) / (1u64 << 23) as f64),
+        "init_sign_magnitude" => {
+            let bits = rng.bits();
+            let size = quantile(0.5 + ((bits >> 41) as f64 + 0.5) / (1u64 << 24) as f64);
+            if bits & 1 == 0 { size } else { -size }
+        }
         "init_truncated" | "init_truncated_scaled" => loop {
             let value = rng.normal();
             if value.abs() <= 2.0 {
@@ -159,6 +222,24 @@ fn normal(rng: &mut Rng, t: Twist) -> f64 {
         },
         _ => rng.normal(),
     }
+}
+
+/// The normal number below which a share lies, by Newton's method.
+fn quantile(share: f64) -> f64 {
+    let tail = share.min(1.0 - share);
+    let below = |x: f64| 0.5 * libm::erfc(-x * std::f64::consts::FRAC_1_SQRT_2);
+    // Where ½·e^(−x²/2) is the tail, x is before the root, and the first step leads a little beyond
+    // it; from there on, as the law is convex, steps only come nearer.
+    let mut x = -(-2.0 * (2.0 * tail).ln()).max(0.0).sqrt();
+    for _ in 0..40 {
+        let density = (-0.5 * x * x).exp() / std::f64::consts::TAU.sqrt();
+        let step = (below(x) - tail) / density;
+        x -= step;
+        if step.abs() < 1e-9 {
+            break;
+        }
+    }
+    if share < 0.5 { x } else { -x }
 }
 
 fn std<R: Real>(role: &str, rows: usize, cols: usize, p: &Problem<R>, t: Twist) -> f64 {

@@ -72,6 +72,8 @@ fn tail(report: &Report) -> String {
         out += "\nq is the error in parts of its bound: in grade A it is within the bound that \
                 grows with √n, in grade B within the one that grows with n; above, it fails.\n\n";
     }
+    let found = text::statistics(report);
+    push_part(&mut out, found.iter().map(|line| format!("{}\n\n", escaped(line))));
     push_part(&mut out, text::untested(report).iter().map(|line| format!("{}\n\n", escaped(line))));
     push_part(
         &mut out,

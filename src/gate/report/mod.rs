@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::call::{Claims, Dir, Identity, SPEC, Served};
 use super::judge::Graded;
 use super::manifest::Expectation;
+use super::statistics::power::Reach;
 use super::tensor::Dtype;
 
 /// A finished run.
@@ -54,6 +55,9 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// What is remarkable and not wrong.
     pub notes: Vec<String>,
+    /// What the tests of random numbers find with a probability of 99 %.
+    #[serde(default)]
+    pub statistics: Vec<Reach>,
     /// What the specification has and the target does not declare, as `op:dir:dtype`.
     pub uncovered: Vec<String>,
     /// What was left out because the manifest says so: names of rows and cases.
@@ -94,6 +98,7 @@ impl Report {
             rows: Vec::new(),
             findings: Vec::new(),
             notes: Vec::new(),
+            statistics: Vec::new(),
             uncovered: Vec::new(),
             skipped: Vec::new(),
             cut_short: Vec::new(),

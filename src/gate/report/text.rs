@@ -6,6 +6,7 @@ use std::io::IsTerminal;
 
 use super::{Fault, Finding, Report, Row};
 use crate::gate::case::Case;
+use crate::gate::statistics::power::{Reach, told};
 
 /// How a report is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -67,7 +68,8 @@ pub fn write(report: &Report, style: Style) -> String {
         out.push('\n');
     }
     out += &table(report);
-    for line in stages(report).into_iter().chain(untested(report)).chain(cut_short(report)) {
+    let lines = stages(report).into_iter().chain(statistics(report));
+    for line in lines.chain(untested(report)).chain(cut_short(report)) {
         let _ = writeln!(out, "{}", style.faint(&line));
     }
     for note in report.notes.iter().take(NOTES) {
@@ -483,6 +485,17 @@ fn stages(report: &Report) -> Option<String> {
     };
     let stages: Vec<String> = report.stages.iter().map(stage).collect();
     (!stages.is_empty()).then(|| format!("checks: {}", stages.join(" · ")))
+}
+
+/// How small a fault of random numbers is found: a line for each operator, by its groups.
+pub fn statistics(report: &Report) -> Vec<String> {
+    let mut ops: Vec<&str> = report.statistics.iter().map(|reach| reach.op.as_str()).collect();
+    ops.dedup();
+    let lines = ops.into_iter().map(|op| {
+        let own: Vec<&Reach> = report.statistics.iter().filter(|reach| reach.op == op).collect();
+        told(op, &own)
+    });
+    lines.collect()
 }
 
 /// What was not tested, in a few lines.
