@@ -11,6 +11,8 @@ mod check;
 mod misbehaving;
 #[path = "gate/oracle.rs"]
 mod oracle;
+#[path = "gate/pattern.rs"]
+mod pattern;
 #[path = "gate/perf.rs"]
 mod perf;
 #[cfg(unix)]
@@ -20,5 +22,7 @@ mod perf_processes;
 mod report;
 #[path = "gate/statistics.rs"]
 mod statistics;
+#[path = "gate/unsteady.rs"]
+mod unsteady;
 #[path = "gate/wire.rs"]
 mod wire;

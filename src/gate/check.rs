@@ -12,10 +12,11 @@ use super::judge::Grade;
 use super::manifest::Manifest;
 use super::operator::Operator;
 use super::plan::Plan;
-use super::report::{Fault, Finding, Report, Row, Stage, exit_code};
+use super::repeat::{self, Memory};
+use super::report::{Fault, Finding, Promise, Repeated, Report, Row, Stage, exit_code};
 use super::tensor::Dtype;
 use super::trial::{self, Flaw, Trial};
-use super::{determinism, gradients, liveness, op, statistics, vacuity};
+use super::{gradients, liveness, op, statistics, vacuity};
 use crate::config::Invalid;
 
 /// Cases of every operator, pass and pair of dtypes, unless something else is said.
@@ -205,9 +206,19 @@ pub fn check(start: Start, options: &Options, progress: &(dyn Fn(Progress) + Syn
             total.failed += stage.failed;
             total.seconds += stage.seconds;
         }
-        report.rows.push(outcome.row);
         report.findings.extend(outcome.findings);
         report.notes.extend(outcome.notes);
+        let asked = outcome.row.cases + outcome.memory.asked;
+        if outcome.memory.asked > 0 {
+            report.repeated.push(Repeated {
+                subject: outcome.row.name(),
+                answers: asked,
+                again: outcome.memory.asked,
+                one_in: repeat::found(asked),
+            });
+        }
+        report.promises.extend(outcome.promises);
+        report.rows.push(outcome.row);
     }
     report.stages = stages.into_values().collect();
     // What decides the exit code first, then what is explained.
@@ -245,6 +256,8 @@ fn refused(options: &Options, broken: &Broken, began: Instant) -> Report {
         when: Vec::new(),
         breaks: Vec::new(),
         behaves_like: None,
+        pattern: None,
+        repeats: None,
     });
     report.seconds = began.elapsed().as_secs_f64();
     report
@@ -302,11 +315,11 @@ fn understood(hello: &Hello) -> Result<(), String> {
 }
 
 /// One operator, pass and pair of dtypes to look at.
-struct Subject {
-    operator: &'static dyn Operator,
-    served: Served,
-    dir: Dir,
-    dtypes: (Dtype, Dtype),
+pub(super) struct Subject {
+    pub(super) operator: &'static dyn Operator,
+    pub(super) served: Served,
+    pub(super) dir: Dir,
+    pub(super) dtypes: (Dtype, Dtype),
     /// True for the first of its operator, which the checks of whole operators ride on.
     first: bool,
 }
@@ -365,9 +378,11 @@ pub(super) struct Outcome {
     pub(super) row: Row,
     stages: BTreeMap<u8, Stage>,
     pub(super) findings: Vec<Finding>,
-    notes: Vec<String>,
+    pub(super) notes: Vec<String>,
     pub(super) failures: Vec<Failures>,
     pub(super) evidence: Vec<Trial>,
+    pub(super) memory: Memory,
+    pub(super) promises: Vec<Promise>,
 }
 
 /// The failures of one kind: the first and the plainest, and how many.
@@ -402,6 +417,8 @@ impl Outcome {
             notes: Vec::new(),
             failures: Vec::new(),
             evidence: Vec::new(),
+            memory: Memory::new(1),
+            promises: Vec::new(),
         }
     }
 
@@ -421,6 +438,9 @@ impl Outcome {
             (case.op, case.dir, (case.dtype, case.params_dtype)) == (operator.name(), *dir, *dtypes)
         });
         let generated = Plan::new(*operator, served, *dir, *dtypes, options.seed);
+        self.memory = Memory::new(options.seed);
+        let mut twins = Plan::new(*operator, served, *dir, *dtypes, options.seed ^ 0x7717);
+        let mut spent = (Duration::ZERO, Duration::ZERO);
         let cases = std::iter::once((0, plain.clone()))
             .chain(pinned.map(|case| (1, case.clone())))
             .chain(generated.take(options.cases).map(|case| (2, case)))
@@ -446,6 +466,13 @@ impl Outcome {
             if size <= KEPT {
                 self.evidence.push(trial);
             }
+            spent.0 += began.elapsed();
+            // Half as much time goes to what was asked before.
+            if stage == 2 && asked(5) && !operator.random() && spent.1 <= spent.0 / 2 && !dead {
+                let began = Instant::now();
+                self.again(target, served, twins.next());
+                spent.1 += began.elapsed();
+            }
         }
         if *deaths < DEATHS {
             if asked(3) {
@@ -455,7 +482,7 @@ impl Outcome {
                 self.gradients(target, served, &plain);
             }
             if asked(5) && !operator.random() {
-                self.determinism(target, hello);
+                self.determinism(target, subject, hello, options.seed, (spent.0, deadline));
             }
             if asked(6) && *first && operator.random() {
                 self.statistics(target, subject, options.seed);
@@ -463,7 +490,7 @@ impl Outcome {
         }
     }
 
-    fn tally(&mut self, number: u8, checks: usize, failed: usize, began: Instant) {
+    pub(super) fn tally(&mut self, number: u8, checks: usize, failed: usize, began: Instant) {
         let stage = self.stages.entry(number).or_insert_with(|| empty(number));
         stage.checks += checks;
         stage.failed += failed;
@@ -520,51 +547,6 @@ impl Outcome {
         self.findings.extend(flaw.map(|flaw| plainly(4, &row, &case, &flaw)));
     }
 
-    fn determinism(&mut self, target: &mut dyn Candidate, hello: &Hello) {
-        let began = Instant::now();
-        let evidence = std::mem::take(&mut self.evidence);
-        // A large and a small problem that were answered rightly.
-        let mut right: Vec<&Trial> = evidence.iter().filter(|t| t.flaw.is_none()).collect();
-        right.sort_by_key(|t| t.call.tensors.values().map(|t| t.values.len()).sum::<usize>());
-        let (Some(small), Some(large)) = (right.first(), right.last()) else {
-            self.evidence = evidence;
-            return;
-        };
-        let (mut checks, mut failed) = (0, 0);
-        for (case, other) in
-            [(&large.case, &small.case), (&right[right.len() / 2].case, &large.case)]
-        {
-            let seen = match determinism::observe(target, case, other) {
-                Ok(seen) => seen,
-                Err(broken) => {
-                    failed += 1;
-                    self.findings.push(plainly(5, &self.row, case, &Flaw::from(&broken)));
-                    break;
-                }
-            };
-            checks += seen.checks;
-            let claims = &hello.claims;
-            for (words, claim, claimed) in [
-                (seen.unstable, "deterministic", claims.deterministic),
-                (seen.depends_on_batch, "batch_invariant", claims.batch_invariant),
-            ] {
-                let Some(words) = words else { continue };
-                if claimed {
-                    failed += 1;
-                    let flaw = Flaw::wrong(format!("claims {claim}, but {words}"));
-                    self.findings.push(plainly(5, &self.row, case, &flaw));
-                } else {
-                    self.notes.push(format!("{}: not {claim}: {words}", self.row.name()));
-                }
-            }
-            if failed > 0 {
-                break;
-            }
-        }
-        self.evidence = evidence;
-        self.tally(5, checks, failed, began);
-    }
-
     fn statistics(&mut self, target: &mut dyn Candidate, subject: &Subject, seed: u64) {
         let began = Instant::now();
         let (name, served) = (subject.operator.name(), &subject.served);
@@ -592,7 +574,7 @@ impl Outcome {
 }
 
 /// Adds a trial's flaw to those of its kind.
-fn note(failures: &mut Vec<Failures>, stage: u8, trial: &Trial) {
+pub(super) fn note(failures: &mut Vec<Failures>, stage: u8, trial: &Trial) {
     let Some(flaw) = &trial.flaw else { return };
     match failures.iter_mut().find(|known| known.flaw.resembles(flaw)) {
         Some(known) => {

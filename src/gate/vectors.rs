@@ -317,6 +317,8 @@ fn found(
         when: Vec::new(),
         breaks: Vec::new(),
         behaves_like: None,
+        pattern: None,
+        repeats: None,
     });
 }
 

@@ -9,8 +9,8 @@ use plummet::gate::manifest::{self, Date, Manifest, State, matches};
 use plummet::gate::model::ModelCandidate;
 use plummet::gate::report::text::{self, Style};
 use plummet::gate::report::{
-    Fault, Finding, Likeness, PRECEDENCE, Report, Row, Shrunk, Stage, exit_code, html, json, junit,
-    markdown,
+    Fault, Finding, Likeness, PRECEDENCE, Promise, Repeated, Repeats, Report, Row, Shrunk, Stage,
+    exit_code, html, json, junit, markdown,
 };
 use plummet::gate::{Case, Dtype, vectors};
 use proptest::prelude::*;
@@ -108,7 +108,10 @@ fn red() -> Report {
                 about: "mean(dy·weight) subtracted twice".into(),
                 agrees: 57,
                 cases: 57,
+                rivals: Vec::new(),
             }),
+            pattern: None,
+            repeats: None,
         },
         Finding {
             stage: 2,
@@ -123,6 +126,13 @@ fn red() -> Report {
             when: Vec::new(),
             breaks: Vec::new(),
             behaves_like: None,
+            pattern: None,
+            repeats: Some(Repeats {
+                asked: 61,
+                failed: 6,
+                rate: (0.046, 0.198),
+                when: Some("on every 10th call".into()),
+            }),
         },
     ];
     report.notes = vec!["gelu loses relative accuracy below −6".into()];
@@ -286,7 +296,20 @@ fn the_schema_describes_every_report() {
 fn the_schema_knows_every_field() {
     let schema: serde_json::Value =
         serde_json::from_str(include_str!("../../docs/gate-report.schema.json")).unwrap();
-    let value = serde_json::to_value(settled(red(), MANIFEST, "2026-06-01")).unwrap();
+    let mut report = settled(red(), MANIFEST, "2026-06-01");
+    let subject = || "layer_norm:fwd:f32".to_string();
+    report.promises = vec![Promise {
+        subject: subject(),
+        promise: "batch_invariant".into(),
+        claimed: true,
+        problems: 41,
+        checks: 380,
+        kept: true,
+    }];
+    report.repeated = vec![Repeated { subject: subject(), answers: 160, again: 120, one_in: 35.2 }];
+    let value = serde_json::to_value(&report).unwrap();
+    let written: serde_json::Value = serde_json::from_str(&json::write(&report)).unwrap();
+    assert!(jsonschema::validator_for(&schema).unwrap().is_valid(&written));
     for (pointer, name) in [
         ("", ""),
         ("/target", "identity"),
@@ -298,6 +321,9 @@ fn the_schema_knows_every_field() {
         ("/findings/0/worst", "graded"),
         ("/findings/0/shrunk", "shrunk"),
         ("/findings/0/behaves_like", "likeness"),
+        ("/findings/1/repeats", "repeats"),
+        ("/promises/0", "promise"),
+        ("/repeated/0", "repeated"),
         ("/expectations/0", "expectation"),
     ] {
         let known = if name.is_empty() { &schema } else { &schema["$defs"][name] };
