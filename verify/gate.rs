@@ -16,6 +16,8 @@ mod flow;
 mod misbehaving;
 #[path = "gate/oracle.rs"]
 mod oracle;
+#[path = "gate/pattern.rs"]
+mod pattern;
 #[path = "gate/perf.rs"]
 mod perf;
 #[cfg(unix)]
@@ -27,5 +29,7 @@ mod report;
 mod sizes;
 #[path = "gate/statistics.rs"]
 mod statistics;
+#[path = "gate/unsteady.rs"]
+mod unsteady;
 #[path = "gate/wire.rs"]
 mod wire;

@@ -6,9 +6,9 @@ use std::time::Instant;
 use super::call::{Candidate, Served};
 use super::case::Case;
 use super::check::Failures;
-use super::report::{Fault, Finding, Row, Shrunk};
+use super::report::{Fault, Finding, Repeats, Row, Shrunk};
 use super::trial::{self, Flaw, Trial};
-use super::{diagnose, laws, scan, shrink};
+use super::{diagnose, laws, pattern, repeat, scan, shrink};
 
 /// A finding that says no more than what was seen.
 pub(super) fn plainly(stage: u8, row: &Row, case: &Case, flaw: &Flaw) -> Finding {
@@ -26,6 +26,8 @@ pub(super) fn plainly(stage: u8, row: &Row, case: &Case, flaw: &Flaw) -> Finding
         breaks: Vec::new(),
         behaves_like: None,
         affects: Vec::new(),
+        pattern: None,
+        repeats: None,
     }
 }
 
@@ -35,7 +37,7 @@ pub(super) fn explain(
     target: &mut dyn Candidate,
     served: &Served,
     failure: &Failures,
-    evidence: &[Trial],
+    (evidence, forward): (&[Trial], &[&Trial]),
     row: &Row,
     until: Instant,
 ) -> Finding {
@@ -46,6 +48,23 @@ pub(super) fn explain(
     // A target that says nothing readable, or nothing at all, costs seconds a call.
     if over() || flaw.fault != Fault::Wrong && flaw.message.contains("no answer") {
         return finding;
+    }
+    if flaw.fault == Fault::Wrong {
+        // Something of another shape to ask in between.
+        let shape =
+            |trial: &&Trial| trial.case.sizes != plainest.case.sizes && trial.flaw.is_none();
+        let other = evidence.iter().find(shape);
+        let asked = other.map(|trial| &trial.case);
+        let examined = repeat::examine(target, served, plainest, flaw, asked);
+        // What was not asked any more did not answer rightly.
+        if over() {
+            return finding;
+        }
+        if let Some(repeats) = examined.repeats {
+            let seen =
+                if examined.failed.is_empty() { vec![plainest.clone()] } else { examined.failed };
+            return unsteady(finding, repeats, &seen, served, other);
+        }
     }
     let mut smallest: Option<Trial> = None;
     let mut fails = |case: &Case| {
@@ -76,12 +95,47 @@ pub(super) fn explain(
         finding.breaks = laws::broken(&smallest);
         let mut all: Vec<&Trial> = evidence.iter().collect();
         all.push(&smallest);
+        all.extend(forward);
         finding.behaves_like = if over() { None } else { diagnose::diagnose(&all, served) };
+        if finding.behaves_like.is_none() {
+            let same = |t: &&&Trial| t.flaw.as_ref().is_some_and(|own| own.resembles(flaw));
+            let failing: Vec<&Trial> = all.iter().filter(same).copied().collect();
+            finding.pattern = pattern::describe(&failing, None);
+        }
     }
     let own = smallest.flaw.clone().unwrap_or_else(|| flaw.clone());
     finding.message = own.message;
     finding.worst = own.graded;
     finding.shrunk = Some(shown(&smallest, &plainest.case, calls));
+    finding
+}
+
+/// A finding that comes and goes: no smaller problem would show it, but its rate can be told.
+fn unsteady(
+    mut finding: Finding,
+    repeats: Repeats,
+    failed: &[Trial],
+    served: &Served,
+    earlier: Option<&Trial>,
+) -> Finding {
+    let all: Vec<&Trial> = failed.iter().collect();
+    finding.behaves_like = diagnose::diagnose(&all, served);
+    if finding.behaves_like.is_none() {
+        finding.pattern = pattern::describe(&all, earlier);
+    }
+    let (low, high) = repeats.rate;
+    finding.message = format!(
+        "fails in {} of {} askings, the same question answered rightly otherwise (a rate of {:.1} to \
+         {:.1} %)",
+        repeats.failed,
+        repeats.asked,
+        100.0 * low,
+        100.0 * high
+    );
+    if let Some(when) = &repeats.when {
+        finding.message += &format!(": {when}");
+    }
+    finding.repeats = Some(repeats);
     finding
 }
 

@@ -167,7 +167,7 @@ pub fn grade_at(
 }
 
 /// |got − truth| / bound, infinite where the class is wrong.
-fn quotient(expected: &Expected, i: usize, got: f64, bound: f64) -> f64 {
+pub(super) fn quotient(expected: &Expected, i: usize, got: f64, bound: f64) -> f64 {
     let truth = expected.truth[i];
     let class = |value: f64, dtype: Dtype| -> f64 {
         // What rounds beyond the largest number is an infinity.

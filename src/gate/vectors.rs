@@ -364,6 +364,8 @@ fn found(
         breaks: Vec::new(),
         behaves_like: None,
         affects: Vec::new(),
+        pattern: None,
+        repeats: None,
     });
 }
 

@@ -86,3 +86,81 @@ fn a_variance_in_one_pass_is_told_from_a_clipped_one() {
         }
     }
 }
+
+/// A name is of the fault and not of the cases that happened to be drawn.
+#[test]
+fn the_same_fault_has_the_same_name_on_every_seed() {
+    let sample = [
+        ("layer_norm", "ln_unbiased"),
+        ("layer_norm", "ln_eps_out"),
+        ("rms_norm", "rms_eps_hard"),
+        ("softmax", "sm_nomax"),
+        ("attention", "att_top_left"),
+        ("linear", "lin_bias_twice"),
+    ];
+    let mut disagreements = Vec::new();
+    for (op, id) in sample {
+        let named = |seed| {
+            let filters = vec![format!("{op}:fwd:f32").parse().unwrap()];
+            let report = judged_by(op, id, &Options { filters, seed, ..Options::default() });
+            report.findings.into_iter().find_map(|finding| finding.behaves_like).map(|like| like.id)
+        };
+        let names: Vec<Option<String>> = (1..=5).map(named).collect();
+        if names.iter().any(|name| *name != names[0]) || names[0].is_none() {
+            disagreements.push(format!("{id}: {names:?}"));
+        }
+    }
+    assert!(disagreements.is_empty(), "{disagreements:#?}");
+}
+
+/// Equal shares in a row without an open key are no NaN, whatever else is wrong with the row.
+#[test]
+fn what_comes_out_finite_is_not_explained_as_nan() {
+    for (op, id) in [("attention", "att_empty_uniform"), ("softmax", "sm_empty_uniform")] {
+        for seed in 1..=3 {
+            let filters = vec![format!("{op}:fwd:f32").parse().unwrap()];
+            let report = judged_by(op, id, &Options { filters, seed, ..Options::default() });
+            assert_eq!(report.exit_code, 1, "{id}");
+            for like in report.findings.iter().filter_map(|finding| finding.behaves_like.as_ref()) {
+                let names: Vec<&String> = std::iter::once(&like.id).chain(&like.rivals).collect();
+                assert!(!names.iter().any(|name| name.contains("nan")), "{id}: {names:?}");
+            }
+        }
+    }
+}
+
+/// What is called a fault of the backward leaves the forward as it is, so that no forward is
+/// explained by it.
+#[test]
+fn a_backward_fault_does_not_show_forward() {
+    use plummet::gate::call::{Dir, Served};
+    use plummet::gate::model::{Twist, own_answer};
+    use plummet::gate::{Dtype, op, plan::Plan};
+    let mut wrong = Vec::new();
+    for bank in model::BANKS {
+        let operator = op::find(bank.op).unwrap();
+        if !operator.dirs().contains(&Dir::Fwd) || operator.random() {
+            continue;
+        }
+        let dtypes = (Dtype::F32, Dtype::F32);
+        let cases = Plan::new(operator, &Served::default(), Dir::Fwd, dtypes, 1);
+        let small = |case: &plummet::gate::Case| {
+            let call = case.call();
+            let elements: usize = call.tensors.values().map(|tensor| tensor.values.len()).sum();
+            elements < 2000 && !operator.must_refuse(&call)
+        };
+        let cases: Vec<_> = cases.filter(small).take(8).collect();
+        for mutant in bank.mutants.iter().filter(|mutant| mutant.class == "backward") {
+            let answer = |id, call: &_| own_answer(call, Twist { id, calls: 6 }, false);
+            let same = cases.iter().all(|case| {
+                let call = case.call();
+                let (own, plain) = (answer(mutant.id, &call), answer("", &call));
+                own.iter().all(|(name, tensor)| tensor.same_bits(&plain[name]))
+            });
+            if !same {
+                wrong.push(mutant.id);
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "not of the backward alone: {wrong:?}");
+}

@@ -9,8 +9,8 @@ use plummet::gate::manifest::{self, Date, Manifest, State, matches};
 use plummet::gate::model::ModelCandidate;
 use plummet::gate::report::text::{self, Style};
 use plummet::gate::report::{
-    Affected, Cut, Fault, Finding, Likeness, PRECEDENCE, Report, Row, Shrunk, Stage, exit_code,
-    html, json, junit, markdown,
+    Affected, Cut, Fault, Finding, Likeness, PRECEDENCE, Promise, Repeated, Repeats, Report, Row,
+    Shrunk, Stage, exit_code, html, json, junit, markdown,
 };
 use plummet::gate::{Case, Dtype, vectors};
 use proptest::prelude::*;
@@ -108,8 +108,11 @@ fn red() -> Report {
                 about: "mean(dy·weight) subtracted twice".into(),
                 agrees: 57,
                 cases: 57,
+                rivals: Vec::new(),
             }),
             affects: Vec::new(),
+            pattern: None,
+            repeats: None,
         },
         Finding {
             stage: 2,
@@ -125,6 +128,13 @@ fn red() -> Report {
             breaks: Vec::new(),
             behaves_like: None,
             affects: Vec::new(),
+            pattern: None,
+            repeats: Some(Repeats {
+                asked: 61,
+                failed: 6,
+                rate: (0.046, 0.198),
+                when: Some("on every 10th call".into()),
+            }),
         },
     ];
     report.notes = vec!["gelu loses relative accuracy below −6".into()];
@@ -353,7 +363,19 @@ fn the_schema_knows_every_field() {
     let other = torn();
     (report.cut_short, report.findings[0].affects) =
         (other.cut_short, other.findings[0].affects.clone());
-    let value = serde_json::to_value(report).unwrap();
+    let subject = || "layer_norm:fwd:f32".to_string();
+    report.promises = vec![Promise {
+        subject: subject(),
+        promise: "batch_invariant".into(),
+        claimed: true,
+        problems: 41,
+        checks: 380,
+        kept: true,
+    }];
+    report.repeated = vec![Repeated { subject: subject(), answers: 160, again: 120, one_in: 35.2 }];
+    let value = serde_json::to_value(&report).unwrap();
+    let written: serde_json::Value = serde_json::from_str(&json::write(&report)).unwrap();
+    assert!(jsonschema::validator_for(&schema).unwrap().is_valid(&written));
     for (pointer, name) in [
         ("/findings/0/affects/0", "affected"),
         ("/cut_short/0", "cut"),
@@ -367,6 +389,9 @@ fn the_schema_knows_every_field() {
         ("/findings/0/worst", "graded"),
         ("/findings/0/shrunk", "shrunk"),
         ("/findings/0/behaves_like", "likeness"),
+        ("/findings/1/repeats", "repeats"),
+        ("/promises/0", "promise"),
+        ("/repeated/0", "repeated"),
         ("/expectations/0", "expectation"),
     ] {
         let known = if name.is_empty() { &schema } else { &schema["$defs"][name] };

@@ -19,6 +19,8 @@ use crate::gate::trial::{self, Trial};
 
 /// Stages that say what is wrong in words: no counterexample of theirs can be put to another dtype.
 const IN_WORDS: std::ops::RangeInclusive<u8> = 4..=6;
+/// Right answers of a forward that the explanation of its backward is held against.
+const FORWARD: usize = 8;
 /// Failing backward cases whose forward is looked at.
 const LOOKED_AT: usize = 4;
 
@@ -29,6 +31,8 @@ pub(super) struct Causes {
     pub(super) findings: Vec<Finding>,
     /// What the gradients say, which is news only where nothing else is wrong with the operator.
     gradients: Vec<Finding>,
+    /// What was answered rightly forward.
+    forward: Vec<Trial>,
 }
 
 impl Causes {
@@ -60,7 +64,13 @@ impl Causes {
                     known.affects.push(affected(&failure, outcome));
                     return None;
                 }
-                let (evidence, row) = (&outcome.evidence, &outcome.row);
+                let row = &outcome.row;
+                let same = |trial: &&Trial| {
+                    let (op, dtype) = (trial.case.op, trial.case.dtype);
+                    row.dir == Dir::Bwd && (op, dtype) == (row.op.as_str(), row.dtype)
+                };
+                let forward: Vec<&Trial> = self.forward.iter().filter(same).collect();
+                let evidence = (&outcome.evidence[..], &forward[..]);
                 let mut finding = explain(&mut target, served, &failure, evidence, row, until);
                 if Instant::now() >= until {
                     // A rule that was read off a part of the sizes need not hold.
@@ -82,7 +92,10 @@ impl Causes {
                 _ => self.add_said(finding, false, told),
             }
         }
-        outcome.evidence.clear();
+        let right = outcome.evidence.drain(..).filter(|trial| trial.flaw.is_none());
+        if outcome.row.dir == Dir::Fwd {
+            self.forward.extend(right.take(FORWARD));
+        }
     }
 
     /// Settles what waited for everything else, `broken` where no call at all was answered.

@@ -18,13 +18,15 @@ use super::call::{Broken, Candidate};
 use super::case::Case;
 use super::manifest::Manifest;
 use super::production::Asked;
-use super::report::{Finding, Report, Stage, exit_code};
+use super::repeat;
+use super::report::{Finding, Repeated, Report, Stage, exit_code};
 use super::trial::Flaw;
 
 use budget::Budget;
 use causes::Causes;
 pub use filter::Filter;
-pub(super) use outcome::{Failures, Outcome};
+pub(super) use outcome::{Failures, Outcome, note};
+pub(super) use subjects::Subject;
 
 /// Cases of every operator, pass and pair of dtypes, unless something else is said.
 pub const CASES: usize = 40;
@@ -222,6 +224,16 @@ pub fn check(start: Start, options: &Options, told: Told) -> Report {
             total.failed += stage.failed;
             total.seconds += stage.seconds;
         }
+        if outcome.memory.asked > 0 {
+            let answers = outcome.row.cases + outcome.memory.asked;
+            report.repeated.push(Repeated {
+                subject: outcome.row.name(),
+                answers,
+                again: outcome.memory.asked,
+                one_in: repeat::found(answers),
+            });
+        }
+        report.promises.extend(outcome.promises);
         report.rows.push(outcome.row);
         report.notes.extend(outcome.notes);
         report.statistics.extend(outcome.reach);
@@ -273,6 +285,8 @@ fn refused(options: &Options, broken: &Broken, began: Instant) -> Report {
         breaks: Vec::new(),
         behaves_like: None,
         affects: Vec::new(),
+        pattern: None,
+        repeats: None,
     });
     report.seconds = began.elapsed().as_secs_f64();
     report

@@ -11,9 +11,10 @@ use crate::gate::case::Case;
 use crate::gate::explain::plainly;
 use crate::gate::judge::Grade;
 use crate::gate::plan::{self, Plan};
-use crate::gate::report::{Cut, Fault, Finding, Row, Stage};
+use crate::gate::repeat::Memory;
+use crate::gate::report::{Cut, Fault, Finding, Promise, Row, Stage};
 use crate::gate::trial::{self, Flaw, Trial};
-use crate::gate::{determinism, gradients, liveness, statistics, vacuity};
+use crate::gate::{gradients, liveness, statistics, vacuity};
 
 /// Elements of the largest problem that is kept as evidence for a diagnosis.
 const KEPT: usize = 20_000;
@@ -29,7 +30,9 @@ pub(in crate::gate) struct Outcome {
     pub(in crate::gate) row: Row,
     pub(super) stages: BTreeMap<u8, Stage>,
     pub(in crate::gate) findings: Vec<Finding>,
-    pub(super) notes: Vec<String>,
+    pub(in crate::gate) notes: Vec<String>,
+    pub(in crate::gate) memory: Memory,
+    pub(in crate::gate) promises: Vec<Promise>,
     pub(super) reach: Vec<statistics::power::Reach>,
     pub(super) cut: Vec<Cut>,
     /// Calls that were answered with tensors, and refusals, crashes and the like.
@@ -69,6 +72,8 @@ impl Outcome {
             stages: BTreeMap::new(),
             findings: Vec::new(),
             notes: Vec::new(),
+            memory: Memory::new(1),
+            promises: Vec::new(),
             reach: Vec::new(),
             cut: Vec::new(),
             answered: 0,
@@ -97,6 +102,9 @@ impl Outcome {
             (case.op, case.dir, (case.dtype, case.params_dtype)) == (operator.name(), *dir, *dtypes)
         });
         let generated = Plan::new(*operator, served, *dir, *dtypes, options.seed);
+        self.memory = Memory::new(options.seed);
+        let mut twins = Plan::new(*operator, served, *dir, *dtypes, options.seed ^ 0x7717);
+        let mut spent = (Duration::ZERO, Duration::ZERO);
         let cases = std::iter::once((0, plain.clone()))
             .chain(pinned.map(|case| (1, case.clone())))
             .chain(generated.take(options.cases).map(|case| (2, case)))
@@ -148,6 +156,13 @@ impl Outcome {
             if size <= KEPT {
                 self.evidence.push(trial);
             }
+            spent.0 += began.elapsed();
+            // Half as much time goes to what was asked before.
+            if stage == 2 && asked(5) && !operator.random() && spent.1 <= spent.0 / 2 && !dead {
+                let began = Instant::now();
+                self.again(target, served, twins.next());
+                spent.1 += began.elapsed();
+            }
         }
         if *deaths >= DEATHS || self.mute() || (options.fail_fast && failing.is_some()) {
             return;
@@ -158,7 +173,7 @@ impl Outcome {
             match stage {
                 3 => self.arguments(target, served, &plain, run),
                 4 => self.gradients(target, served, &plain),
-                5 => self.determinism(target, hello),
+                5 => self.determinism(target, subject, hello, options.seed, (spent.0, until)),
                 6 => self.statistics(target, subject, options.seed, until),
                 _ => self.sizes(target, subject, run),
             }
@@ -189,7 +204,13 @@ impl Outcome {
         self.row.tested() || checked || failed
     }
 
-    pub(super) fn tally(&mut self, number: u8, checks: usize, failed: usize, began: Instant) {
+    pub(in crate::gate) fn tally(
+        &mut self,
+        number: u8,
+        checks: usize,
+        failed: usize,
+        began: Instant,
+    ) {
         let stage = self.stages.entry(number).or_insert_with(|| empty(number));
         stage.checks += checks;
         stage.failed += failed;
@@ -260,52 +281,6 @@ impl Outcome {
         self.findings.extend(flaw.map(|flaw| plainly(4, &row, &case, &flaw)));
     }
 
-    fn determinism(&mut self, target: &mut dyn Candidate, hello: &Hello) {
-        let began = Instant::now();
-        let evidence = std::mem::take(&mut self.evidence);
-        // A large and a small problem that were answered rightly.
-        let mut right: Vec<&Trial> = evidence.iter().filter(|t| t.flaw.is_none()).collect();
-        right.sort_by_key(|t| t.call.tensors.values().map(|t| t.values.len()).sum::<usize>());
-        let (Some(small), Some(large)) = (right.first(), right.last()) else {
-            self.evidence = evidence;
-            return;
-        };
-        let (mut checks, mut failed) = (0, 0);
-        for (case, other) in
-            [(&large.case, &small.case), (&right[right.len() / 2].case, &large.case)]
-        {
-            let seen = match determinism::observe(target, case, other) {
-                Ok(seen) => seen,
-                Err(Broken::Late) => break,
-                Err(broken) => {
-                    failed += 1;
-                    self.findings.push(plainly(5, &self.row, case, &Flaw::from(&broken)));
-                    break;
-                }
-            };
-            checks += seen.checks;
-            let claims = &hello.claims;
-            for (words, claim, claimed) in [
-                (seen.unstable, "deterministic", claims.deterministic),
-                (seen.depends_on_batch, "batch_invariant", claims.batch_invariant),
-            ] {
-                let Some(words) = words else { continue };
-                if claimed {
-                    failed += 1;
-                    let flaw = Flaw::wrong(format!("claims {claim}, but {words}"));
-                    self.findings.push(plainly(5, &self.row, case, &flaw));
-                } else {
-                    self.notes.push(format!("{}: not {claim}: {words}", self.row.name()));
-                }
-            }
-            if failed > 0 {
-                break;
-            }
-        }
-        self.evidence = evidence;
-        self.tally(5, checks, failed, began);
-    }
-
     fn statistics(
         &mut self,
         target: &mut dyn Candidate,
@@ -343,7 +318,7 @@ impl Outcome {
 }
 
 /// Adds a trial's flaw to those of its kind; true where it is the first of it.
-pub(super) fn note(failures: &mut Vec<Failures>, stage: u8, trial: &Trial) -> bool {
+pub(in crate::gate) fn note(failures: &mut Vec<Failures>, stage: u8, trial: &Trial) -> bool {
     let Some(flaw) = &trial.flaw else { return false };
     match failures.iter_mut().find(|known| known.flaw.resembles(flaw)) {
         Some(known) => {

@@ -8,11 +8,11 @@ use crate::gate::operator::Operator;
 use crate::gate::tensor::Dtype;
 
 /// One operator, pass and pair of dtypes to look at.
-pub(super) struct Subject {
-    pub(super) operator: &'static dyn Operator,
-    pub(super) served: Served,
-    pub(super) dir: Dir,
-    pub(super) dtypes: (Dtype, Dtype),
+pub(in crate::gate) struct Subject {
+    pub(in crate::gate) operator: &'static dyn Operator,
+    pub(in crate::gate) served: Served,
+    pub(in crate::gate) dir: Dir,
+    pub(in crate::gate) dtypes: (Dtype, Dtype),
     /// True for the first of its operator, which the checks of whole operators ride on.
     pub(super) first: bool,
 }

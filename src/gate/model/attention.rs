@@ -65,7 +65,7 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("attb_dbias_scaled", "backward", "dbias times the scale"),
     mutant("attb_last_queries", "tile", "queries beyond the last multiple of 16 miss in dk and dv"),
     mutant("attb_padding", "tile", "the last key's share is spread to the lanes that pad it"),
-    mutant("attb_empty_nan", "backward", "a row without an open key gives NaN gradients"),
+    mutant("attb_empty_nan", "mask", "a row without an open key gives NaN gradients"),
     mutant("attb_stale", "determinism", "from the second call on dq is added to itself"),
     mutant("att_features_64", "size", "features of q beyond 64 not read"),
     mutant("att_features_128", "size", "features of q beyond 128 not read"),

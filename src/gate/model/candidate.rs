@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::unsteady::Kept;
 use super::{Native, Twist, natively};
 use crate::gate::call::{Broken, Call, Candidate, Claims, Dir, Hello, Identity, Reply, Served};
 use crate::gate::op;
@@ -18,6 +19,7 @@ pub struct ModelCandidate {
     native: bool,
     only: Option<Dir>,
     calls: u64,
+    kept: Kept,
 }
 
 impl ModelCandidate {
@@ -25,7 +27,8 @@ impl ModelCandidate {
     pub fn new(op: &'static str, id: &'static str) -> Self {
         let mutant = super::mutants(op).iter().find(|mutant| mutant.id == id);
         let native = mutant.is_some_and(|mutant| mutant.native);
-        ModelCandidate { op, id, native, only: mutant.and_then(|mutant| mutant.only), calls: 0 }
+        let only = mutant.and_then(|mutant| mutant.only);
+        ModelCandidate { op, id, native, only, calls: 0, kept: Kept::default() }
     }
 }
 
@@ -55,11 +58,14 @@ impl Candidate for ModelCandidate {
         if operator.must_refuse(call) && !twist.id.contains("accepts") {
             return Ok(Reply::Error("refused by the specification".into()));
         }
-        Ok(Reply::Ok(own_answer(call, twist, self.native)))
+        let read = self.kept.read(self.id, call);
+        let answer = own_answer(&read, twist, self.native);
+        Ok(Reply::Ok(self.kept.spoil(self.id, call, twist.calls, answer)))
     }
 
     fn restart(&mut self) -> Result<(), Broken> {
         self.calls = 0;
+        self.kept = Kept::default();
         Ok(())
     }
 }

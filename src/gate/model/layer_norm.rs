@@ -39,6 +39,9 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("ln_fast_rsqrt", "precision", "1/√ to 12 bits"),
     Mutant { native: true, ..mutant("ln_native16", "precision", "everything in 16 bits") },
     mutant("ln_stale", "determinism", "every 7th call reads statistics that were not written"),
+    mutant("ln_rows_chunked", "promise", "the variance in chunks, merged, among 8 rows and more"),
+    mutant("ln_one_in_10", "intermittent", "half of one answer in 10 not written"),
+    mutant("ln_leaks", "intermittent", "after another shape, half of the answer before"),
     mutant("ln_mean_twice", "backward", "mean(dy·weight) subtracted twice"),
     mutant("lnb_no_mean", "backward", "dx without the mean of dy·weight"),
     mutant("lnb_no_slope", "backward", "dx without the term of the variance"),
@@ -103,7 +106,9 @@ fn statistics<R: Real>(x: &[R], p: &Problem<R>, t: Twist) -> (R, R) {
     if t.is("ln_stale") && t.calls % 7 == 6 {
         return (R::zero(), R::one());
     }
-    let (mut mean, mut var) = moments(x, form(t.id));
+    let among = p.get("x").data.len() / n;
+    let order = if t.is("ln_rows_chunked") && among >= 8 { "chunked" } else { form(t.id) };
+    let (mut mean, mut var) = moments(x, order);
     let spread =
         |x: &[R], mean: R| sum(&x.iter().map(|&x| (x - mean).square()).collect::<Vec<_>>(), "");
     match t.id {

@@ -19,6 +19,10 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("lin_tail_16", "tile", "inputs beyond the last multiple of 16 are dropped"),
     mutant("lin_last_output", "tile", "outputs beyond the last multiple of 16 stay 0"),
     mutant("lin_tf32", "precision", "inputs of the product are rounded to 10 bits"),
+    mutant("lin_split_by_rows", "promise", "sums cut in two among 16 rows and more"),
+    mutant("lin_by_place", "promise", "sums from the last element in every second row"),
+    mutant("lin_from_30", "intermittent", "from the 31st call on half of the answer not written"),
+    mutant("lin_first_of_shape", "intermittent", "half of the first answer of a shape not written"),
     mutant("lin_stale", "determinism", "from the second call on the answer is added to itself"),
     mutant("linb_dx_transposed", "backward", "dx through a square weight read transposed"),
     mutant("linb_dx_tail", "tile", "dx sums over the outputs up to a multiple of 8 only"),
@@ -88,7 +92,14 @@ fn forward<R: Real>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
                 let w = weight.data[at];
                 terms.push(if t.is("lin_tf32") { ten_bits(x) * ten_bits(w) } else { x * w });
             }
-            let mut sum = total(&terms, t);
+            let order = match t.id {
+                "lin_split_by_rows" if x.data.len() / inputs >= 16 => {
+                    Twist { id: "lin_pairwise", ..t }
+                }
+                "lin_by_place" if r % 2 == 1 => Twist { id: "lin_reversed", ..t },
+                _ => t,
+            };
+            let mut sum = total(&terms, order);
             if t.is("lin_last_output") && outputs > 16 && o >= outputs / 16 * 16 {
                 sum = R::zero();
             }

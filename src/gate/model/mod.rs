@@ -31,6 +31,7 @@ mod size;
 mod softmax;
 mod transformer_block;
 mod transformer_stack;
+pub mod unsteady;
 mod weight_standardize;
 
 pub use candidate::{ModelCandidate, own_answer};
@@ -49,7 +50,8 @@ pub struct Mutant {
     pub op: &'static str,
     /// The class of bug (`cancellation`, `epsilon`, `precision`, `axis`, `tile`, `alias`,
     /// `size`, `determinism`, `backward`, `mask`, `wiring`, `init`, `dropout`, `loss`, `optimizer`,
-    /// `schedule`, `activation`, `statistics`).
+    /// `schedule`, `activation`, `statistics`, `attribute`, and of those that only a whole run shows
+    /// `promise` and `intermittent`).
     pub class: &'static str,
     /// What is wrong, as a failure would say it.
     pub about: &'static str,
@@ -157,4 +159,15 @@ models!(
 /// Every mutant of an operator.
 pub fn mutants(op: &str) -> &'static [Mutant] {
     BANKS.iter().find(|bank| bank.op == op).map_or(&[], |bank| bank.mutants)
+}
+
+/// The class of bug that the other side of a disputed contract belongs to.
+pub fn class_of_variant(key: &str) -> &'static str {
+    match key {
+        "layer_norm.eps" => "epsilon",
+        "attention.empty_row" | "softmax.empty_row" => "mask",
+        "batch_norm.running_var" => "statistics",
+        "cross_entropy.empty_mean" => "loss",
+        _ => "optimizer",
+    }
 }

@@ -23,6 +23,8 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("sm_absmax", "precision", "the largest magnitude is subtracted, not the maximum"),
     mutant("sm_quiet", "statistics", "1 is added to the sum of exponentials"),
     mutant("sm_tail_8", "tile", "scores beyond the last multiple of 8 are left out of the sum"),
+    mutant("sm_atomics", "promise", "the order of the sum changes from call to call"),
+    mutant("sm_one_in_10", "intermittent", "half of one answer in 10 not written"),
     mutant("sm_stale_max", "determinism", "the running maximum is not reset from row to row"),
     mutant("sm_stale_sum", "determinism", "from the second call on the sum starts at 1"),
     mutant("sm_base_two", "statistics", "2ˣ for eˣ"),
@@ -178,6 +180,7 @@ fn row<R: Real>(x: &[R], stale: Stale<R>, t: Twist) -> (Vec<R>, Stale<R>) {
     let mut sum = match t.id {
         "sm_truncated" => total(&each[..n.min(1024)], t),
         "sm_tail_8" if n > 8 => total(&each[..n / 8 * 8], t),
+        "sm_atomics" if t.calls % 2 == 1 => total(&each, Twist { id: "sm_reversed", ..t }),
         _ => total(&each, t),
     };
     match t.id {

@@ -70,7 +70,7 @@ pub const MUTANTS: &[Mutant] = &[
         "backward",
         "k and v collect from the last query head of a group only",
     ),
-    mutant("stack_gradients_kept", "backward", "gradients add up over calls"),
+    mutant("stack_gradients_kept", "determinism", "gradients add up over calls"),
     mutant(
         "stack_stale_rstd",
         "backward",

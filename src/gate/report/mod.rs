@@ -53,6 +53,12 @@ pub struct Report {
     pub rows: Vec<Row>,
     /// What is wrong, one entry per operator, pass, dtypes and tensor.
     pub findings: Vec<Finding>,
+    /// How promises were probed.
+    #[serde(default)]
+    pub promises: Vec<Promise>,
+    /// How often questions were asked again.
+    #[serde(default)]
+    pub repeated: Vec<Repeated>,
     /// What is remarkable and not wrong.
     pub notes: Vec<String>,
     /// What the tests of random numbers find with a probability of 99 %.
@@ -97,6 +103,8 @@ impl Report {
             stages: Vec::new(),
             rows: Vec::new(),
             findings: Vec::new(),
+            promises: Vec::new(),
+            repeated: Vec::new(),
             notes: Vec::new(),
             statistics: Vec::new(),
             uncovered: Vec::new(),
@@ -124,6 +132,37 @@ impl Report {
         let findings = self.findings.iter().enumerate();
         findings.filter_map(|(i, finding)| Some((finding, self.expected(i)?)))
     }
+}
+
+/// A promise of the target, as it was probed on one row.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Promise {
+    /// `op:dir:dtype`.
+    pub subject: String,
+    /// `deterministic` or `batch_invariant`.
+    pub promise: String,
+    /// True where the target gives it, so that breaking it fails.
+    pub claimed: bool,
+    /// Problems that it was probed on.
+    pub problems: usize,
+    /// Comparisons of bits.
+    pub checks: usize,
+    /// True where no bit differed.
+    pub kept: bool,
+}
+
+/// Answers to one row that were asked for more than once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Repeated {
+    /// `op:dir:dtype`.
+    pub subject: String,
+    /// Answers that were judged, first ones and others.
+    pub answers: usize,
+    /// Those to a question of before.
+    pub again: usize,
+    /// A fault that hits one answer of so many by chance is found with 99 %.
+    #[serde(with = "json::number")]
+    pub one_in: f64,
 }
 
 /// Exit codes in the order in which one hides another: a fault of the gate, an adapter that cannot
@@ -268,6 +307,26 @@ pub struct Finding {
     /// What else fails for the same reason, and is not explained again.
     #[serde(default)]
     pub affects: Vec<Affected>,
+    /// Which part of the answer is off, where no model explains it: `half of what it should be in
+    /// columns from 64 on`.
+    #[serde(default)]
+    pub pattern: Option<String>,
+    /// How often it failed, where the same question was also answered rightly.
+    #[serde(default)]
+    pub repeats: Option<Repeats>,
+}
+
+/// A failure that comes and goes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Repeats {
+    /// How often the same question was asked.
+    pub asked: usize,
+    /// How often the answer was wrong.
+    pub failed: usize,
+    /// The rate of wrong answers, an interval of 95 %.
+    pub rate: (f64, f64),
+    /// When it fails, where that was seen: `on every 7th call`.
+    pub when: Option<String>,
 }
 
 impl Finding {
@@ -363,4 +422,7 @@ pub struct Likeness {
     pub agrees: usize,
     /// Of how many.
     pub cases: usize,
+    /// Models of other classes that agree as well.
+    #[serde(default)]
+    pub rivals: Vec<String>,
 }

@@ -72,6 +72,9 @@ pub fn write(report: &Report, style: Style) -> String {
     for line in lines.chain(untested(report)).chain(cut_short(report)) {
         let _ = writeln!(out, "{}", style.faint(&line));
     }
+    for line in probed(report) {
+        let _ = writeln!(out, "{}", style.faint(&line));
+    }
     for note in report.notes.iter().take(NOTES) {
         let _ = writeln!(out, "note: {}", clean(note));
     }
@@ -80,6 +83,35 @@ pub fn write(report: &Report, style: Style) -> String {
     }
     let _ = writeln!(out, "{}", verdict(report, style));
     out
+}
+
+/// How promises were probed and questions asked again: what a green run says of them.
+pub fn probed(report: &Report) -> Vec<String> {
+    let mut lines = Vec::new();
+    for name in ["deterministic", "batch_invariant"] {
+        let own = || report.promises.iter().filter(|p| p.promise == name && p.problems > 0);
+        let Some(first) = own().next() else { continue };
+        let problems: usize = own().map(|promise| promise.problems).sum();
+        let checks: usize = own().map(|promise| promise.checks).sum();
+        let claimed = if first.claimed { "claimed" } else { "not claimed" };
+        let broken = own().filter(|promise| !promise.kept).count();
+        let kept = if broken == 0 { "kept".into() } else { format!("broken in {broken} rows") };
+        let problems = counted(problems, "problem");
+        lines.push(format!(
+            "{name} ({claimed}): probed on {problems}, {checks} comparisons, {kept}"
+        ));
+    }
+    let again: usize = report.repeated.iter().map(|row| row.again).sum();
+    let least = report.repeated.iter().min_by(|a, b| a.one_in.total_cmp(&b.one_in));
+    if let Some(least) = least {
+        lines.push(format!(
+            "{again} answers asked for again: a fault in one of {:.0} calls is found with 99 % in every \
+             row ({})",
+            least.one_in.floor(),
+            least.subject
+        ));
+    }
+    lines
 }
 
 /// Notes that are printed.
@@ -136,7 +168,7 @@ pub fn details(report: &Report, finding: &Finding) -> Vec<String> {
         lines.push(inputs.join(" "));
     }
     // What the numbers say needs no words, unless it is a law that another stage looks at.
-    if finding.worst.is_none() || finding.stage > 2 {
+    if finding.worst.is_none() || finding.stage > 2 || finding.repeats.is_some() {
         lines.extend(said(&finding.message));
     }
     if let Some(worst) = &finding.worst {
@@ -161,6 +193,7 @@ pub fn details(report: &Report, finding: &Finding) -> Vec<String> {
         let share = format!("{}/{} cases", like.agrees, like.cases);
         why.push(format!("behaves like: {} ({share})", like.about));
     }
+    why.extend(finding.pattern.iter().map(|pattern| format!("off: {pattern}")));
     why.extend(finding.when.iter().cloned());
     if !why.is_empty() {
         lines.push(why.join(" · "));
