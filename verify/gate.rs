@@ -13,6 +13,8 @@ mod misbehaving;
 mod oracle;
 #[path = "gate/perf.rs"]
 mod perf;
+#[path = "gate/planner.rs"]
+mod planner;
 #[path = "gate/report.rs"]
 mod report;
 #[path = "gate/statistics.rs"]

@@ -12,6 +12,7 @@ use super::manifest::Manifest;
 use super::operator::Operator;
 use super::plan::Plan;
 use super::report::{Fault, Finding, Report, Row, Shrunk, Stage, exit_code};
+use super::scope::{self, Scope};
 use super::tensor::Dtype;
 use super::trial::{self, Flaw, Trial};
 use super::{
@@ -276,14 +277,16 @@ fn understood(hello: &Hello) -> Result<(), String> {
             }
         }
         for (attr, values) in &served.attrs {
-            let Some(known) = operator.attrs().iter().find(|own| own.name == attr) else {
-                let names: Vec<&str> = operator.attrs().iter().map(|own| own.name).collect();
-                let names = if names.is_empty() { "none".into() } else { names.join(", ") };
-                return Err(format!("hello.ops.{name}.attrs.{attr}: allowed {names}"));
-            };
-            if let Some(value) = values.iter().find(|value| !known.takes(value)) {
-                let allowed = known.allowed();
-                return Err(format!("hello.ops.{name}.attrs.{attr} = {value}: allowed {allowed}"));
+            scope::attribute(operator, attr, values)
+                .map_err(|why| format!("hello.ops.{name}.attrs.{attr}{why}"))?;
+        }
+        for (list, names) in [
+            ("optional", served.optional.as_deref().unwrap_or_default()),
+            ("required", &served.required),
+        ] {
+            if let Some(other) = names.iter().find(|own| !scope::is_tensor(operator, own)) {
+                let known = scope::tensors(operator).join(", ");
+                return Err(format!("hello.ops.{name}.{list} = {other}: allowed {known}"));
             }
         }
         for (key, side) in &served.variant {
@@ -416,10 +419,17 @@ impl Outcome {
         deaths: &mut usize,
     ) {
         let Subject { operator, served, dir, dtypes, first } = subject;
-        let plain = Case::simplest(*operator, *dir, dtypes.0, dtypes.1);
+        let scope = Scope::new(*operator, served);
+        let plain = scope.simplest(*dir, *dtypes);
+        if !scope.allows(&plain) {
+            let name = self.row.name();
+            self.notes.push(format!("{name}: no problem lies within what is declared"));
+            return;
+        }
         let asked = |stage: u8| options.stages.contains(&stage);
         let pinned = options.pinned.iter().filter(|case| {
             (case.op, case.dir, (case.dtype, case.params_dtype)) == (operator.name(), *dir, *dtypes)
+                && scope.allows(case)
         });
         let generated = Plan::new(*operator, served, *dir, *dtypes, options.seed);
         let cases = std::iter::once((0, plain.clone()))
@@ -450,10 +460,10 @@ impl Outcome {
         }
         if *deaths < DEATHS {
             if asked(3) {
-                self.arguments(target, served, &plain);
+                self.arguments(target, &scope, &plain);
             }
             if asked(4) && *first {
-                self.gradients(target, served, &plain);
+                self.gradients(target, &scope, &plain);
             }
             if asked(5) && !operator.random() {
                 self.determinism(target, hello);
@@ -494,9 +504,10 @@ impl Outcome {
         }
     }
 
-    fn arguments(&mut self, target: &mut dyn Candidate, served: &Served, plain: &Case) {
+    fn arguments(&mut self, target: &mut dyn Candidate, scope: &Scope, plain: &Case) {
         let began = Instant::now();
-        let moved = liveness::check(target, served, plain);
+        let dtypes = (plain.dtype, plain.params_dtype);
+        let moved = liveness::check(target, scope, plain.dir, dtypes);
         let failed = moved.iter().filter(|moved| moved.trial.flaw.is_some()).count();
         for moved in &moved {
             if moved.dead {
@@ -507,9 +518,9 @@ impl Outcome {
         self.tally(3, moved.len(), failed, began);
     }
 
-    fn gradients(&mut self, target: &mut dyn Candidate, served: &Served, plain: &Case) {
+    fn gradients(&mut self, target: &mut dyn Candidate, scope: &Scope, plain: &Case) {
         let began = Instant::now();
-        let (case, flaw) = match gradients::check(target, served, plain) {
+        let (case, flaw) = match gradients::check(target, scope) {
             Ok(None) => return,
             Ok(Some((case, flaw))) => (case, flaw),
             Err(broken) => (plain.clone(), Some(Flaw::from(&broken))),
@@ -573,12 +584,8 @@ impl Outcome {
         {
             Ok(evidence) => evidence,
             Err(broken) => {
-                let plain = Case::simplest(
-                    subject.operator,
-                    subject.dir,
-                    subject.dtypes.0,
-                    subject.dtypes.1,
-                );
+                let plain =
+                    Scope::new(subject.operator, served).simplest(subject.dir, subject.dtypes);
                 self.findings.push(plainly(6, &self.row, &plain, &Flaw::from(&broken)));
                 return self.tally(6, 1, 1, began);
             }
@@ -690,7 +697,8 @@ fn explain(
         }
         fails
     };
-    let (case, calls) = shrink::shrink(&plainest.case, served, &mut fails);
+    let scope = Scope::new(plainest.case.operator(), served);
+    let (case, calls) = shrink::shrink(&plainest.case, &scope, &mut fails);
     // The last failing trial is that of the case that was kept, unless nothing was.
     let smallest = smallest.filter(|trial| trial.case == case).unwrap_or_else(|| plainest.clone());
     if flaw.fault == Fault::Wrong {
@@ -700,7 +708,7 @@ fn explain(
         };
         let mut loose = case.clone();
         (loose.kind, loose.upstream) = (plainest.case.kind, plainest.case.upstream);
-        finding.when = scan::scan(&loose, served, &mut fails);
+        finding.when = scan::scan(&loose, &scope, &mut fails);
         finding.breaks = laws::broken(&smallest);
         let mut all: Vec<&Trial> = evidence.iter().collect();
         all.push(&smallest);

@@ -6,7 +6,7 @@
 //!   states of itself, [`op`]: the operators, one file each.
 //! - [`oracle`]: the truth and its bounds; [`judge`]: one answer against them.
 //! - [`statistics`]: answers that are random numbers, against their law.
-//! - [`plan`]: which cases are tried; [`model`]: executable models of right and wrong targets.
+//! - [`scope`]: what a target declares; [`plan`]: which cases are tried; [`model`]: executable models of right and wrong targets.
 //! - [`report`]: what a run found, in every format; [`manifest`]: what a project expects of it;
 //!   [`diff`]: two runs; [`vectors`]: cases and answers as files.
 //! - [`wire`]: frames, targets behind commands and libraries, and serving them.
@@ -37,6 +37,7 @@ pub mod perf;
 pub mod plan;
 pub mod report;
 pub mod scan;
+pub mod scope;
 pub mod selftest;
 pub mod shrink;
 pub mod statistics;

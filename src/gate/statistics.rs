@@ -39,6 +39,7 @@ use super::number::{Bound, Real, at_unit};
 use super::op::{self, init};
 use super::operator::{Operator, number};
 use super::oracle;
+use super::scope::{self, Scope};
 use super::tensor::{Dtype, Tensor, Tensors};
 use crate::num::Num;
 
@@ -186,23 +187,10 @@ struct Stage<'a> {
 
 impl Stage<'_> {
     /// A case of normal numbers; attributes are what is served.
-    fn case(&self, operator: &dyn Operator, dir: Dir, dtypes: (Dtype, Dtype)) -> Case {
-        let mut case = Case::simplest(operator, dir, dtypes.0, dtypes.1);
+    fn case(&self, operator: &'static dyn Operator, dir: Dir, dtypes: (Dtype, Dtype)) -> Case {
+        let mut case = Scope::new(operator, self.served).simplest(dir, dtypes);
         (case.kind, case.upstream, case.seed) = (Kind::Normal, Upstream::Normal, self.seed);
-        for attr in operator.attrs() {
-            let planned: Vec<Value> = attr.values.iter().map(|value| value.json()).collect();
-            case.attrs[attr.name] = self.values(attr.name, &planned)[0].clone();
-        }
         case
-    }
-
-    /// The wanted values of an attribute that are served, or what is served where none is.
-    fn values(&self, name: &str, wanted: &[Value]) -> Vec<Value> {
-        let Some(served) = self.served.attrs.get(name).filter(|served| !served.is_empty()) else {
-            return wanted.to_vec();
-        };
-        let both: Vec<Value> = wanted.iter().filter(|v| served.contains(v)).cloned().collect();
-        if both.is_empty() { served.clone() } else { both }
     }
 
     /// Sizes within the target's limits.
@@ -247,18 +235,18 @@ impl Stage<'_> {
     }
 
     /// `init`: every scheme of every role.
-    fn weights(&mut self, operator: &dyn Operator) -> Result<(), Broken> {
+    fn weights(&mut self, operator: &'static dyn Operator) -> Result<(), Broken> {
         let words = |settings: &[super::operator::Setting]| -> Vec<Value> {
             settings.iter().map(|word| word.json()).collect()
         };
         let dtypes = self.served.dtypes();
         let (schemes, roles) = (
-            self.values("scheme", &words(init::SCHEMES)),
-            self.values("role", &words(init::ROLES)),
+            scope::among(self.served, "scheme", &words(init::SCHEMES)),
+            scope::among(self.served, "role", &words(init::ROLES)),
         );
-        let depths = self.values("depth", &[12.into(), 1.into(), 3.into()]);
-        let layers = self.values("layer", &[0.into(), 2.into()]);
-        let gains = self.values("gain", &[1.0.into(), 0.5.into(), 2.0.into()]);
+        let depths = scope::among(self.served, "depth", &[12.into(), 1.into(), 3.into()]);
+        let layers = scope::among(self.served, "layer", &[0.into(), 2.into()]);
+        let gains = scope::among(self.served, "gain", &[1.0.into(), 0.5.into(), 2.0.into()]);
         // Far from square, so that fans that are swapped differ.
         let long = (2.6 * self.elements as f64).sqrt() as usize;
         let short = self.elements / long;
@@ -422,9 +410,9 @@ impl Stage<'_> {
     }
 
     /// `dropout` and `drop_path`: the mask.
-    fn masks(&mut self, operator: &dyn Operator) -> Result<(), Broken> {
-        let rates = self.values("p", &[0.1, 0.5, 0.9, 0.0, 1.0].map(Value::from));
-        let training = self.values("training", &[true.into(), false.into()]);
+    fn masks(&mut self, operator: &'static dyn Operator) -> Result<(), Broken> {
+        let rates = scope::among(self.served, "p", &[0.1, 0.5, 0.9, 0.0, 1.0].map(Value::from));
+        let training = scope::among(self.served, "training", &[true.into(), false.into()]);
         for (turn, dtypes) in self.served.dtypes().into_iter().enumerate() {
             for (i, rate) in rates.iter().enumerate() {
                 for training in &training {
@@ -597,7 +585,9 @@ fn within(call: &Call, weight: &Tensor) -> Vec<String> {
         let law = init::law(&call.attrs, role, out, input);
         let edge = 3f64.sqrt() * law.std;
         let most = edge * (1.0 + 8.0 * weight.dtype.unit());
-        let wrong = slice.iter().find(|w| law.uniform && w.abs() > most)?;
+        // A gain of 0 leaves nothing of a normal weight either.
+        let bounded = law.uniform || law.std == 0.0;
+        let wrong = slice.iter().find(|w| bounded && w.abs() > most)?;
         Some(format!("{wrong:e} in {role} is beyond ±{edge:e}"))
     });
     beyond.collect()

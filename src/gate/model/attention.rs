@@ -67,6 +67,7 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("attb_padding", "tile", "the last key's share is spread to the lanes that pad it"),
     mutant("attb_empty_nan", "backward", "a row without an open key gives NaN gradients"),
     mutant("attb_stale", "determinism", "from the second call on dq is added to itself"),
+    mutant("att_scale_default", "argument", "a scale of 0 taken for none given"),
 ];
 
 const fn control(id: &'static str, about: &'static str) -> Control {

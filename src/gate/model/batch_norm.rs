@@ -37,6 +37,8 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("bnb_unweighted", "backward", "weight not applied in dx"),
     mutant("bnb_raw", "backward", "dweight from x in place of x̂"),
     mutant("bnb_accumulates", "alias", "from the second call on, gradients added to the last ones"),
+    mutant("bn_eps_default", "argument", "an eps of 0 taken for none given"),
+    mutant("bn_momentum_default", "argument", "a momentum of 0 taken for none given"),
 ];
 
 pub const CONTROLS: &[Control] = &[

@@ -27,6 +27,8 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("clip_first_only", "norm of the first tensor only"),
     mutant("clip_by_value", "every element clamped to max_norm"),
     mutant("clip_sum_of_norms", "norms of the tensors added up"),
+    mutant("clip_max_default", "a max_norm of 0 taken for none given"),
+    mutant("clip_overflow", "squares of large gradients overflow"),
 ];
 
 pub const CONTROLS: &[Control] = &[
@@ -34,11 +36,16 @@ pub const CONTROLS: &[Control] = &[
     control("clip_reciprocal", "unscaled by a product, scaled by a reciprocal, summed backwards"),
 ];
 
-fn norm<R: Real>(values: impl DoubleEndedIterator<Item = R>, t: Twist) -> R {
-    let (mut sum, mut largest) = (R::zero(), R::zero());
+fn norm<R: Real>(values: impl DoubleEndedIterator<Item = R> + Clone, t: Twist) -> R {
+    let largest = values.clone().fold(R::zero(), |largest, x| largest.larger(x.abs()));
+    // A power of two near the largest, so that no square overflows and none that counts underflows.
+    let exponent = largest.value().log2().floor();
+    let usual = exponent.abs() < 40.0 || !exponent.is_finite() || t.is("clip_overflow");
+    let unit = if usual { R::one() } else { R::num(exponent.exp2()) };
+    let mut sum = R::zero();
     let mut add = |x: R| {
+        let x = x / unit;
         sum += if t.is("clip_sum") { x.abs() } else { x * x };
-        largest = largest.larger(x.abs());
     };
     if t.is("clip_reciprocal") {
         values.rev().for_each(&mut add);
@@ -47,8 +54,9 @@ fn norm<R: Real>(values: impl DoubleEndedIterator<Item = R>, t: Twist) -> R {
     }
     match t.id {
         "clip_max" => largest,
-        "clip_sum" | "clip_no_root" => sum,
-        _ => sum.sqrt(),
+        "clip_sum" => sum * unit,
+        "clip_no_root" => sum * unit * unit,
+        _ => sum.sqrt() * unit,
     }
 }
 

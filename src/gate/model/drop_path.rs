@@ -28,6 +28,7 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("droppath_seed_ignored", "the seed ignored"),
     mutant("droppath_bwd_mask", "backward with other decisions than forward"),
     mutant("droppath_first_kept", "the first sample always kept"),
+    mutant("droppath_p_default", "a p of 0 taken for none given"),
 ];
 
 pub const CONTROLS: &[Control] = &[

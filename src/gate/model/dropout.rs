@@ -36,6 +36,7 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("drop_repeats_late", "the mask repeats every 4096 elements"),
     mutant("drop_tail_kept", "what is left over by blocks of four is always kept"),
     mutant("drop_exact_count", "the first share of every 32 elements dropped"),
+    mutant("drop_p_default", "a p of 0 taken for none given"),
 ];
 
 pub const CONTROLS: &[Control] = &[

@@ -49,6 +49,7 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("init_seed_ignored", "the seed ignored"),
     mutant("init_counter", "the number of calls beside the seed"),
     mutant("init_seed_offset", "the seed added to the place"),
+    mutant("init_gain_default", "a gain of 0 taken for none given"),
 ];
 
 pub const CONTROLS: &[Control] = &[

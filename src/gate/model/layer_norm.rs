@@ -60,6 +60,7 @@ pub const MUTANTS: &[Mutant] = &[
         ..mutant("lnb_dweight16", "precision", "dweight and dbias accumulated in 16 bits")
     },
     mutant("lnb_accumulates", "alias", "from the second call on, gradients added to the last ones"),
+    mutant("ln_eps_default", "argument", "an eps of 0 taken for none given"),
 ];
 
 pub const CONTROLS: &[Control] = &[

@@ -53,6 +53,8 @@ pub const MUTANTS: &[Mutant] = &[
         ..mutant("rmsb_dweight16", "precision", "dweight accumulated in 16 bits")
     },
     mutant("rmsb_row_blocks", "tile", "rows beyond a multiple of 16 left out of dweight"),
+    mutant("rms_eps_default", "argument", "an eps of 0 taken for none given"),
+    mutant("rms_offset_flag", "argument", "any offset but 0 taken for 1"),
 ];
 
 pub const CONTROLS: &[Control] = &[

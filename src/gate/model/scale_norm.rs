@@ -31,6 +31,7 @@ pub const MUTANTS: &[Mutant] = &[
     },
     mutant("scaleb_raw", "backward", "dweight from x in place of x/‖x‖"),
     mutant("scaleb_last_row", "tile", "dweight without the last row"),
+    mutant("scale_eps_default", "argument", "an eps of 0 taken for none given"),
 ];
 
 pub const CONTROLS: &[Control] = &[

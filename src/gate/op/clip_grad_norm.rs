@@ -26,9 +26,19 @@ impl Operator for ClipGradNorm {
     fn attrs(&self) -> &'static [Attr] {
         use Setting::Num;
         &[
-            Attr { name: "max_norm", values: &[Num(1.0), Num(1e-3), Num(100.0), Num(1e6)] },
-            Attr { name: "loss_scale", values: &[Num(1.0), Num(65536.0), Num(1024.0)] },
+            Attr {
+                name: "max_norm",
+                values: &[Num(1.0), Num(1e-3), Num(0.0), Num(100.0), Num(1e6)],
+            },
+            Attr {
+                name: "loss_scale",
+                values: &[Num(1.0), Num(65536.0), Num(0.0625), Num(1024.0)],
+            },
         ]
+    }
+    /// A square of a large gradient is no number, and yet its norm is.
+    fn reach(&self, _: &Case, _: &str) -> Option<i32> {
+        Some(90)
     }
     fn slots(&self, case: &Case) -> Vec<Slot> {
         let (rows, cols) = (case.size("rows"), case.size("cols"));
@@ -48,11 +58,16 @@ impl<R: Real> Formula<R> for ClipGradNorm {
                 Named::new(name, &g.shape, g.data.iter().map(|&g| g / scale).collect())
             })
             .collect();
-        let squares = unscaled.iter().flat_map(|g| g.data.iter().map(|&g| g.square()));
+        // Far from 1, squares are taken of what a power of two leaves.
+        let all = || unscaled.iter().flat_map(|g| g.data.iter());
+        let largest = all().map(|g| g.value().abs()).fold(0.0, f64::max);
+        let far = largest.is_normal() && !(1e-60..1e60).contains(&largest);
+        let power = if far { largest.log2().floor().exp2() } else { 1.0 };
+        let squares = all().map(|&g| if far { (g / R::num(power)).square() } else { g.square() });
         // A square below the smallest normal number may have been flushed to 0.
         let dtype = p.call.dtype.accumulator();
         let flushed = squares.clone().count() as f64 * dtype.smallest_normal() / dtype.unit();
-        let norm = R::sum(squares).loosened(flushed).sqrt();
+        let norm = R::sum(squares).loosened(flushed / power / power).sqrt() * R::num(power);
         // The norm of the norms of the tensors is as right, and has one rounding more.
         let norm = norm.loosened(norm.value());
         let ratio = R::num(p.num("max_norm")) / (norm + R::num(1e-6));
