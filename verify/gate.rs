@@ -23,6 +23,8 @@ mod perf;
 #[cfg(unix)]
 #[path = "gate/perf_processes.rs"]
 mod perf_processes;
+#[path = "gate/planner.rs"]
+mod planner;
 #[path = "gate/report.rs"]
 mod report;
 #[path = "gate/sizes.rs"]

@@ -121,6 +121,8 @@ pub struct Served {
     pub attrs: BTreeMap<String, Vec<Value>>,
     /// Optional tensors understood; all by default.
     pub optional: Option<Vec<String>>,
+    /// Optional tensors that it is never without; none by default.
+    pub required: Vec<String>,
     /// The side taken where public implementations disagree.
     pub variant: BTreeMap<String, String>,
     /// The largest problems.
@@ -135,6 +137,8 @@ pub struct Limits {
     pub max_elements: Option<usize>,
     /// Length of a row.
     pub max_columns: Option<usize>,
+    /// The largest magnitude of an element of any tensor.
+    pub max_abs: Option<f64>,
 }
 
 impl Served {

@@ -101,6 +101,44 @@ impl Upstream {
     }
 }
 
+/// How large or small a whole tensor is, beside others of usual magnitude.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Extreme {
+    /// As large as [`Operator::reach`] says.
+    Large,
+    /// Squares underflow.
+    Small,
+    /// Below the smallest normal number of its dtype.
+    Subnormal,
+}
+
+impl Extreme {
+    /// Every one.
+    pub const ALL: [Extreme; 3] = [Extreme::Large, Extreme::Small, Extreme::Subnormal];
+    /// The name in a case.
+    pub fn name(self) -> &'static str {
+        match self {
+            Extreme::Large => "large",
+            Extreme::Small => "small",
+            Extreme::Subnormal => "subnormal",
+        }
+    }
+    /// The exponent of the largest element, where `f32` reaches 2^`reach`.
+    pub fn exponent(self, dtype: Dtype, reach: i32) -> i32 {
+        match (self, dtype) {
+            (Extreme::Large, Dtype::F64) => 8 * reach,
+            (Extreme::Large, Dtype::F16) => reach.min(8),
+            (Extreme::Large, _) => reach,
+            (Extreme::Small, Dtype::F64) => -560,
+            (Extreme::Small, Dtype::F16) => -12,
+            (Extreme::Small, _) => -80,
+            (Extreme::Subnormal, Dtype::F64) => -1060,
+            (Extreme::Subnormal, Dtype::F16) => -18,
+            (Extreme::Subnormal, _) => -140,
+        }
+    }
+}
+
 /// A problem, before its values are drawn.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Case {
@@ -122,6 +160,8 @@ pub struct Case {
     pub upstream: Upstream,
     /// Optional tensors that are left out.
     pub absent: BTreeSet<String>,
+    /// A tensor of unusual magnitude.
+    pub extreme: Option<(Extreme, String)>,
     /// Seed of the values.
     pub seed: u64,
     /// Elements that are stated rather than drawn.
@@ -142,6 +182,7 @@ impl Case {
             kind: Kind::Whole,
             upstream: Upstream::Whole,
             absent: BTreeSet::new(),
+            extreme: None,
             seed: 0,
             given: BTreeMap::new(),
         }
@@ -160,6 +201,14 @@ impl Case {
     /// A number among the attributes of the case.
     pub fn num(&self, attr: &str) -> f64 {
         super::operator::number(&self.attrs, attr)
+    }
+
+    /// True where no row of `cols` elements that is stated is constant, or, of one element, 0.
+    pub fn varied(&self, tensor: &str, cols: usize) -> bool {
+        let Some(given) = self.given.get(tensor) else { return true };
+        let rows = self.size("rows") * cols;
+        let values: Vec<f64> = (0..rows).map(|i| given.get(i).copied().unwrap_or(0.0)).collect();
+        !values.chunks(cols).any(super::fill::is_constant)
     }
 
     /// The question: every tensor drawn. `want` is what a full answer has.
@@ -208,7 +257,14 @@ impl Case {
             Some(given) => (0..count).map(|i| given.get(i).copied().unwrap_or(0.0)).collect(),
             None => {
                 let mut rng = Rng::new(self.seed).named(self.op).named(&slot.name);
-                super::fill::fill(slot, self.kind, self.upstream, dtype, &mut rng)
+                let mut values = super::fill::fill(slot, self.kind, self.upstream, dtype, &mut rng);
+                if let Some((extreme, name)) = &self.extreme
+                    && *name == slot.name
+                {
+                    let reach = self.operator().reach(self, name).unwrap_or(0);
+                    super::fill::stretch(&mut values, extreme.exponent(dtype, reach), dtype);
+                }
+                values
             }
         };
         Tensor::new(dtype, &slot.shape, values)
@@ -239,6 +295,9 @@ impl fmt::Display for Case {
         if !self.absent.is_empty() {
             let absent: Vec<&str> = self.absent.iter().map(String::as_str).collect();
             parts.push(format!("no={}", absent.join("+")));
+        }
+        if let Some((extreme, tensor)) = &self.extreme {
+            parts.push(format!("{}={tensor}", extreme.name()));
         }
         parts.push(format!("seed={}", self.seed));
         for (name, values) in &self.given {
@@ -288,6 +347,8 @@ impl std::str::FromStr for Case {
                 case.upstream = kind.ok_or_else(|| refused(&allowed))?;
             } else if name == "no" {
                 case.absent = text.split('+').map(str::to_string).collect();
+            } else if let Some(extreme) = Extreme::ALL.into_iter().find(|e| e.name() == name) {
+                case.extreme = Some((extreme, text.to_string()));
             } else if name == "seed" {
                 case.seed = text.parse().map_err(|_| refused("a whole number"))?;
             } else if let Some(axis) = operator.axes().iter().find(|axis| axis.name == name) {

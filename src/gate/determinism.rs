@@ -10,6 +10,7 @@ use super::call::{Broken, Call, Candidate, Dir, Reply, Served};
 use super::case::{Case, Kind, Upstream};
 use super::operator::Operator;
 use super::plan::Plan;
+use super::scope::Scope;
 use super::tensor::{Dtype, Tensor, Tensors};
 
 /// Problems of wide rows that are tried beside those of the plan.
@@ -48,8 +49,9 @@ pub fn wide(
     seed: u64,
 ) -> Vec<Case> {
     let plan = Plan::new(operator, served, dir, dtypes, seed ^ 0x9e37);
+    let scope = Scope::new(operator, served);
     let noisy = plan.take(48).map(|mut case| {
-        case.kind = Kind::Normal;
+        (case.kind, case.extreme) = (Kind::Normal, None);
         if dir == Dir::Bwd {
             case.upstream = Upstream::Normal;
         }
@@ -62,8 +64,10 @@ pub fn wide(
         let size: usize = call.tensors.values().map(|tensor| tensor.values.len()).sum();
         (size <= MANY).then(|| first.values.len() / rows.max(1))
     };
-    let mut cases: Vec<(usize, Case)> =
-        noisy.filter_map(|case| Some((row(&case.call())?, case))).collect();
+    let mut cases: Vec<(usize, Case)> = noisy
+        .filter(|case| scope.allows(case))
+        .filter_map(|case| Some((row(&case.call())?, case)))
+        .collect();
     cases.sort_by_key(|(width, _)| std::cmp::Reverse(*width));
     cases.dedup_by_key(|(width, _)| *width);
     cases.into_iter().take(WIDE).map(|(_, case)| case).collect()

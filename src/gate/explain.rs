@@ -7,6 +7,7 @@ use super::call::{Candidate, Served};
 use super::case::Case;
 use super::check::Failures;
 use super::report::{Fault, Finding, Repeats, Row, Shrunk};
+use super::scope::Scope;
 use super::trial::{self, Flaw, Trial};
 use super::{diagnose, laws, pattern, repeat, scan, shrink};
 
@@ -78,7 +79,8 @@ pub(super) fn explain(
         }
         fails
     };
-    let (case, calls) = shrink::shrink(&plainest.case, served, &mut fails);
+    let scope = Scope::new(plainest.case.operator(), served);
+    let (case, calls) = shrink::shrink(&plainest.case, &scope, &mut fails);
     // The last failing trial is that of the case that was kept, unless nothing was.
     let smallest = smallest.filter(|trial| trial.case == case).unwrap_or_else(|| plainest.clone());
     if flaw.fault == Fault::Wrong {
@@ -91,7 +93,7 @@ pub(super) fn explain(
         };
         let mut loose = case.clone();
         (loose.kind, loose.upstream) = (plainest.case.kind, plainest.case.upstream);
-        finding.when = scan::scan(&loose, served, &mut fails);
+        finding.when = scan::scan(&loose, &scope, &mut fails);
         finding.breaks = laws::broken(&smallest);
         let mut all: Vec<&Trial> = evidence.iter().collect();
         all.push(&smallest);

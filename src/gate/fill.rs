@@ -8,6 +8,12 @@ use crate::rng::Rng;
 /// The elements of one tensor, before they are rounded to its dtype.
 pub fn fill(slot: &Slot, kind: Kind, upstream: Upstream, dtype: Dtype, rng: &mut Rng) -> Vec<f64> {
     let count: usize = slot.shape.iter().product();
+    // Without an eps, a variance must be one: rows whose sums say little of it are not asked.
+    let kind = match kind {
+        Kind::Outlier | Kind::Scaled | Kind::Whole | Kind::Repeated => kind,
+        _ if slot.varied => Kind::Normal,
+        _ => kind,
+    };
     let cols = slot.shape.last().copied().unwrap_or(1).max(1);
     let whole = kind == Kind::Whole;
     let mut each = |draw: &mut dyn FnMut(&mut Rng) -> f64| -> Vec<f64> {
@@ -15,9 +21,16 @@ pub fn fill(slot: &Slot, kind: Kind, upstream: Upstream, dtype: Dtype, rng: &mut
     };
     // The first row of a repeated problem, which may be its only one, tells whether the last is read.
     let mut first = kind == Kind::Repeated;
-    let mut row = |cols: usize, rng: &mut Rng| match std::mem::take(&mut first) {
-        true => edge(cols, cols - 1, rng),
-        false => row(kind, cols, dtype, rng),
+    let mut row = |cols: usize, rng: &mut Rng| {
+        let mut row = match (std::mem::take(&mut first), kind) {
+            (true, _) => edge(cols, cols - 1, rng),
+            (false, Kind::Repeated) if slot.varied => row(Kind::Normal, cols, dtype, rng),
+            (false, kind) => row(kind, cols, dtype, rng),
+        };
+        if slot.varied && is_constant(&row.iter().map(|&x| dtype.round(x)).collect::<Vec<f64>>()) {
+            row[0] = if row[0] == 0.0 { 1.0 } else { 3.0 * row[0] };
+        }
+        row
     };
     match slot.fill {
         Fill::Rows => (0..count / cols).flat_map(|_| row(cols, rng)).collect(),
@@ -51,10 +64,10 @@ pub fn fill(slot: &Slot, kind: Kind, upstream: Upstream, dtype: Dtype, rng: &mut
             each(&mut |rng| if rng.below(8) == 0 { 0.0 } else { rng.normal().powi(2) })
         }
         Fill::Upstream => gradient(upstream, count, cols, rng),
-        Fill::Below(limit) => each(&mut |rng| rng.below(limit) as f64),
+        Fill::Below(limit) => each(&mut |rng| label(limit, rng)),
         Fill::Labels { classes, ignored } => each(&mut |rng| match rng.below(5) {
             0 => ignored as f64,
-            _ => rng.below(classes) as f64,
+            _ => label(classes, rng),
         }),
         Fill::Reaching(limit) => {
             let mut rows: Vec<f64> = (0..count / cols).flat_map(|_| row(cols, rng)).collect();
@@ -93,13 +106,14 @@ pub fn fill(slot: &Slot, kind: Kind, upstream: Upstream, dtype: Dtype, rng: &mut
         Fill::Targets { classes, label, ignored } => {
             let mut labels: Vec<f64> = (0..count)
                 .map(|i| {
-                    let class = rng.below(classes) as f64;
+                    let class = self::label(classes, rng);
                     if ignored.holds(i) { label as f64 } else { class }
                 })
                 .collect();
             if rng.below(10) == 0 {
-                let strays = [classes as f64, -1.0, classes as f64 + 256.0, -1000.0];
-                labels[rng.below(count)] = strays[rng.below(4)];
+                let beyond = 2f64.powi(32) + rng.below(classes) as f64;
+                let strays = [classes as f64, -1.0, classes as f64 + 256.0, -1000.0, beyond];
+                labels[rng.below(count)] = strays[rng.below(5)];
             }
             labels
         }
@@ -112,8 +126,39 @@ pub fn fill(slot: &Slot, kind: Kind, upstream: Upstream, dtype: Dtype, rng: &mut
             });
             rows.collect()
         }
-        Fill::Count => (0..count).map(|i| i as f64).collect(),
+        Fill::Steps => {
+            let mut steps: Vec<f64> = (0..count).map(|i| i as f64).collect();
+            if let Some(last) = steps.last_chunk_mut::<3>().filter(|_| count >= 8) {
+                *last = [2f64.powi(31) + 5.0, 2f64.powi(32) + 3.0, 2f64.powi(40)];
+            }
+            steps
+        }
     }
+}
+
+/// True where every element is the same, or the only one is 0.
+pub fn is_constant(row: &[f64]) -> bool {
+    row.iter().all(|x| *x == row[0]) && (row.len() > 1 || row.iter().all(|x| *x == 0.0))
+}
+
+/// Multiplies a tensor by a power of two, so that its largest element is 2^`exponent` or somewhat
+/// more. An infinity and the least finite number stay what they are.
+pub fn stretch(values: &mut [f64], exponent: i32, dtype: Dtype) {
+    let moves = |value: &f64| value.abs() < dtype.largest() / 4.0;
+    let largest = values.iter().filter(|v| moves(v)).fold(0.0f64, |most, v| most.max(v.abs()));
+    if largest > 0.0 {
+        let power = f64::from(exponent) - largest.log2().floor();
+        // In two steps, since one of them may leave what f64 holds.
+        let half = (power / 2.0).floor();
+        let stretched = |value: f64| value * half.exp2() * (power - half).exp2();
+        values.iter_mut().filter(|v| moves(v)).for_each(|value| *value = stretched(*value));
+    }
+}
+
+/// A label, one in four among the last eight, whose digits are lost first.
+fn label(classes: usize, rng: &mut Rng) -> f64 {
+    let among = if rng.below(4) == 0 { classes.min(8) } else { classes };
+    (classes - 1 - rng.below(among)) as f64
 }
 
 /// One row of a kind, such that cols·max|x|² stays within 2^±120 and within the dtype.

@@ -6,9 +6,10 @@
 //! that of the difference at 2h against that at h, three times the first term that is left out,
 //! and the rounding of forward, u·|dy|·|f|/h.
 
-use super::call::{Broken, Call, Candidate, Dir, Reply, Served};
+use super::call::{Broken, Call, Candidate, Dir, Reply};
 use super::case::{Case, Kind, Upstream};
 use super::operator::{Fill, Role, Slot};
+use super::scope::Scope;
 use super::tensor::{Dtype, Tensors};
 use super::trial::Flaw;
 use crate::rng::Rng;
@@ -16,26 +17,23 @@ use crate::rng::Rng;
 /// Checks one case; nothing where the target does not serve both passes at `f64`.
 pub fn check(
     candidate: &mut dyn Candidate,
-    served: &Served,
-    plain: &Case,
+    scope: &Scope,
 ) -> Result<Option<(Case, Option<Flaw>)>, Broken> {
+    let served = &scope.served;
     let double = (Dtype::F64, Dtype::F64);
     let both = served.dirs().contains(&Dir::Fwd) && served.dirs().contains(&Dir::Bwd);
-    if !both || !served.dtypes().contains(&double) || plain.operator().random() {
+    if !both || !served.dtypes().contains(&double) || scope.operator.random() {
         return Ok(None);
     }
-    let mut case = plain.clone();
-    (case.dtype, case.params_dtype, case.dir) = (double.0, double.1, Dir::Bwd);
+    let mut case = scope.modest(Dir::Bwd, double);
     (case.kind, case.upstream, case.seed) = (Kind::Normal, Upstream::Normal, 17);
-    for axis in case.operator().axes() {
-        let modest = axis.sizes.iter().copied().filter(|&size| size <= 8).max();
-        let size = modest.unwrap_or(case.sizes[axis.name]);
-        case.sizes.insert(axis.name, size.min(served.limits.max_columns.unwrap_or(size)));
-    }
     // Beside a score of the least finite number nothing is left of any other: forward is flat there.
     let scores = |slot: &Slot| slot.optional && slot.fill == Fill::Scores;
     let slots = case.operator().slots(&case).into_iter();
     case.absent.extend(slots.filter(scores).map(|slot| slot.name));
+    if !scope.settle(&mut case) {
+        return Ok(None);
+    }
     let call = case.call();
     if case.operator().must_refuse(&call) {
         return Ok(None);

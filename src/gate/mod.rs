@@ -6,7 +6,8 @@
 //!   states of itself, [`op`]: the operators, one file each.
 //! - [`oracle`]: the truth and its bounds; [`judge`]: one answer against them.
 //! - [`statistics`]: answers that are random numbers, against their law.
-//! - [`plan`]: which cases are tried; [`model`]: executable models of right and wrong targets.
+//! - [`scope`]: what a target declares; [`plan`]: which cases are tried; [`model`]: executable models
+//!   of right and wrong targets.
 //! - [`explain`]: why it fails; [`diagnose`]: what it behaves like;
 //! - [`report`]: what a run found, in every format; [`manifest`]: what a project expects of it;
 //!   [`diff`]: two runs; [`vectors`]: cases and answers as files.
@@ -43,6 +44,7 @@ pub mod production;
 pub mod repeat;
 pub mod report;
 pub mod scan;
+pub mod scope;
 pub mod selftest;
 pub mod shrink;
 pub mod statistics;

@@ -62,23 +62,70 @@ pub struct Attr {
 }
 
 impl Attr {
-    /// True for a value that the operator can be asked with: any number where it is one, otherwise
-    /// one of those that cases choose from.
+    /// True where its values are whole numbers.
+    fn is_whole(&self) -> bool {
+        self.values.iter().any(|setting| matches!(setting, Setting::Int(_)))
+    }
+    /// True where its values are numbers, whole or not.
+    fn is_number(&self) -> bool {
+        self.is_whole() || self.values.iter().any(|setting| matches!(setting, Setting::Num(_)))
+    }
+    /// True for a value that the operator can be asked with: any number of its domain where it is
+    /// one, whether cases choose it or not, otherwise one of those that cases choose from.
     pub fn takes(&self, value: &Value) -> bool {
-        let number = |setting: &Setting| matches!(setting, Setting::Num(_));
+        let (least, most) = domain(self.name);
         match value.as_f64() {
-            Some(given) if self.values.iter().any(number) => given.is_finite(),
+            Some(given) if self.is_number() => {
+                let kind = !self.is_whole() || given.fract() == 0.0 && given.abs() < 2f64.powi(53);
+                kind && (least..=most).contains(&given)
+            }
             _ => self.values.iter().any(|setting| setting.json() == *value),
         }
     }
     /// What [`Attr::takes`], in words.
     pub fn allowed(&self) -> String {
-        if self.values.iter().any(|setting| matches!(setting, Setting::Num(_))) {
-            return "a number".to_string();
+        if self.is_number() {
+            let kind = if self.is_whole() { "a whole number" } else { "a number" };
+            return match domain(self.name) {
+                (f64::MIN, f64::MAX) => kind.to_string(),
+                (least, f64::MAX) if least > 0.0 && least < 1e-300 => format!("{kind} above 0"),
+                (least, f64::MAX) => format!("{kind} from {least}"),
+                (least, most) if most < 1.0 => format!("{kind} from {least} to below 1"),
+                (least, most) => format!("{kind} from {least} to {most}"),
+            };
         }
-        let values: Vec<String> =
-            self.values.iter().map(|setting| super::shrink::plain(&setting.json())).collect();
+        let mut values: Vec<String> = Vec::new();
+        for value in self.values.iter().map(|setting| super::shrink::plain(&setting.json())) {
+            if !values.contains(&value) {
+                values.push(value);
+            }
+        }
         values.join(", ")
+    }
+    /// A value as cases write it: whole numbers without a point, others with one.
+    pub fn written(&self, value: &Value) -> Value {
+        match value.as_f64() {
+            Some(given) if self.is_whole() => Value::from(given as i64),
+            Some(given) if self.is_number() => Value::from(given),
+            _ => value.clone(),
+        }
+    }
+}
+
+/// The least and the largest value of an attribute that is a number, both allowed.
+///
+/// Below or above, the operator has no meaning: no variance has a negative eps taken off, no
+/// gradient is divided by a scale of 0.
+pub fn domain(attr: &str) -> (f64, f64) {
+    match attr {
+        "eps" | "lr" | "weight_decay" | "max_norm" | "layer" | "warmup" | "total" => {
+            (0.0, f64::MAX)
+        }
+        "momentum" | "p" | "label_smoothing" => (0.0, 1.0),
+        "beta1" | "beta2" => (0.0, 1.0 - f64::EPSILON / 2.0),
+        "loss_scale" => (f64::MIN_POSITIVE, f64::MAX),
+        "step" | "depth" | "normalized_dims" | "heads" | "kv_heads" => (1.0, f64::MAX),
+        _ => (f64::MIN, f64::MAX),
     }
 }
 
@@ -148,8 +195,8 @@ pub enum Fill {
     Mask,
     /// Additive scores: normal, some rows with −∞ or the least finite number in them.
     Scores,
-    /// 0, 1, 2, …
-    Count,
+    /// 0, 1, 2, …; of eight and more, the last ones beyond what 32 bits hold.
+    Steps,
 }
 
 /// Which rows of a problem do not count: about one in five, and now and then every one.
@@ -184,12 +231,22 @@ pub struct Slot {
     pub optional: bool,
     /// The optional tensor that it comes and goes with, as every gate of a stack with the first.
     pub with: Option<String>,
+    /// True where no row may be constant: without an eps, such a row is divided by 0.
+    pub varied: bool,
 }
 
 impl Slot {
     /// A tensor that is always there.
     pub fn new(name: impl Into<String>, shape: &[usize], role: Role, fill: Fill) -> Slot {
-        Slot { name: name.into(), shape: shape.to_vec(), role, fill, optional: false, with: None }
+        Slot {
+            name: name.into(),
+            shape: shape.to_vec(),
+            role,
+            fill,
+            optional: false,
+            with: None,
+            varied: false,
+        }
     }
     /// The activations of the case's kind.
     pub fn data(name: &str, shape: &[usize]) -> Slot {
@@ -198,6 +255,11 @@ impl Slot {
     /// A learned tensor.
     pub fn param(name: &str, shape: &[usize]) -> Slot {
         Slot::new(name, shape, Role::Param, Fill::Weight)
+    }
+    /// The same, without constant rows where the case has an eps of 0.
+    pub fn varied(mut self, case: &Case) -> Slot {
+        self.varied = case.num("eps") == 0.0;
+        self
     }
     /// The same, allowed to be absent.
     pub fn optional(mut self) -> Slot {
@@ -273,7 +335,18 @@ impl<'a, R: Real> Problem<'a, R> {
     }
     /// A problem whose numbers are exactly given.
     pub fn exact(call: &'a Call, variant: &'a std::collections::BTreeMap<String, String>) -> Self {
-        Problem::read(call, variant, |_, _, value| R::num(value))
+        // What is subnormal may be read as 0.
+        let least = call.dtype.accumulator().smallest_normal();
+        let unit = call.dtype.accumulator().unit();
+        Problem::read(call, variant, |_, _, value| {
+            let exact = R::num(value);
+            let tiny = value != 0.0 && value.abs() < least;
+            if tiny { exact.loosened(value.abs() / unit) } else { exact }
+        })
+    }
+    /// The same tensors, asked by another call.
+    pub fn asked_by<'b>(&'b self, call: &'b Call) -> Problem<'b, R> {
+        Problem { call, ..self.clone() }
     }
     /// The same problem with other values in one tensor.
     pub fn with(&self, name: &str, view: View<R>) -> Self {
@@ -385,7 +458,18 @@ pub trait Operator:
     /// The name and the shape of the upstream gradient.
     fn upstream(&self, case: &Case) -> (&'static str, Vec<usize>) {
         let slots = self.slots(case);
-        ("dy", slots[0].shape.clone())
+        ("dy", slots.first().map_or(Vec::new(), |slot| slot.shape.clone()))
+    }
+    /// The magnitude, as a power of two, that a tensor may have in `f32` before a right
+    /// implementation overflows on the way to a finite answer; nothing for one whose magnitude stays
+    /// usual. In `f64` it is eight times the power, in `f16` at most 8.
+    fn reach(&self, _case: &Case, _tensor: &str) -> Option<i32> {
+        Some(60)
+    }
+    /// False for a problem whose right answer is no number: a variance of 0 divided by with an eps
+    /// of 0.
+    fn defined(&self, _case: &Case) -> bool {
+        true
     }
     /// True for a call that every target must refuse with an error.
     fn must_refuse(&self, _call: &Call) -> bool {

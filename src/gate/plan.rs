@@ -6,8 +6,9 @@
 //! case is not about give way.
 
 use super::call::{Dir, Served};
-use super::case::{Case, Kind, Upstream};
+use super::case::{Case, Extreme, Kind, Upstream};
 use super::operator::{Axis, Operator};
+use super::scope::{self, Scope};
 use super::tensor::Dtype;
 use crate::rng::Rng;
 
@@ -19,8 +20,7 @@ pub const WORK: usize = 1 << 19;
 /// An endless supply of cases of one operator, pass and pair of dtypes.
 #[derive(Clone)]
 pub struct Plan {
-    operator: &'static dyn Operator,
-    served: Served,
+    scope: Scope,
     dir: Dir,
     dtypes: (Dtype, Dtype),
     rng: Rng,
@@ -39,8 +39,7 @@ impl Plan {
     ) -> Plan {
         let name = format!("{}:{dir}:{}+{}", operator.name(), dtypes.0, dtypes.1);
         Plan {
-            operator,
-            served: served.clone(),
+            scope: Scope::new(operator, served),
             dir,
             dtypes,
             rng: Rng::new(seed).named(&name),
@@ -69,9 +68,11 @@ impl Plan {
     }
 
     fn draw(&mut self) -> Case {
-        let (operator, served) = (self.operator, self.served.clone());
+        let (scope, operator) = (self.scope.clone(), self.scope.operator);
         let mut case = Case::simplest(operator, self.dir, self.dtypes.0, self.dtypes.1);
-        case.seed = self.rng.bits() >> 32;
+        // Every second seed has more than 32 bits.
+        let bits = self.rng.bits();
+        case.seed = if bits & 1 == 0 { bits >> 32 } else { bits >> 11 };
         let mut deck = 0;
         let mut next = |plan: &mut Plan, values: usize, wanted: Option<usize>| {
             deck += 1;
@@ -99,15 +100,7 @@ impl Plan {
             }
         }
         for attr in operator.attrs() {
-            let values: Vec<serde_json::Value> = match served.attrs.get(attr.name) {
-                Some(values) if !values.is_empty() => {
-                    // The values of the plan that are served, or what is served where none is.
-                    let planned = attr.values.iter().map(|value| value.json());
-                    let both: Vec<_> = planned.filter(|value| values.contains(value)).collect();
-                    if both.is_empty() { values.clone() } else { both }
-                }
-                _ => attr.values.iter().map(|value| value.json()).collect(),
-            };
+            let values = scope.values(attr);
             let value = values[next(self, values.len(), None)].clone();
             case.attrs.insert(attr.name.to_string(), value);
         }
@@ -117,16 +110,20 @@ impl Plan {
         if self.dir == Dir::Bwd {
             case.upstream = upstream;
         }
-        let optional: Vec<String> =
-            operator.slots(&case).into_iter().filter(|s| s.optional).map(|s| s.name).collect();
+        let optional = scope.choices(&case);
         let presence = next(self, 1 << optional.len().min(6), None);
         for (i, name) in optional.into_iter().enumerate() {
-            let understood = served.optional.as_ref().is_none_or(|known| known.contains(&name));
             // Six run through every combination, further ones go by chance.
             let gone = if i < 6 { presence >> i & 1 == 1 } else { self.rng.below(2) == 1 };
-            if gone || !understood {
+            if gone {
                 case.absent.insert(name);
             }
+        }
+        // One case in three has a tensor that is large, small or subnormal; each in its turn.
+        let magnitude = next(self, 3 * Extreme::ALL.len(), None);
+        let tensor = next(self, 12, None);
+        if let Some(&extreme) = Extreme::ALL.get(magnitude) {
+            scope.stretch(&mut case, extreme, tensor);
         }
         self.fit(&mut case);
         self.count += 1;
@@ -135,7 +132,7 @@ impl Plan {
 
     /// Makes the problem small enough: the axis that this case is about keeps its size longest.
     fn fit(&self, case: &mut Case) {
-        let axes = self.operator.axes();
+        let axes = self.scope.operator.axes();
         // An axis at its largest comes seldom: the case is about it. Else the axes take turns.
         let largest = |axis: &&Axis| axis.sizes.iter().max() == Some(&case.sizes[axis.name]);
         let turn = axes.get(self.count % axes.len().max(1));
@@ -145,7 +142,7 @@ impl Plan {
         };
         let about = about.map_or("", |axis| axis.name);
         for round in 0..64 {
-            if fits(case, &self.served) {
+            if fits(case, &self.scope.served) {
                 return;
             }
             // The largest other axis first; the axis itself when that did not help.
@@ -169,8 +166,13 @@ impl Plan {
 
 impl Iterator for Plan {
     type Item = Case;
+    /// Nothing where no problem lies within what is declared.
     fn next(&mut self) -> Option<Case> {
-        Some(self.draw())
+        (0..64).find_map(|_| {
+            let mut case = self.draw();
+            let within = self.scope.settle(&mut case) && fits(&case, &self.scope.served);
+            within.then_some(case)
+        })
     }
 }
 
@@ -184,10 +186,8 @@ pub fn fits(case: &Case, served: &Served) -> bool {
     let operator = case.operator();
     let slots = operator.slots(case);
     let sizes = slots.iter().map(|slot| slot.shape.iter().product::<usize>());
-    let widest = slots.iter().filter_map(|slot| slot.shape.last()).max().copied();
-    let limits = &served.limits;
-    sizes.sum::<usize>() <= limits.max_elements.unwrap_or(ELEMENTS).min(ELEMENTS)
-        && widest.is_none_or(|widest| widest <= limits.max_columns.unwrap_or(usize::MAX))
+    sizes.sum::<usize>() <= served.limits.max_elements.unwrap_or(ELEMENTS).min(ELEMENTS)
+        && scope::within_limits(case, served)
         && operator.work(case) <= WORK
 }
 

@@ -9,6 +9,7 @@ use super::call::{Candidate, Reply, Served};
 use super::case::Case;
 use super::plan;
 use super::report::Repeats;
+use super::scope::Scope;
 use super::trial::{self, Flaw, Trial};
 use crate::rng::Rng;
 
@@ -65,7 +66,8 @@ impl Memory {
         let like = small.get(self.rng.below(small.len().max(1)))?;
         next.sizes = like.case.sizes.clone();
         next.absent = like.case.absent.clone();
-        plan::fits(&next, served).then_some(next)
+        let scope = Scope::new(next.operator(), served);
+        (scope.allows(&next) && plan::fits(&next, served)).then_some(next)
     }
 }
 

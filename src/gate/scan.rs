@@ -1,9 +1,9 @@
 //! When does it fail? The shrunken case is moved along each axis and each attribute, and the
 //! simplest predicate that describes the failures is stated.
 
-use super::call::Served;
 use super::case::Case;
 use super::plan;
+use super::scope::Scope;
 use super::shrink::plain;
 
 /// Sizes that a scan tries: all small ones, and those at and beside powers of two.
@@ -20,7 +20,7 @@ const LARGE: [usize; 38] = [
 ];
 
 /// In words, for each axis and attribute that matters.
-pub fn scan(case: &Case, served: &Served, fails: &mut dyn FnMut(&Case) -> bool) -> Vec<String> {
+pub fn scan(case: &Case, scope: &Scope, fails: &mut dyn FnMut(&Case) -> bool) -> Vec<String> {
     let operator = case.operator();
     let mut words = Vec::new();
     let mut fails_at = |change: &dyn Fn(&mut Case)| {
@@ -50,16 +50,19 @@ pub fn scan(case: &Case, served: &Served, fails: &mut dyn FnMut(&Case) -> bool) 
             // The counterexample may be long along another axis.
             let mut moved = case.clone();
             resize(&mut moved);
-            if plan::fits(&moved, served) {
+            if plan::fits(&moved, &scope.served) && scope.allows(&moved) {
                 tried.push((size, fails_at(&resize)));
             }
         }
         words.extend(predicate(axis.name, &tried));
     }
     for attr in operator.attrs() {
-        let values: Vec<_> = attr.values.iter().map(|value| value.json()).collect();
-        let served = served.attrs.get(attr.name);
-        let values = values.into_iter().filter(|v| served.is_none_or(|s| s.contains(v)));
+        let with = |value: &serde_json::Value| {
+            let mut moved = case.clone();
+            moved.attrs.insert(attr.name.to_string(), value.clone());
+            moved
+        };
+        let values = scope.values(attr).into_iter().filter(|value| scope.allows(&with(value)));
         let tried: Vec<(String, bool)> = values
             .map(|value| {
                 let fails = fails_at(&|moved| {
@@ -80,13 +83,12 @@ pub fn scan(case: &Case, served: &Served, fails: &mut dyn FnMut(&Case) -> bool) 
             ));
         }
     }
-    let optional: Vec<_> = operator.slots(case).into_iter().filter(|slot| slot.optional).collect();
-    for slot in optional {
-        let with = fails_at(&|moved| _ = moved.absent.remove(&slot.name));
-        let without = fails_at(&|moved| _ = moved.absent.insert(slot.name.clone()));
+    for name in scope.choices(case) {
+        let with = fails_at(&|moved| _ = moved.absent.remove(&name));
+        let without = fails_at(&|moved| _ = moved.absent.insert(name.clone()));
         match (with, without) {
-            (true, false) => words.push(format!("only with {}", slot.name)),
-            (false, true) => words.push(format!("only without {}", slot.name)),
+            (true, false) => words.push(format!("only with {name}")),
+            (false, true) => words.push(format!("only without {name}")),
             _ => {}
         }
     }

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::call::Served;
 use super::case::{Case, Kind, Upstream};
+use super::scope::Scope;
 use super::tensor::Dtype;
 
 /// Calls that shrinking may take.
@@ -23,19 +23,21 @@ pub struct Shrinker<'a> {
     pub best: Case,
     /// Calls so far.
     pub calls: usize,
+    scope: &'a Scope,
     fails: &'a mut dyn FnMut(&Case) -> bool,
     started: Instant,
 }
 
 /// The simplest case that still fails, and how many calls it took.
-pub fn shrink(case: &Case, served: &Served, fails: &mut dyn FnMut(&Case) -> bool) -> (Case, usize) {
-    let mut shrinker = Shrinker { best: case.clone(), calls: 0, fails, started: Instant::now() };
+pub fn shrink(case: &Case, scope: &Scope, fails: &mut dyn FnMut(&Case) -> bool) -> (Case, usize) {
+    let mut shrinker =
+        Shrinker { best: case.clone(), calls: 0, scope, fails, started: Instant::now() };
     loop {
         let before = shrinker.best.clone();
-        shrinker.dtype(served);
+        shrinker.dtype();
         shrinker.sizes();
-        shrinker.kinds(served);
-        shrinker.attributes(served);
+        shrinker.kinds();
+        shrinker.attributes();
         if shrinker.best == before || shrinker.spent() {
             break;
         }
@@ -49,9 +51,9 @@ impl Shrinker<'_> {
         self.calls >= CALLS || self.started.elapsed() > TIME
     }
 
-    /// Keeps a case if it fails.
+    /// Keeps a case if it fails. What the target does not declare is not asked here either.
     fn keeps(&mut self, case: Case) -> bool {
-        if case == self.best || self.spent() {
+        if case == self.best || self.spent() || !self.scope.allows(&case) {
             return false;
         }
         self.calls += 1;
@@ -68,11 +70,8 @@ impl Shrinker<'_> {
         self.keeps(case)
     }
 
-    fn dtype(&mut self, served: &Served) {
-        let plain = (Dtype::F32, Dtype::F32);
-        if served.dtypes().contains(&plain) {
-            self.with(|case| (case.dtype, case.params_dtype) = plain);
-        }
+    fn dtype(&mut self) {
+        self.with(|case| (case.dtype, case.params_dtype) = (Dtype::F32, Dtype::F32));
     }
 
     /// Each size as small as it goes: first the smallest ones, then by halves, then one by one.
@@ -109,9 +108,10 @@ impl Shrinker<'_> {
     }
 
     /// Plain values in the place of hostile ones; a few seeds, since few values may hide a bug.
-    fn kinds(&mut self, served: &Served) {
+    fn kinds(&mut self) {
+        self.with(|case| case.extreme = None);
         // Values that are all distinct leave the oracle no short cut.
-        if self.best.kind == Kind::Repeated && !super::plan::fits(&self.best, served) {
+        if self.best.kind == Kind::Repeated && !super::plan::fits(&self.best, &self.scope.served) {
             return;
         }
         for kind in [Kind::Whole, Kind::Normal] {
@@ -134,14 +134,11 @@ impl Shrinker<'_> {
         }
     }
 
-    fn attributes(&mut self, served: &Served) {
+    fn attributes(&mut self) {
         let operator = self.best.operator();
         for attr in operator.attrs() {
-            let plain = attr.values[0].json();
-            let allowed = served.attrs.get(attr.name).is_none_or(|values| values.contains(&plain));
-            if allowed && self.best.attrs[attr.name] != plain {
-                self.with(|case| _ = case.attrs.insert(attr.name.to_string(), plain.clone()));
-            }
+            let Some(plain) = self.scope.values(attr).into_iter().next() else { continue };
+            self.with(|case| _ = case.attrs.insert(attr.name.to_string(), plain));
         }
         let optional = operator.slots(&self.best).into_iter().filter(|slot| slot.optional);
         for slot in optional {

@@ -30,9 +30,15 @@ pub(super) fn reduce<T: Element>(shards: &mut [Shard<T>], squares: &mut [f64]) -
     squares.iter().sum::<f64>().sqrt()
 }
 
-/// √Σg², in `f64`.
+/// √Σg², in `f64`; where squares overflow, of what is left beside the largest.
 pub fn norm<T: Num>(gradient: &[T]) -> f64 {
-    gradient.chunks(CHUNK).map(sum_of_squares).sum::<f64>().sqrt()
+    let plain = gradient.chunks(CHUNK).map(sum_of_squares).sum::<f64>().sqrt();
+    if plain.is_finite() {
+        return plain;
+    }
+    let largest = gradient.iter().map(|g| g.value().abs()).fold(0.0, f64::max);
+    let squares = gradient.iter().map(|g| (g.value() / largest).powi(2));
+    largest * squares.sum::<f64>().sqrt()
 }
 
 /// Σg² of one chunk.

@@ -76,8 +76,10 @@ impl<T: Num> Optimizer<T> {
             config::Optimizer::Adamw => {
                 let (c1, c2) = (T::num(1.0 - self.beta1), T::num(1.0 - self.beta2));
                 // Bias corrections are formed in f64: 1 − β₂ᵗ cancels for small t.
-                let correct1 = 1.0 - self.beta1.powi(step as i32);
-                let root2 = (1.0 - self.beta2.powi(step as i32)).sqrt();
+                // Beyond 31 bits the power of anything below 1 is 0.
+                let power = i32::try_from(step).unwrap_or(i32::MAX);
+                let correct1 = 1.0 - self.beta1.powi(power);
+                let root2 = (1.0 - self.beta2.powi(power)).sqrt();
                 let (rate, root) = (T::num(lr / correct1), T::num(1.0 / root2));
                 let eps = T::num(self.eps);
                 chunks.zip(self.v.par_chunks_mut(CHUNK)).for_each(|(((i, (p, g)), m), v)| {

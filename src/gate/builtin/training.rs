@@ -53,7 +53,10 @@ pub fn clip_grad_norm<T: Num>(call: &Call) -> Tensors {
     let names: Vec<&String> = call.tensors.keys().collect();
     let all: Vec<T> = names.iter().flat_map(|name| values::<T>(call, name)).collect();
     let norm = norm(&all) / num("loss_scale");
-    let factor = T::num(clip_factor(norm, num("max_norm")) / num("loss_scale"));
+    // For the trainer a longest gradient of 0 means none; here it leaves nothing of any.
+    let longest = num("max_norm");
+    let factor = if longest == 0.0 { 0.0 } else { clip_factor(norm, longest) };
+    let factor = T::num(factor / num("loss_scale"));
     let clipped = names.iter().map(|name| {
         let given = &call.tensors[*name];
         let values: Vec<T> = values::<T>(call, name).into_iter().map(|g| g * factor).collect();

@@ -2,6 +2,7 @@
 
 use crate::gate::call::Hello;
 use crate::gate::op;
+use crate::gate::scope;
 
 /// Refuses a greeting that names what the specification does not have.
 pub(super) fn understood(hello: &Hello) -> Result<(), String> {
@@ -28,14 +29,16 @@ pub(super) fn understood(hello: &Hello) -> Result<(), String> {
             }
         }
         for (attr, values) in &served.attrs {
-            let Some(known) = operator.attrs().iter().find(|own| own.name == attr) else {
-                let names: Vec<&str> = operator.attrs().iter().map(|own| own.name).collect();
-                let names = if names.is_empty() { "none".into() } else { names.join(", ") };
-                return Err(format!("hello.ops.{name}.attrs.{attr}: allowed {names}"));
-            };
-            if let Some(value) = values.iter().find(|value| !known.takes(value)) {
-                let allowed = known.allowed();
-                return Err(format!("hello.ops.{name}.attrs.{attr} = {value}: allowed {allowed}"));
+            scope::attribute(operator, attr, values)
+                .map_err(|why| format!("hello.ops.{name}.attrs.{attr}{why}"))?;
+        }
+        for (list, names) in [
+            ("optional", served.optional.as_deref().unwrap_or_default()),
+            ("required", &served.required),
+        ] {
+            if let Some(other) = names.iter().find(|own| !scope::is_tensor(operator, own)) {
+                let known = scope::tensors(operator).join(", ");
+                return Err(format!("hello.ops.{name}.{list} = {other}: allowed {known}"));
             }
         }
         for (key, side) in &served.variant {

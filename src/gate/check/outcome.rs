@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 use super::budget::Hurried;
 use super::subjects::Subject;
 use super::{Event, Run, STAGES, empty};
-use crate::gate::call::{Broken, Candidate, Hello, Served};
+use crate::gate::call::{Broken, Candidate, Hello};
 use crate::gate::case::Case;
 use crate::gate::explain::plainly;
 use crate::gate::judge::Grade;
 use crate::gate::plan::{self, Plan};
 use crate::gate::repeat::Memory;
 use crate::gate::report::{Cut, Fault, Finding, Promise, Row, Stage};
+use crate::gate::scope::Scope;
 use crate::gate::trial::{self, Flaw, Trial};
 use crate::gate::{gradients, liveness, statistics, vacuity};
 
@@ -96,10 +97,16 @@ impl Outcome {
         let mut target = Hurried::new(target, until);
         let target = &mut target;
         let Subject { operator, served, dir, dtypes, first } = subject;
-        let plain = Case::simplest(*operator, *dir, dtypes.0, dtypes.1);
+        let scope = Scope::new(*operator, served);
+        let plain = scope.simplest(*dir, *dtypes);
+        if !scope.allows(&plain) {
+            self.cut_short("everything", "no problem lies within what is declared");
+            return;
+        }
         let asked = |stage: u8| options.stages.contains(&stage);
         let pinned = options.pinned.iter().filter(|case| {
             (case.op, case.dir, (case.dtype, case.params_dtype)) == (operator.name(), *dir, *dtypes)
+                && scope.allows(case)
         });
         let generated = Plan::new(*operator, served, *dir, *dtypes, options.seed);
         self.memory = Memory::new(options.seed);
@@ -171,8 +178,8 @@ impl Outcome {
         let checks = [(3, true), (4, *first), (5, !random), (6, *first && random), (7, true)];
         for (stage, _) in checks.into_iter().filter(|(stage, due)| *due && asked(*stage)) {
             match stage {
-                3 => self.arguments(target, served, &plain, run),
-                4 => self.gradients(target, served, &plain),
+                3 => self.arguments(target, &scope, &plain, run),
+                4 => self.gradients(target, &scope, &plain),
                 5 => self.determinism(target, subject, hello, options.seed, (spent.0, until)),
                 6 => self.statistics(target, subject, options.seed, until),
                 _ => self.sizes(target, subject, run),
@@ -248,9 +255,10 @@ impl Outcome {
         }
     }
 
-    fn arguments(&mut self, target: &mut dyn Candidate, served: &Served, plain: &Case, run: &Run) {
+    fn arguments(&mut self, target: &mut dyn Candidate, scope: &Scope, plain: &Case, run: &Run) {
         let began = Instant::now();
-        let mut moved = liveness::check(target, served, plain);
+        let dtypes = (plain.dtype, plain.params_dtype);
+        let mut moved = liveness::check(target, scope, plain.dir, dtypes);
         moved.retain(|moved| !moved.trial.late());
         let failed = moved.iter().filter(|moved| moved.trial.flaw.is_some()).count();
         for moved in &moved {
@@ -266,9 +274,9 @@ impl Outcome {
         self.tally(3, moved.len(), failed, began);
     }
 
-    fn gradients(&mut self, target: &mut dyn Candidate, served: &Served, plain: &Case) {
+    fn gradients(&mut self, target: &mut dyn Candidate, scope: &Scope, plain: &Case) {
         let began = Instant::now();
-        let (case, flaw) = match gradients::check(target, served, plain) {
+        let (case, flaw) = match gradients::check(target, scope) {
             Ok(None) => return,
             Ok(Some((case, flaw))) => (case, flaw),
             Err(Broken::Late) => return,
@@ -295,12 +303,8 @@ impl Outcome {
             Ok(evidence) => evidence,
             Err(Broken::Late) => return,
             Err(broken) => {
-                let plain = Case::simplest(
-                    subject.operator,
-                    subject.dir,
-                    subject.dtypes.0,
-                    subject.dtypes.1,
-                );
+                let plain =
+                    Scope::new(subject.operator, served).simplest(subject.dir, subject.dtypes);
                 self.findings.push(plainly(6, &self.row, &plain, &Flaw::from(&broken)));
                 return self.tally(6, 1, 1, began);
             }

@@ -35,6 +35,11 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("adam_narrow_correction", "1 − beta and the bias corrections formed in f32"),
     mutant("adam_m_corrected", "the corrected first moment stored"),
     Mutant::new("adamw", "adam_rows_65535", "size", "rows beyond 65535 not updated"),
+    mutant("adam_lr_default", "a learning rate of 0 taken for none given"),
+    mutant("adam_eps_default", "an eps of 0 taken for none given"),
+    mutant("adam_beta1_default", "a beta1 of 0 taken for none given"),
+    mutant("adam_decay_default", "a decay of 0 taken for none given"),
+    mutant("adam_step_32", "the step held in 32 bits"),
 ];
 
 pub const CONTROLS: &[Control] = &[
@@ -61,6 +66,8 @@ pub fn answer<R: Real>(problem: &Problem<R>, t: Twist) -> Vec<Named<R>> {
             step -= 1.0;
         } else if t.is("adam_step_per_row") {
             step += (i / cols) as f64;
+        } else if t.is("adam_step_32") {
+            step = f64::from(step as u64 as i32);
         }
         let corrections = [beta1, beta2].map(|beta| match t.id {
             "adam_expm1" if beta > 0.0 => R::num(-(step * beta.ln()).exp_m1()),

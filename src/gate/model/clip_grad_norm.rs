@@ -28,6 +28,8 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("clip_by_value", "every element clamped to max_norm"),
     mutant("clip_sum_of_norms", "norms of the tensors added up"),
     Mutant::new("clip_grad_norm", "clip_cols_65536", "size", "columns beyond 65536 read as 0"),
+    mutant("clip_max_default", "a max_norm of 0 taken for none given"),
+    mutant("clip_overflow", "squares of large gradients overflow"),
 ];
 
 pub const CONTROLS: &[Control] = &[
@@ -35,11 +37,16 @@ pub const CONTROLS: &[Control] = &[
     control("clip_reciprocal", "unscaled by a product, scaled by a reciprocal, summed backwards"),
 ];
 
-fn norm<R: Real>(values: impl DoubleEndedIterator<Item = R>, t: Twist) -> R {
-    let (mut sum, mut largest) = (R::zero(), R::zero());
+fn norm<R: Real>(values: impl DoubleEndedIterator<Item = R> + Clone, t: Twist) -> R {
+    let largest = values.clone().fold(R::zero(), |largest, x| largest.larger(x.abs()));
+    // A power of two near the largest, so that no square overflows and none that counts underflows.
+    let exponent = largest.value().log2().floor();
+    let usual = exponent.abs() < 40.0 || !exponent.is_finite() || t.is("clip_overflow");
+    let unit = if usual { R::one() } else { R::num(exponent.exp2()) };
+    let mut sum = R::zero();
     let mut add = |x: R| {
+        let x = x / unit;
         sum += if t.is("clip_sum") { x.abs() } else { x * x };
-        largest = largest.larger(x.abs());
     };
     if t.is("clip_reciprocal") {
         values.rev().for_each(&mut add);
@@ -48,8 +55,9 @@ fn norm<R: Real>(values: impl DoubleEndedIterator<Item = R>, t: Twist) -> R {
     }
     match t.id {
         "clip_max" => largest,
-        "clip_sum" | "clip_no_root" => sum,
-        _ => sum.sqrt(),
+        "clip_sum" => sum * unit,
+        "clip_no_root" => sum * unit * unit,
+        _ => sum.sqrt() * unit,
     }
 }
 

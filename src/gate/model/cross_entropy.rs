@@ -5,6 +5,7 @@ use super::{Control, Mutant, Twist};
 use crate::gate::call::Dir;
 use crate::gate::number::Real;
 use crate::gate::operator::{Named, Problem};
+use crate::gate::tensor::Dtype;
 
 const fn mutant(id: &'static str, class: &'static str, about: &'static str) -> Mutant {
     Mutant::new("cross_entropy", id, class, about)
@@ -49,6 +50,8 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("ceb_label_only", "backward", "a gradient at the label only"),
     mutant("ceb_in_place", "alias", "logits are overwritten while the sum still needs them"),
     mutant("ce_classes_49152", "size", "classes beyond 49152 taken for padding"),
+    mutant("ce_ignore_default", "argument", "an ignore_index of 0 taken for none given"),
+    mutant("ce_label_half", "precision", "labels held in half precision"),
 ];
 
 const fn control(id: &'static str, about: &'static str) -> Control {
@@ -81,6 +84,7 @@ pub fn answer<R: Real>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
         let class = match t.id {
             "ce_next_label" | "ceb_next_label" => (label.max(0) as usize + 1) % classes,
             "ce_byte_labels" | "ceb_byte_labels" => label.max(0) as usize % 256 % classes,
+            "ce_label_half" => (Dtype::F16.round(label.max(0) as f64) as usize).min(classes - 1),
             _ => (label.max(0) as usize).min(classes - 1),
         };
         rows.push(Row { x, label: (label != ignored).then_some(class) });

@@ -34,6 +34,7 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("droppath_seed_16", "the seed modulo 2¹⁶"),
     mutant("droppath_halves", "the second half of the batch has the first half's decisions"),
     mutant("droppath_seed_shift", "the decisions of the next seed are these, 100 places on"),
+    mutant("droppath_p_default", "a p of 0 taken for none given"),
 ];
 
 pub const CONTROLS: &[Control] = &[

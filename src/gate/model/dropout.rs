@@ -46,6 +46,7 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("drop_seed_shift", "the mask of the next seed is this one, 1000 places on"),
     mutant("drop_halves", "the second half of the elements has the first half's mask"),
     mutant("drop_nan_rate", "a NaN in 10⁶ elements"),
+    mutant("drop_p_default", "a p of 0 taken for none given"),
 ];
 
 pub const CONTROLS: &[Control] = &[

@@ -67,6 +67,7 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("init_16_bits", "numbers of 16 bits"),
     mutant("init_half_percent", "a standard deviation that is half a percent too large"),
     mutant("init_mean_percent", "a mean of a fiftieth of the standard deviation"),
+    mutant("init_gain_default", "a gain of 0 taken for none given"),
 ];
 
 pub const CONTROLS: &[Control] = &[

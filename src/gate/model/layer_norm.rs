@@ -74,6 +74,7 @@ pub const MUTANTS: &[Mutant] = &[
         "size",
         "rows beyond a multiple of 64 have no gradient where there are more than 2048",
     ),
+    mutant("ln_eps_default", "argument", "an eps of 0 taken for none given"),
 ];
 
 pub const CONTROLS: &[Control] = &[

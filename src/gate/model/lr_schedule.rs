@@ -30,6 +30,8 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("lr_unclamped", "not held at 0 beyond total"),
     mutant("lr_empty_decay", "total − warmup of 0 divides by zero"),
     Mutant::new("lr_schedule", "lr_step_16_bits", "size", "steps beyond 65535 start again from 0"),
+    mutant("lr_default", "a rate of 0 taken for none given"),
+    mutant("lr_step_32", "the step held in 32 bits"),
 ];
 
 pub const CONTROLS: &[Control] = &[
@@ -47,6 +49,7 @@ pub fn answer<R: Real>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
 fn rate<R: Real>(s: R, p: &Problem<R>, t: Twist) -> R {
     let [lr, warmup, total] = ["lr", "warmup", "total"].map(|name| R::num(p.num(name)));
     let one = R::one();
+    let s = if t.is("lr_step_32") { R::num(f64::from(s.value() as i64 as i32)) } else { s };
     let warming = match t.id {
         "lr_warmup_zero" => s <= warmup && warmup.value() == 0.0 || s < warmup,
         "lr_warmup_ignored" => false,

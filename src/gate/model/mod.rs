@@ -11,6 +11,7 @@ mod adamw;
 mod attention;
 mod batch_norm;
 mod candidate;
+mod careless;
 mod clip_grad_norm;
 mod cross_entropy;
 mod drop_path;
@@ -50,7 +51,7 @@ pub struct Mutant {
     pub op: &'static str,
     /// The class of bug (`cancellation`, `epsilon`, `precision`, `axis`, `tile`, `alias`,
     /// `size`, `determinism`, `backward`, `mask`, `wiring`, `init`, `dropout`, `loss`, `optimizer`,
-    /// `schedule`, `activation`, `statistics`, `attribute`, and of those that only a whole run shows
+    /// `schedule`, `activation`, `statistics`, `argument`, and of those that only a whole run shows
     /// `promise` and `intermittent`).
     pub class: &'static str,
     /// What is wrong, as a failure would say it.
@@ -121,6 +122,9 @@ macro_rules! models {
 
         /// What a model answers to a problem.
         pub fn answer<R: Real>(problem: &Problem<R>, twist: Twist) -> Vec<Named<R>> {
+            let misread = careless::read(problem.call, twist.id);
+            let misread = misread.as_ref().map(|call| problem.asked_by(call));
+            let problem = misread.as_ref().unwrap_or(problem);
             let lost = size::read(problem, twist);
             let problem = lost.as_ref().unwrap_or(problem);
             let answer = match problem.call.op.as_str() {

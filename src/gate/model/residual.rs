@@ -60,6 +60,7 @@ pub const MUTANTS: &[Mutant] = &[
         "backward",
         "from the second call on, backward reads a deviation that is not this call's",
     ),
+    mutant("residual_alpha_default", "argument", "an alpha of 0 taken for none given"),
 ];
 
 pub const CONTROLS: &[Control] = &[

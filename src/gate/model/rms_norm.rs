@@ -58,6 +58,8 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("rmsb_row_blocks", "tile", "rows beyond a multiple of 16 left out of dweight"),
     mutant("rms_cols_8192", "size", "columns beyond 8192 read as 0"),
     mutant("rms_rows_65535", "size", "rows beyond 65535 not written"),
+    mutant("rms_eps_default", "argument", "an eps of 0 taken for none given"),
+    mutant("rms_offset_flag", "argument", "any offset but 0 taken for 1"),
 ];
 
 pub const CONTROLS: &[Control] = &[

@@ -32,6 +32,7 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("scaleb_raw", "backward", "dweight from x in place of x/‖x‖"),
     mutant("scaleb_last_row", "tile", "dweight without the last row"),
     mutant("sn_cols_4096", "size", "columns beyond 4096 read as 0"),
+    mutant("scale_eps_default", "argument", "an eps of 0 taken for none given"),
 ];
 
 pub const CONTROLS: &[Control] = &[

@@ -29,6 +29,7 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("wsb_no_slope", "backward", "dweight without the term of the variance"),
     mutant("wsb_raw", "backward", "dgain from the weights themselves"),
     mutant("ws_wide_tail", "size", "columns beyond 4000 not written"),
+    mutant("ws_eps_default", "argument", "an eps of 0 taken for none given"),
 ];
 
 pub const CONTROLS: &[Control] = &[

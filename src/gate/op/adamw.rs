@@ -29,15 +29,21 @@ impl Operator for AdamW {
     }
     fn attrs(&self) -> &'static [Attr] {
         use Setting::{Int, Num};
-        const STEPS: &[Setting] = &[Int(1), Int(2), Int(10), Int(1000), Int(100_000)];
+        const STEPS: &[Setting] = &[Int(1), Int(2), Int(10), Int(1000), Int(100_000), Int(1 << 40)];
         &[
             Attr { name: "step", values: STEPS },
-            Attr { name: "lr", values: &[Num(1e-3), Num(0.25), Num(3e-5)] },
+            Attr { name: "lr", values: &[Num(1e-3), Num(0.25), Num(0.0), Num(3e-5)] },
             Attr { name: "beta1", values: &[Num(0.9), Num(0.0), Num(0.99)] },
             Attr { name: "beta2", values: &[Num(0.999), Num(0.95), Num(0.0), Num(0.999_999)] },
-            Attr { name: "eps", values: &[Num(1e-8), Num(1e-3), Num(1.0)] },
+            Attr { name: "eps", values: &[Num(1e-8), Num(1e-3), Num(0.0), Num(1.0)] },
             Attr { name: "weight_decay", values: &[Num(0.01), Num(0.0), Num(2.0)] },
         ]
+    }
+    fn defined(&self, case: &Case) -> bool {
+        case.num("eps") > 0.0 || !["g", "v"].iter().any(|name| case.given.contains_key(*name))
+    }
+    fn reach(&self, case: &Case, _: &str) -> Option<i32> {
+        (case.num("eps") > 0.0).then_some(60)
     }
     fn variants(&self) -> &'static [(&'static str, [&'static str; 2])] {
         &[("adamw.eps", ["after_correction", "before_correction"])]
@@ -50,9 +56,13 @@ impl Operator for AdamW {
             true => (Fill::Normal(0.0), Fill::Normal(0.0)),
             false => (Fill::Normal(1.0), Fill::Squares),
         };
+        // Without an eps, the root of the second moment is what is divided by: it must not be 0.
+        let bare = case.num("eps") == 0.0;
+        let v = if bare && !fresh { Fill::Positive } else { v };
+        let g = if bare { Fill::Positive } else { Fill::Rows };
         vec![
             Slot::param("p", &shape),
-            Slot::data("g", &shape),
+            Slot::new("g", &shape, Role::Data, g),
             Slot::new("m", &shape, Role::State, m),
             Slot::new("v", &shape, Role::State, v),
         ]

@@ -45,7 +45,7 @@ impl Operator for Attention {
         use Setting::{Bool, Null, Num};
         &[
             Attr { name: "causal", values: &[Bool(false), Bool(true)] },
-            Attr { name: "scale", values: &[Null, Num(0.3), Num(1.0)] },
+            Attr { name: "scale", values: &[Null, Num(0.0), Num(0.3), Num(1.0), Num(-0.5)] },
         ]
     }
     fn variants(&self) -> &'static [(&'static str, [&'static str; 2])] {
@@ -67,6 +67,12 @@ impl Operator for Attention {
             Slot::new("mask", &[batch, 1, queries, keys], Role::Mask, Fill::Mask).optional(),
             Slot::new("bias", &[1, heads, queries, keys], Role::Data, Fill::Scores).optional(),
         ]
+    }
+    fn reach(&self, case: &Case, tensor: &str) -> Option<i32> {
+        // Scores are told from each other while they stay within hundreds; of dy·v a 16-bit kernel
+        // keeps what its dtype holds.
+        let narrow = case.dtype == Dtype::F16;
+        if matches!(tensor, "v" | "dy") && !narrow { Some(60) } else { Some(0) }
     }
     fn work(&self, case: &Case) -> usize {
         let axes = ["batch", "kv_heads", "group", "queries", "keys", "width"];

@@ -35,8 +35,8 @@ impl Operator for BatchNorm {
     fn attrs(&self) -> &'static [Attr] {
         use Setting::{Bool, Num};
         &[
-            Attr { name: "eps", values: &[Num(1e-5), Num(1e-6), Num(1e-3), Num(0.1)] },
-            Attr { name: "momentum", values: &[Num(0.1), Num(0.01), Num(1.0), Num(0.25)] },
+            Attr { name: "eps", values: &[Num(1e-5), Num(1e-6), Num(0.0), Num(1e-3), Num(4.0)] },
+            Attr { name: "momentum", values: &[Num(0.1), Num(0.0), Num(0.01), Num(1.0)] },
             Attr { name: "training", values: &[Bool(true), Bool(false)] },
         ]
     }
@@ -46,7 +46,7 @@ impl Operator for BatchNorm {
     fn slots(&self, case: &Case) -> Vec<Slot> {
         let (rows, cols) = (case.size("rows"), case.size("cols"));
         vec![
-            Slot::new("x", &[rows, cols], Role::Data, Fill::Columns),
+            Slot::new("x", &[rows, cols], Role::Data, Fill::Columns).varied(case),
             Slot::param("weight", &[cols]),
             Slot::param("bias", &[cols]),
             Slot::new("running_mean", &[cols], Role::State, Fill::Normal(1.0)),
@@ -56,6 +56,13 @@ impl Operator for BatchNorm {
     /// One value per channel has no variance.
     fn must_refuse(&self, call: &Call) -> bool {
         call.attrs["training"] == true && call.tensors["x"].shape[0] == 1
+    }
+    fn defined(&self, case: &Case) -> bool {
+        // Elements that are stated belong to columns: no eps of 0 with them.
+        case.num("eps") > 0.0 || !case.given.contains_key("x")
+    }
+    fn reach(&self, case: &Case, tensor: &str) -> Option<i32> {
+        super::norm::reach(case, tensor)
     }
     fn batched(&self, call: &Call) -> Option<Vec<String>> {
         (call.attrs["training"] == false).then(|| vec!["x".into(), "dy".into()])

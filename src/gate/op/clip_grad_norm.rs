@@ -26,9 +26,19 @@ impl Operator for ClipGradNorm {
     fn attrs(&self) -> &'static [Attr] {
         use Setting::Num;
         &[
-            Attr { name: "max_norm", values: &[Num(1.0), Num(1e-3), Num(100.0), Num(1e6)] },
-            Attr { name: "loss_scale", values: &[Num(1.0), Num(65536.0), Num(1024.0)] },
+            Attr {
+                name: "max_norm",
+                values: &[Num(1.0), Num(1e-3), Num(0.0), Num(100.0), Num(1e6)],
+            },
+            Attr {
+                name: "loss_scale",
+                values: &[Num(1.0), Num(65536.0), Num(0.0625), Num(1024.0)],
+            },
         ]
+    }
+    /// A square of a large gradient is no number, and yet its norm is.
+    fn reach(&self, _: &Case, _: &str) -> Option<i32> {
+        Some(90)
     }
     fn slots(&self, case: &Case) -> Vec<Slot> {
         let (rows, cols) = (case.size("rows"), case.size("cols"));
@@ -48,17 +58,23 @@ impl<R: Real> Formula<R> for ClipGradNorm {
                 Named::new(name, &g.shape, g.data.iter().map(|&g| g / scale).collect())
             })
             .collect();
+        // Far from 1, squares are taken of what a power of two leaves.
+        let all = || unscaled.iter().flat_map(|g| g.data.iter());
+        let largest = all().map(|g| g.value().abs()).fold(0.0, f64::max);
+        let far = largest.is_normal() && !(1e-60..1e60).contains(&largest);
+        let power = if far { largest.log2().floor().exp2() } else { 1.0 };
         let squares = unscaled.iter().flat_map(|g| {
             let (cols, by_row) = (g.shape.get(1).copied().unwrap_or(1), g.name != "g1");
             let times = move |i: usize| if by_row { p.times("rows", i / cols) } else { 1 };
-            g.data.iter().enumerate().map(move |(i, &g)| (g.square(), times(i)))
+            let square = move |g: R| if far { (g / R::num(power)).square() } else { g.square() };
+            g.data.iter().enumerate().map(move |(i, &g)| (square(g), times(i)))
         });
         // A square below the smallest normal number may have been flushed to 0.
         let dtype = p.call.dtype.accumulator();
         let flushed = squares.clone().map(|(_, times)| times).sum::<usize>() as f64
             * dtype.smallest_normal()
             / dtype.unit();
-        let norm = R::sum_of(squares).loosened(flushed).sqrt();
+        let norm = R::sum_of(squares).loosened(flushed / power / power).sqrt() * R::num(power);
         // The norm of the norms of the tensors is as right, and has one rounding more.
         let norm = norm.loosened(norm.value());
         let ratio = R::num(p.num("max_norm")) / (norm + R::num(1e-6));

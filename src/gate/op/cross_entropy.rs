@@ -24,7 +24,8 @@ impl Operator for CrossEntropy {
             Axis {
                 name: "vocab",
                 sizes: &[
-                    1, 2, 3, 7, 8, 31, 32, 33, 50, 127, 128, 129, 255, 256, 257, 300, 1000, 5003,
+                    1, 2, 3, 7, 8, 31, 32, 33, 50, 127, 128, 129, 255, 256, 257, 300, 1000, 4099,
+                    5003,
                 ],
             },
         ]
@@ -32,8 +33,11 @@ impl Operator for CrossEntropy {
     fn attrs(&self) -> &'static [Attr] {
         use Setting::{Int, Num, Word};
         &[
-            Attr { name: "ignore_index", values: &[Int(-100), Int(0), Int(-1)] },
-            Attr { name: "label_smoothing", values: &[Num(0.0), Num(0.1), Num(0.5)] },
+            Attr {
+                name: "ignore_index",
+                values: &[Int(-100), Int(0), Int(-1), Int(2), Int(-1 << 40)],
+            },
+            Attr { name: "label_smoothing", values: &[Num(0.0), Num(0.1), Num(1.0)] },
             // The mean twice: it has most to go wrong.
             Attr {
                 name: "reduction",
@@ -63,6 +67,9 @@ impl Operator for CrossEntropy {
     fn upstream(&self, case: &Case) -> (&'static str, Vec<usize>) {
         let by_row = unreduced(&case.attrs);
         ("dloss", if by_row { vec![case.size("rows")] } else { Vec::new() })
+    }
+    fn reach(&self, _: &Case, tensor: &str) -> Option<i32> {
+        if tensor == "logits" { Some(90) } else { Some(60) }
     }
     fn must_refuse(&self, call: &Call) -> bool {
         let classes = call.tensors["logits"].shape[1] as f64;

@@ -35,6 +35,9 @@ impl Operator for DropPath {
     fn attributes(&self, case: &Case) -> Attrs {
         seeded(case)
     }
+    fn reach(&self, case: &Case, _: &str) -> Option<i32> {
+        (case.dtype != Dtype::F16).then_some(60)
+    }
     fn beyond(&self, call: &Call, answer: &Tensors) -> Vec<String> {
         judge_random(call, answer)
     }

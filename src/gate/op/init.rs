@@ -59,11 +59,14 @@ impl Operator for Init {
             Attr { name: "role", values: ROLES },
             Attr { name: "depth", values: &[Int(12), Int(1), Int(3), Int(100)] },
             Attr { name: "layer", values: &[Int(0), Int(2), Int(99)] },
-            Attr { name: "gain", values: &[Num(1.0), Num(0.5), Num(2.0)] },
+            Attr { name: "gain", values: &[Num(1.0), Num(0.5), Num(0.0), Num(2.0)] },
         ]
     }
     fn slots(&self, _: &Case) -> Vec<Slot> {
         Vec::new()
+    }
+    fn upstream(&self, case: &Case) -> (&'static str, Vec<usize>) {
+        ("dweight", shape(&self.attributes(case)))
     }
     fn attributes(&self, case: &Case) -> Attrs {
         let mut attrs = case.attrs.clone();

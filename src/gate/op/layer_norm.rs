@@ -29,8 +29,11 @@ impl Operator for LayerNorm {
     fn attrs(&self) -> &'static [Attr] {
         use Setting::{Int, Num};
         &[
-            Attr { name: "eps", values: &[Num(1e-5), Num(1e-12), Num(1e-6), Num(1e-3), Num(0.1)] },
-            Attr { name: "normalized_dims", values: &[Int(1), Int(2)] },
+            Attr {
+                name: "eps",
+                values: &[Num(1e-5), Num(1e-12), Num(1e-6), Num(0.0), Num(1e-3), Num(4.0)],
+            },
+            Attr { name: "normalized_dims", values: &[Int(1), Int(2), Int(3)] },
         ]
     }
     fn variants(&self) -> &'static [(&'static str, [&'static str; 2])] {
@@ -39,10 +42,16 @@ impl Operator for LayerNorm {
     fn slots(&self, case: &Case) -> Vec<Slot> {
         let (shape, own) = shapes(case);
         vec![
-            Slot::new("x", &shape, Role::Data, Fill::RowsOf(case.size("cols"))),
+            Slot::new("x", &shape, Role::Data, Fill::RowsOf(case.size("cols"))).varied(case),
             Slot::param("weight", &own).optional(),
             Slot::param("bias", &own).optional(),
         ]
+    }
+    fn defined(&self, case: &Case) -> bool {
+        case.num("eps") > 0.0 || case.size("cols") > 1 && case.varied("x", case.size("cols"))
+    }
+    fn reach(&self, case: &Case, tensor: &str) -> Option<i32> {
+        super::norm::reach(case, tensor)
     }
     fn batched(&self, _: &Call) -> Option<Vec<String>> {
         Some(vec!["x".into(), "dy".into()])
@@ -53,14 +62,17 @@ impl Operator for LayerNorm {
     }
 }
 
-/// The shape of x and of what is normalised: with two axes, the columns are cut in two.
+/// The shape of x and of what is normalised: with more axes, the columns are cut by their smallest
+/// factors.
 fn shapes(case: &Case) -> (Vec<usize>, Vec<usize>) {
     let (rows, cols) = (case.size("rows"), case.size("cols"));
-    let outer = (2..=cols).find(|factor| cols % factor == 0).unwrap_or(1);
-    let own = match case.num("normalized_dims") as usize {
-        1 => vec![cols],
-        _ => vec![outer, cols / outer],
-    };
+    let (mut own, mut rest) = (Vec::new(), cols);
+    for _ in 1..case.num("normalized_dims") as usize {
+        let outer = (2..=rest).find(|factor| rest % factor == 0).unwrap_or(1);
+        own.push(outer);
+        rest /= outer;
+    }
+    own.push(rest);
     ([&[rows], own.as_slice()].concat(), own)
 }
 

@@ -27,16 +27,17 @@ impl Operator for LrSchedule {
     }
     fn attrs(&self) -> &'static [Attr] {
         use Setting::{Int, Num, Word};
-        const TOTALS: &[Setting] = &[Int(100), Int(1), Int(2), Int(10), Int(11), Int(25)];
+        const TOTALS: &[Setting] =
+            &[Int(100), Int(1), Int(2), Int(0), Int(11), Int(25), Int(5_000_000_000)];
         &[
             Attr { name: "kind", values: &[Word("cosine"), Word("linear"), Word("constant")] },
-            Attr { name: "lr", values: &[Num(1e-3), Num(1.0), Num(0.3)] },
+            Attr { name: "lr", values: &[Num(1e-3), Num(1.0), Num(0.0), Num(0.3)] },
             Attr { name: "warmup", values: &[Int(10), Int(0), Int(1), Int(2)] },
             Attr { name: "total", values: TOTALS },
         ]
     }
     fn slots(&self, case: &Case) -> Vec<Slot> {
-        vec![Slot::new("step", &[case.size("steps")], Role::Index, Fill::Count)]
+        vec![Slot::new("step", &[case.size("steps")], Role::Index, Fill::Steps)]
     }
 }
 

@@ -30,7 +30,7 @@ impl Operator for Residual {
             &[Word("pre_ln"), Word("post_ln"), Word("deepnorm"), Word("sandwich_ln")];
         &[
             Attr { name: "wiring", values: WIRINGS },
-            Attr { name: "alpha", values: &[Num(1.0), Num(2.25), Num(0.5)] },
+            Attr { name: "alpha", values: &[Num(1.0), Num(2.25), Num(0.0), Num(-0.5)] },
             Attr { name: "eps", values: &[Num(1e-5), Num(1e-3), Num(0.1)] },
         ]
     }
@@ -43,6 +43,10 @@ impl Operator for Residual {
             Slot::param("norm_weight", &[width]),
             Slot::param("norm_bias", &[width]),
         ]
+    }
+    fn reach(&self, _: &Case, tensor: &str) -> Option<i32> {
+        // What is normed is a sum of products.
+        if matches!(tensor, "x" | "branch") { Some(30) } else { Some(60) }
     }
     fn batched(&self, _: &Call) -> Option<Vec<String>> {
         Some(vec!["x".into(), "dy".into()])

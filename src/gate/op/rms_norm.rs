@@ -25,14 +25,20 @@ impl Operator for RmsNorm {
     fn attrs(&self) -> &'static [Attr] {
         use Setting::{Num, Word};
         &[
-            Attr { name: "eps", values: &[Num(1e-6), Num(1e-5), Num(1e-3), Num(0.1)] },
-            Attr { name: "offset", values: &[Num(0.0), Num(1.0)] },
+            Attr { name: "eps", values: &[Num(1e-6), Num(1e-5), Num(0.0), Num(1e-3), Num(4.0)] },
+            Attr { name: "offset", values: &[Num(0.0), Num(1.0), Num(-0.75)] },
             Attr { name: "cast", values: &[Word("before_weight"), Word("after_weight")] },
         ]
     }
     fn slots(&self, case: &Case) -> Vec<Slot> {
         let (rows, cols) = (case.size("rows"), case.size("cols"));
-        vec![Slot::data("x", &[rows, cols]), Slot::param("weight", &[cols]).optional()]
+        vec![Slot::data("x", &[rows, cols]).varied(case), Slot::param("weight", &[cols]).optional()]
+    }
+    fn defined(&self, case: &Case) -> bool {
+        case.num("eps") > 0.0 || case.varied("x", case.size("cols"))
+    }
+    fn reach(&self, case: &Case, tensor: &str) -> Option<i32> {
+        super::norm::reach(case, tensor)
     }
     fn batched(&self, _: &Call) -> Option<Vec<String>> {
         Some(vec!["x".into(), "dy".into()])

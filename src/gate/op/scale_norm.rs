@@ -24,11 +24,17 @@ impl Operator for ScaleNorm {
     fn attrs(&self) -> &'static [Attr] {
         use Setting::Num;
         // Small, so that next to no row of another size has a norm that roundings carry across.
-        &[Attr { name: "eps", values: &[Num(1e-5), Num(1e-2), Num(1e-12), Num(1e-3)] }]
+        &[Attr { name: "eps", values: &[Num(1e-5), Num(1e-2), Num(0.0), Num(1e-12), Num(1e-3)] }]
     }
     fn slots(&self, case: &Case) -> Vec<Slot> {
         let (rows, cols) = (case.size("rows"), case.size("cols"));
-        vec![Slot::data("x", &[rows, cols]), Slot::param("weight", &[1])]
+        vec![Slot::data("x", &[rows, cols]).varied(case), Slot::param("weight", &[1])]
+    }
+    fn defined(&self, case: &Case) -> bool {
+        case.num("eps") > 0.0 || case.varied("x", case.size("cols"))
+    }
+    fn reach(&self, case: &Case, tensor: &str) -> Option<i32> {
+        super::norm::reach(case, tensor)
     }
     fn batched(&self, _: &Call) -> Option<Vec<String>> {
         Some(vec!["x".into(), "dy".into()])

@@ -35,8 +35,10 @@ pub const FUNCTION: Attr = Attr {
 };
 pub const CAUSAL: Attr =
     Attr { name: "causal", values: &[Setting::Bool(true), Setting::Bool(false)] };
-pub const ALPHA: Attr =
-    Attr { name: "alpha", values: &[Setting::Num(1.0), Setting::Num(2.25), Setting::Num(0.5)] };
+pub const ALPHA: Attr = Attr {
+    name: "alpha",
+    values: &[Setting::Num(1.0), Setting::Num(2.25), Setting::Num(0.0), Setting::Num(0.5)],
+};
 pub const EPS: Attr =
     Attr { name: "eps", values: &[Setting::Num(1e-5), Setting::Num(1e-3), Setting::Num(0.1)] };
 
@@ -66,6 +68,10 @@ impl Operator for TransformerBlock {
         let mut slots = vec![Slot::new("x", &shape, Role::Data, Fill::Within(4.0))];
         slots.extend(block_slots(case, "", ""));
         slots
+    }
+    /// The parts of a block meet magnitudes by themselves: a block of large ones attends to one key.
+    fn reach(&self, _: &Case, _: &str) -> Option<i32> {
+        None
     }
     fn longest_sum(&self, call: &Call) -> Option<usize> {
         super::layers::longest_sum(call)

@@ -33,7 +33,7 @@ impl Operator for TransformerStack {
             HEAD_WIDTH,
             HIDDEN,
             Axis { name: "depth", sizes: &[1, 2, 3, 4] },
-            Axis { name: "vocab", sizes: &[5, 17, 50] },
+            Axis { name: "vocab", sizes: &[5, 17, 50, 300] },
             Axis { name: "longest", sizes: &[9, 11] },
         ]
     }
@@ -46,7 +46,7 @@ impl Operator for TransformerStack {
             CAUSAL,
             ALPHA,
             EPS,
-            Attr { name: "ignore_index", values: &[Int(-100), Int(-1), Int(2)] },
+            Attr { name: "ignore_index", values: &[Int(-100), Int(0), Int(-1), Int(2)] },
         ]
     }
     fn attributes(&self, case: &Case) -> Attrs {
@@ -84,6 +84,10 @@ impl Operator for TransformerStack {
     }
     fn upstream(&self, _: &Case) -> (&'static str, Vec<usize>) {
         ("dloss", Vec::new())
+    }
+    /// The parts of a block meet magnitudes by themselves: a block of large ones attends to one key.
+    fn reach(&self, _: &Case, _: &str) -> Option<i32> {
+        None
     }
     fn longest_sum(&self, call: &Call) -> Option<usize> {
         super::layers::longest_sum(call)

@@ -25,14 +25,20 @@ impl Operator for WeightStandardize {
     }
     fn attrs(&self) -> &'static [Attr] {
         use Setting::Num;
-        &[Attr { name: "eps", values: &[Num(1e-5), Num(1e-6), Num(1e-3), Num(0.1)] }]
+        &[Attr { name: "eps", values: &[Num(1e-5), Num(1e-6), Num(0.0), Num(1e-3), Num(4.0)] }]
     }
     fn slots(&self, case: &Case) -> Vec<Slot> {
         let (rows, cols) = (case.size("rows"), case.size("cols"));
         vec![
-            Slot::new("weight", &[rows, cols], Role::Param, Fill::Rows),
+            Slot::new("weight", &[rows, cols], Role::Param, Fill::Rows).varied(case),
             Slot::param("gain", &[rows]).optional(),
         ]
+    }
+    fn defined(&self, case: &Case) -> bool {
+        case.num("eps") > 0.0 || case.size("cols") > 1 && case.varied("weight", case.size("cols"))
+    }
+    fn reach(&self, case: &Case, tensor: &str) -> Option<i32> {
+        if tensor == "weight" { super::norm::reach(case, "x") } else { Some(60) }
     }
 }
 

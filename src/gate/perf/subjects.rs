@@ -7,6 +7,7 @@ use crate::gate::call::{Dir, Hello, Served};
 use crate::gate::case::{Case, Kind, Upstream};
 use crate::gate::op;
 use crate::gate::operator::Operator;
+use crate::gate::scope::{self, Scope};
 use crate::gate::tensor::Dtype;
 
 /// Elements of a problem, all tensors together, where no sizes are asked for: one that lies in the
@@ -121,17 +122,14 @@ fn plain(
     let mut case = Case::simplest(operator, dir, data, params);
     (case.kind, case.upstream, case.seed) = (Kind::Normal, Upstream::Normal, 1);
     for attr in operator.attrs() {
-        let served = |side: &Served, value: &serde_json::Value| {
-            side.attrs.get(attr.name).is_none_or(|v| v.contains(value))
-        };
-        let values = attr.values.iter().map(|value| value.json());
-        if let Some(value) = values.into_iter().find(|value| served(a, value) && served(b, value)) {
+        let others = Scope::new(operator, b).values(attr);
+        let values = Scope::new(operator, a).values(attr);
+        if let Some(value) = values.into_iter().find(|value| scope::holds(&others, value)) {
             case.attrs.insert(attr.name.to_string(), value);
         }
     }
     for slot in operator.slots(&case).into_iter().filter(|slot| slot.optional) {
-        let understood =
-            |side: &Served| side.optional.as_ref().is_none_or(|known| known.contains(&slot.name));
+        let understood = |side: &Served| Scope::new(operator, side).understands(&slot.name);
         if !(understood(a) && understood(b)) {
             case.absent.insert(slot.name);
         }

@@ -5,6 +5,7 @@ use crate::gate::call::{Dir, Served};
 use crate::gate::case::{Case, Kind, Upstream};
 use crate::gate::operator::Operator;
 use crate::gate::plan;
+use crate::gate::scope::{self, Scope};
 use crate::gate::tensor::Dtype;
 use crate::rng::Rng;
 
@@ -233,22 +234,17 @@ fn drawn(
     dtypes: (Dtype, Dtype),
     rng: &mut Rng,
 ) -> Case {
+    let scope = Scope::new(operator, served);
     let mut case = Case::simplest(operator, dir, dtypes.0, dtypes.1);
     (case.kind, case.seed) = (Kind::Repeated, rng.bits() >> 32);
     if dir == Dir::Bwd {
         case.upstream = Upstream::Normal;
     }
     for attr in operator.attrs() {
-        let own = |value: &serde_json::Value| attr.takes(value);
-        let values: Vec<serde_json::Value> = match served.attrs.get(attr.name) {
-            Some(values) if !values.is_empty() => {
-                values.iter().filter(|v| own(v)).cloned().collect()
-            }
-            _ => attr.values.iter().map(|value| value.json()).collect(),
-        };
+        let values = scope.values(attr);
         // The default in half of the cases, since that is what is used.
         let default = attr.values[0].json();
-        let usual = rng.below(2) == 0 && values.contains(&default);
+        let usual = rng.below(2) == 0 && scope::holds(&values, &default);
         let value = match values.len() {
             0 => default,
             _ if usual => default,
@@ -257,9 +253,17 @@ fn drawn(
         case.attrs.insert(attr.name.to_string(), value);
     }
     for slot in operator.slots(&case).into_iter().filter(|slot| slot.optional) {
-        let known = served.optional.as_ref().is_none_or(|known| known.contains(&slot.name));
-        if !known || rng.below(3) == 0 {
+        let gone = rng.below(3) == 0 && !scope.requires(&slot.name);
+        if gone || !scope.understands(&slot.name) {
             case.absent.insert(slot.name);
+        }
+    }
+    if !operator.defined(&case) {
+        // An eps of 0 over a constant row, say: the usual values have no such trouble.
+        for attr in operator.attrs() {
+            if let Some(usual) = scope.values(attr).into_iter().next() {
+                case.attrs.insert(attr.name.to_string(), usual);
+            }
         }
     }
     case

@@ -99,7 +99,10 @@ impl Stage<'_> {
     }
 
     /// `init`: every scheme in turn, then the normal ones until there are enough of them together.
-    pub(super) fn crowds_of_weights(&mut self, operator: &dyn Operator) -> Result<(), Broken> {
+    pub(super) fn crowds_of_weights(
+        &mut self,
+        operator: &'static dyn Operator,
+    ) -> Result<(), Broken> {
         let mut clock = self.clock();
         let cases = self.cases_of_crowds(operator);
         if cases.is_empty() {
@@ -167,7 +170,7 @@ impl Stage<'_> {
     }
 
     /// One case for every scheme, each of another role, at variance 1 of a law of its own.
-    fn cases_of_crowds(&self, operator: &dyn Operator) -> Vec<Case> {
+    fn cases_of_crowds(&self, operator: &'static dyn Operator) -> Vec<Case> {
         let settings = |all: &[crate::gate::operator::Setting]| -> Vec<Value> {
             all.iter().map(|word| word.json()).collect()
         };
@@ -252,7 +255,10 @@ impl Stage<'_> {
     }
 
     /// `dropout` and `drop_path`: what is kept at every rate.
-    pub(super) fn crowds_of_masks(&mut self, operator: &dyn Operator) -> Result<(), Broken> {
+    pub(super) fn crowds_of_masks(
+        &mut self,
+        operator: &'static dyn Operator,
+    ) -> Result<(), Broken> {
         let Some((plain, _)) = self.drawn(operator) else { return Ok(()) };
         let rates: Vec<Value> = match self.served.attrs.get("p") {
             Some(served) if !served.is_empty() => served.clone(),

@@ -12,7 +12,7 @@ use crate::gate::tensor::Tensor;
 
 impl Stage<'_> {
     /// `dropout` and `drop_path`: the mask.
-    pub(super) fn masks(&mut self, operator: &dyn Operator) -> Result<(), Broken> {
+    pub(super) fn masks(&mut self, operator: &'static dyn Operator) -> Result<(), Broken> {
         let rates = self.values("p", &[0.1, 0.5, 0.9, 0.0, 1.0].map(Value::from));
         let training = self.values("training", &[true.into(), false.into()]);
         for (turn, dtypes) in self.served.dtypes().into_iter().enumerate() {

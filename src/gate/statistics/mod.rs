@@ -54,6 +54,7 @@ use super::judge::{Grade, Judged, judge};
 use super::op;
 use super::operator::Operator;
 use super::oracle;
+use super::scope::{self, Scope};
 use super::tensor::{Dtype, Tensor, Tensors};
 
 pub use evidence::{Evidence, Finding};
@@ -110,7 +111,7 @@ pub fn evidence(
     let Some(operator) = op::find(op).filter(|operator| operator.random()) else {
         return Ok(stage.evidence);
     };
-    type Part<'a> = fn(&mut Stage<'a>, &dyn Operator) -> Result<(), Broken>;
+    type Part<'a> = fn(&mut Stage<'a>, &'static dyn Operator) -> Result<(), Broken>;
     let parts: [Part; 3] = match op {
         "init" => [Stage::weights, Stage::seeds, Stage::crowds_of_weights],
         _ => [Stage::masks, Stage::seeds, Stage::crowds_of_masks],
@@ -151,23 +152,15 @@ struct Stage<'a> {
 
 impl Stage<'_> {
     /// A case of normal numbers; attributes are what is served.
-    fn case(&self, operator: &dyn Operator, dir: Dir, dtypes: (Dtype, Dtype)) -> Case {
-        let mut case = Case::simplest(operator, dir, dtypes.0, dtypes.1);
+    fn case(&self, operator: &'static dyn Operator, dir: Dir, dtypes: (Dtype, Dtype)) -> Case {
+        let mut case = Scope::new(operator, self.served).simplest(dir, dtypes);
         (case.kind, case.upstream, case.seed) = (Kind::Normal, Upstream::Normal, self.seed);
-        for attr in operator.attrs() {
-            let planned: Vec<Value> = attr.values.iter().map(|value| value.json()).collect();
-            case.attrs[attr.name] = self.values(attr.name, &planned)[0].clone();
-        }
         case
     }
 
     /// The wanted values of an attribute that are served, or what is served where none is.
     fn values(&self, name: &str, wanted: &[Value]) -> Vec<Value> {
-        let Some(served) = self.served.attrs.get(name).filter(|served| !served.is_empty()) else {
-            return wanted.to_vec();
-        };
-        let both: Vec<Value> = wanted.iter().filter(|v| served.contains(v)).cloned().collect();
-        if both.is_empty() { served.clone() } else { both }
+        scope::among(self.served, name, wanted)
     }
 
     /// Sizes within the target's limits.

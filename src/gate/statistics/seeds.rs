@@ -30,7 +30,7 @@ fn family(seed: u64) -> Vec<u64> {
 
 impl Stage<'_> {
     /// The numbers of many seeds against each other.
-    pub(super) fn seeds(&mut self, operator: &dyn Operator) -> Result<(), Broken> {
+    pub(super) fn seeds(&mut self, operator: &'static dyn Operator) -> Result<(), Broken> {
         let Some((mut case, rate)) = self.drawn(operator) else { return Ok(()) };
         self.drawn_sizes(&mut case, EACH);
         let seeds = family(self.seed);
@@ -111,7 +111,7 @@ impl Stage<'_> {
     }
 
     /// A case whose answer is random in every element, and the probability of a coin of it.
-    pub(super) fn drawn(&self, operator: &dyn Operator) -> Option<(Case, f64)> {
+    pub(super) fn drawn(&self, operator: &'static dyn Operator) -> Option<(Case, f64)> {
         let mut case = self.case(operator, self.known_by(), self.finest());
         if case.op == "init" {
             case.dir = Dir::Fwd;

@@ -28,7 +28,9 @@ fn within(call: &Call, weight: &Tensor) -> Vec<String> {
         let law = init::law(&call.attrs, role, out, input);
         let edge = 3f64.sqrt() * law.std;
         let most = edge * (1.0 + 8.0 * weight.dtype.unit());
-        let wrong = slice.iter().find(|w| law.uniform && w.abs() > most)?;
+        // A gain of 0 leaves nothing of a normal weight either.
+        let bounded = law.uniform || law.std == 0.0;
+        let wrong = slice.iter().find(|w| bounded && w.abs() > most)?;
         Some(format!("{wrong:e} in {role} is beyond ±{edge:e}"))
     });
     beyond.collect()

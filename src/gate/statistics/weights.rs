@@ -15,7 +15,7 @@ use crate::gate::tensor::Tensor;
 
 impl Stage<'_> {
     /// `init`: every scheme of every role.
-    pub(super) fn weights(&mut self, operator: &dyn Operator) -> Result<(), Broken> {
+    pub(super) fn weights(&mut self, operator: &'static dyn Operator) -> Result<(), Broken> {
         let words = |settings: &[Setting]| -> Vec<Value> {
             settings.iter().map(|word| word.json()).collect()
         };
@@ -67,7 +67,7 @@ impl Stage<'_> {
     /// does not say that they must not, and whoever gives a whole stack one seed should know.
     fn roles_and_layers(
         &mut self,
-        operator: &dyn Operator,
+        operator: &'static dyn Operator,
         roles: &[Value],
         layers: &[Value],
     ) -> Result<(), Broken> {
