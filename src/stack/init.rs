@@ -12,7 +12,7 @@
 //!
 //! A uniform law has the bound √3 times the standard deviation. Embeddings and positions are
 //! always normal: N(0, 1), but N(0, 0.02²) under gpt2 and normal_02. A tied head needs them
-//! narrower, as [`RunConfig::embed_std`](crate::config::RunConfig::embed_std) says.
+//! narrower, as [`RunConfig::embed_std`](crate::config::RunConfig::embed_std()) says.
 
 use faer::Mat;
 use rayon::prelude::*;

@@ -67,8 +67,8 @@ fn fields_that_do_not_fit_each_other_are_refused() {
         (&["--shards", "18446744073709551615"], &["shards = 1844", "1 to 4"]),
         (&["--micro-batches", "3"], &["micro-batches = 3", "a divisor of batch 4"]),
         (
-            &["--shards", "4", "--micro-batches", "3", "--batch", "12"],
-            &["micro-batches = 3", "shards 4", "batch 12"],
+            &["--shards", "4", "--micro-batches", "2", "--batch", "12"],
+            &["micro-batches = 2", "shards 4", "batch 12"],
         ),
         (&["--shards", "8", "--micro-batches", "3", "--batch", "12"], &["shards = 8", "batch 12"]),
         (&["--width", "10", "--heads", "4"], &["width = 10", "a multiple of heads 4"]),
