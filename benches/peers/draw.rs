@@ -29,7 +29,7 @@ fn map(map: &Value) -> Map {
     let cells = places
         .filter_map(|(row, column)| {
             let value = map["values"][row][column].as_f64()?;
-            Some(Cell { row, column, value: Some(value), mark: None })
+            Some(Cell { row, column, value: Some(value), mark: None, ground: None, count: None })
         })
         .collect();
     Map { title: text(&map["title"]), rows, columns, cells, ..Map::default() }

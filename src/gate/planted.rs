@@ -141,7 +141,9 @@ pub fn table(op: Option<&str>, seeds: usize) -> Vec<Trial> {
         |bias| Fault::Rate { rate: 0.5, bias: -bias },
         |bias| Fault::Rate { rate: 0.9, bias },
     ];
-    let mut plans: Vec<(&str, &str, String, fn(f64) -> Fault, fn(&Reach) -> f64)> = Vec::new();
+    // The operator, the scheme, in words, the fault of a size, and the size that a run states.
+    type Planned<'a> = (&'a str, &'a str, String, fn(f64) -> Fault, fn(&Reach) -> f64);
+    let mut plans: Vec<Planned> = Vec::new();
     for op in ["dropout", "drop_path"] {
         for (rate, fault) in [0.1, 0.5, 0.9].into_iter().zip(bias) {
             plans.push((op, "", format!("bias at p={rate}"), fault, |reach| reach.bias));

@@ -250,8 +250,8 @@ fn calibrate<S: Stand>(stand: &mut S, problem: usize) -> Result<[usize; 2], S::E
                 least[1] = least[1].min(stand.time(side, problem, *repeat)?);
             }
             let (work, wanted) = (least[1] - least[0], LONG.max(TRANSPORT * least[0]));
-            // Written so that a NaN ends it.
-            if !(work < wanted) || *repeat >= MOST {
+            // A wrong answer has no time, and ends it.
+            if work.is_nan() || work >= wanted || *repeat >= MOST {
                 break;
             }
             let factor = (1.1 * wanted / work.max(1e-9)).ceil().clamp(2.0, 64.0);

@@ -210,8 +210,7 @@ impl Stage<'_> {
         });
         let square = crowd.squares / n;
         let edge = 3f64.sqrt();
-        let scale;
-        if uniform {
+        let scale = if uniform {
             evidence.weigh(case, what("mean square"), square, 1.0, |x| {
                 let off = ((x - 1.0).abs() - 3.0 * slack).max(0.0).copysign(x - 1.0);
                 LN_2 - n * divergence((1.0 + off) / 3.0, 1.0 / 3.0)
@@ -220,15 +219,15 @@ impl Stage<'_> {
             evidence.weigh(case, what("largest magnitude"), crowd.largest, edge, |m| {
                 n * (m * (1.0 + slack) / edge).ln().min(0.0)
             });
-            scale = power::smallest_edge(n, slack);
+            power::smallest_edge(n, slack)
         } else {
             evidence.weigh(case, what("mean square"), square, 1.0, |r| {
                 let off = ((r - 1.0).abs() - 3.0 * slack).max(0.0).copysign(r - 1.0);
                 let r = (1.0 + off).max(0.0);
                 LN_2 - n * (r - 1.0 - r.ln()) / 2.0
             });
-            scale = power::smallest_scale(n) + 2.0 * slack;
-        }
+            power::smallest_scale(n) + 2.0 * slack
+        };
         for (tail, &hits) in TAILS.iter().zip(&crowd.beyond) {
             let want = match uniform {
                 true => (1.0 - tail / edge).max(0.0),

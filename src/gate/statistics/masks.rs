@@ -124,16 +124,16 @@ impl Stage<'_> {
 
     /// The mask knows nothing of what it is laid over.
     fn by_value(&mut self, case: &Case, x: &[f64], kept: &[bool], rate: f64) {
-        let chosen: [(&str, fn(f64) -> bool); 3] = [
-            ("negative elements", |x| x < 0.0),
-            ("small elements", |x| x.abs() < 0.5),
-            ("large elements", |x| x.abs() > 1.5),
-        ];
-        for (what, of) in chosen {
-            let own = || x.iter().zip(kept).filter(|(x, _)| of(**x));
+        let chosen = |what: &str, x: f64| match what {
+            "negative" => x < 0.0,
+            "small" => x.abs() < 0.5,
+            _ => x.abs() > 1.5,
+        };
+        for what in ["negative", "small", "large"] {
+            let own = || x.iter().zip(kept).filter(|(x, _)| chosen(what, **x));
             let (hits, n) = (own().filter(|(_, kept)| **kept).count(), own().count());
             if n > 0 {
-                let what = format!("share of {what} that are kept");
+                let what = format!("share of {what} elements that are kept");
                 self.evidence.share(case, what, hits, n, 1.0 - rate);
             }
         }

@@ -152,7 +152,7 @@ impl Stage<'_> {
     }
 
     /// The coins of an answer, dropped or negative, and its numbers at variance 1.
-    fn drawn_by(&mut self, case: &Case) -> Result<Option<(Vec<bool>, Vec<f64>)>, Broken> {
+    fn drawn_by(&mut self, case: &Case) -> Result<Option<Drawn>, Broken> {
         let Some(answer) = self.ask(case)? else { return Ok(None) };
         Ok(Some(if case.op == "init" {
             let std = law_of(case).std;
@@ -163,6 +163,9 @@ impl Stage<'_> {
         }))
     }
 }
+
+/// The coins of an answer and its numbers.
+type Drawn = (Vec<bool>, Vec<f64>);
 
 /// The law of a matrix that is not packed.
 pub(super) fn law_of(case: &Case) -> init::Law {

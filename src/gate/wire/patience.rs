@@ -140,7 +140,10 @@ impl fmt::Display for Waiting {
 
 /// Hears of a call that takes long, and, by nothing, that it is over.
 #[derive(Clone)]
-pub struct Watch(pub Arc<dyn Fn(Option<&Waiting>) + Send + Sync>);
+pub struct Watch(pub Arc<Heard>);
+
+/// What hears of it.
+pub type Heard = dyn Fn(Option<&Waiting>) + Send + Sync;
 
 impl fmt::Debug for Watch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -13,7 +13,7 @@ pub(super) fn warmups(data: &Data) -> Maps {
     let order = names(&arms);
     let name = |arm: &Arm| {
         let own = |other: &&Arm| other.config() == arm.config();
-        let found = order.iter().find(|(_, group)| group.iter().any(|other| own(other)));
+        let found = order.iter().find(|(_, group)| group.iter().any(&own));
         found.map_or_else(String::new, |(name, _)| name.clone())
     };
     let maps = distinct(arms.iter().map(|arm| arm.config().lr)).into_iter().map(|lr| {
