@@ -8,7 +8,7 @@
 //! - [`statistics`]: answers that are random numbers, against their law.
 //! - [`scope`]: what a target declares; [`plan`]: which cases are tried; [`model`]: executable models
 //!   of right and wrong targets.
-//! - [`explain`]: why it fails; [`diagnose`]: what it behaves like;
+//! - `explain`: why it fails; [`diagnose`]: what it behaves like;
 //! - [`report`]: what a run found, in every format; [`manifest`]: what a project expects of it;
 //!   [`diff`]: two runs; [`vectors`]: cases and answers as files.
 //! - [`wire`]: frames, targets behind commands and libraries, and serving them.

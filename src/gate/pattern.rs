@@ -1,7 +1,7 @@
 //! Which part of an answer is off, and how: what came and what should have, laid side by side.
 //!
-//! A failure that no model explains is at least described: [`change`] says what was done to the
-//! numbers (half of what they should be, 0, a copy of x, transposed), [`place`] says where (columns
+//! A failure that no model explains is at least described: `change` says what was done to the
+//! numbers (half of what they should be, 0, a copy of x, transposed), `place` says where (columns
 //! from 64 on, the last row, where the mask is 0). What is said is true of every wrong element.
 
 mod change;

@@ -30,8 +30,8 @@
 //! by Bonferroni's inequality a right target is accused with a probability below 10⁻⁶.
 //!
 //! The tests go from cheap to dear, and end at the first that finds something: single matrices and
-//! masks ([`weights`], [`masks`]), what they have to do with each other ([`joint`], [`seeds`]), and
-//! crowds of millions ([`crowd`]) for faults that are small or rare. [`power`] says how small and
+//! masks (`weights`, `masks`), what they have to do with each other (`joint`, `seeds`), and
+//! crowds of millions (`crowd`) for faults that are small or rare. [`power`] says how small and
 //! how rare.
 
 mod bounds;
