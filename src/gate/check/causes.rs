@@ -2,7 +2,7 @@
 //!
 //! A fault shows in many rows: in every dtype, in the backward of a wrong forward, in every operator
 //! of an adapter that cannot load its library. A failure is laid to a cause that is known where that
-//! is shown and not merely likely: the smallest counterexample fails in the other dtype too, the same
+//! is shown and not merely likely: the smallest counterexample fails in the other dtype by as much, the same
 //! model explains both, forward fails wherever backward does and no model tells them apart, or the
 //! target says the same words. What is shown by none of these is explained on its own.
 
@@ -14,6 +14,7 @@ use crate::gate::call::{Candidate, Dir, Hello, Served};
 use crate::gate::case::{Case, Upstream};
 use crate::gate::diagnose::diagnose;
 use crate::gate::explain::{explain, plainly};
+use crate::gate::judge::Graded;
 use crate::gate::report::{Affected, Cut, Fault, Finding};
 use crate::gate::trial::{self, Trial};
 
@@ -208,7 +209,10 @@ fn same_numbers(
         // The same fault in another dtype: its smallest counterexample fails there as well.
         (known.dtype, known.params_dtype) = (row.dtype, row.params_dtype);
         let trial = trial::put(target, served, &known);
-        return trial.flaw.is_some_and(|own| own.resembles(flaw));
+        let own = trial.flaw.filter(|own| own.resembles(flaw)).and_then(|own| own.graded);
+        if own.zip(cause.worst.as_ref()).is_some_and(|(own, first)| alike(&own, first)) {
+            return true;
+        }
     }
     if let Some(like) = &cause.behaves_like {
         return model().as_deref() == Some(like.id.as_str());
@@ -230,6 +234,17 @@ fn same_numbers(
             let trial = trial::put(target, served, &case);
             trial.flaw.is_some_and(|own| own.tensor == cause.tensor)
         })
+}
+
+/// True where two answers are off by about the same: what is right to twelve digits has another fault
+/// than what is off by a tenth, though both fail.
+fn alike(a: &Graded, b: &Graded) -> bool {
+    let error = |graded: &Graded| (graded.got - graded.want).abs();
+    let within = |a: &Graded, b: &Graded| error(a) <= 4.0 * (error(b) + a.bound);
+    match (error(a).is_finite(), error(b).is_finite()) {
+        (true, true) => within(a, b) && within(b, a),
+        (a, b) => a == b,
+    }
 }
 
 fn smallest(finding: &Finding) -> &str {

@@ -94,7 +94,7 @@ impl Outcome {
         deaths: &mut usize,
     ) {
         let options = run.options;
-        let mut target = Hurried::new(target, until);
+        let mut target = Hurried::row(target, until);
         let target = &mut target;
         let Subject { operator, served, dir, dtypes, first } = subject;
         let scope = Scope::new(*operator, served);
