@@ -177,6 +177,11 @@ impl Outcome {
         let random = operator.random();
         let checks = [(3, true), (4, *first), (5, !random), (6, *first && random), (7, true)];
         for (stage, _) in checks.into_iter().filter(|(stage, due)| *due && asked(*stage)) {
+            if stage == 7 && failing.is_some() && options.sizes.is_empty() {
+                // Large problems take seconds, and what is wrong with small ones is wrong with them.
+                self.cut_short("stage 7 (sizes)", "it fails at small sizes");
+                break;
+            }
             match stage {
                 3 => self.arguments(target, &scope, &plain, run),
                 4 => self.gradients(target, &scope, &plain),
