@@ -96,7 +96,8 @@ impl<'a> Hurried<'a> {
         &mut self,
         ask: impl FnOnce(&mut dyn Candidate) -> Result<T, Broken>,
     ) -> Result<T, Broken> {
-        let free = std::mem::replace(&mut self.free, self.free.saturating_sub(1)) > 0;
+        let free = self.free > 0;
+        self.free = self.free.saturating_sub(1);
         if !free && self.until.is_some_and(|until| Instant::now() >= until) {
             self.late = true;
             return Err(Broken::Late);
