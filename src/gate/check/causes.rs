@@ -15,7 +15,7 @@ use crate::gate::case::{Case, Upstream};
 use crate::gate::diagnose::diagnose;
 use crate::gate::explain::{explain, plainly};
 use crate::gate::judge::Graded;
-use crate::gate::report::{Affected, Cut, Fault, Finding};
+use crate::gate::report::{Affected, Cut, Fault, Finding, Likeness};
 use crate::gate::trial::{self, Trial};
 
 /// Stages that say what is wrong in words: no counterexample of theirs can be put to another dtype.
@@ -148,7 +148,7 @@ impl Causes {
     ) -> Option<&mut Finding> {
         let op = &outcome.row.op;
         let causes = self.findings.iter_mut().filter(|cause| self::op(&cause.subject) == op);
-        let mut like: Option<Option<String>> = None;
+        let mut like: Option<Vec<String>> = None;
         for cause in causes
             .filter(|cause| cause.fault == failure.flaw.fault && !IN_WORDS.contains(&cause.stage))
         {
@@ -156,14 +156,14 @@ impl Causes {
             let same = match numbers {
                 (false, false) => gist(&cause.message) == gist(&failure.flaw.message),
                 (true, true) => {
-                    let mut model = || {
+                    let mut models = || {
                         like.get_or_insert_with(|| {
                             let all: Vec<&Trial> = outcome.evidence.iter().collect();
-                            diagnose(&all, served).map(|like| like.id)
+                            diagnose(&all, served).as_ref().map_or(Vec::new(), names)
                         })
                         .clone()
                     };
-                    same_numbers(target, served, cause, failure, outcome, &mut model)
+                    same_numbers(target, served, cause, failure, outcome, &mut models)
                 }
                 _ => false,
             };
@@ -200,7 +200,7 @@ fn same_numbers(
     cause: &Finding,
     failure: &Failures,
     outcome: &Outcome,
-    model: &mut dyn FnMut() -> Option<String>,
+    models: &mut dyn FnMut() -> Vec<String>,
 ) -> bool {
     let Ok(mut known) = smallest(cause).parse::<Case>() else { return false };
     let row = &outcome.row;
@@ -215,9 +215,10 @@ fn same_numbers(
         }
     }
     if let Some(like) = &cause.behaves_like {
-        return model().as_deref() == Some(like.id.as_str());
+        let both = models();
+        return names(like).iter().any(|name| both.contains(name));
     }
-    if (known.dir, row.dir) != (Dir::Fwd, Dir::Bwd) || model().is_some() {
+    if (known.dir, row.dir) != (Dir::Fwd, Dir::Bwd) || !models().is_empty() {
         return false;
     }
     // No model tells: a backward that is wrong only where its forward is has no cause of its own.
@@ -234,6 +235,11 @@ fn same_numbers(
             let trial = trial::put(target, served, &case);
             trial.flaw.is_some_and(|own| own.tensor == cause.tensor)
         })
+}
+
+/// The models that explain a failure.
+fn names(like: &Likeness) -> Vec<String> {
+    std::iter::once(&like.id).chain(&like.rivals).cloned().collect()
 }
 
 /// True where two answers are off by about the same: what is right to twelve digits has another fault
