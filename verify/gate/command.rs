@@ -57,7 +57,7 @@ fn a_target_that_compiles_is_right_and_one_without_patience_is_told_of_it() {
 #[test]
 fn a_broken_adapter_is_one_finding() {
     let (code, stdout, _) = small(&[], "always_errors");
-    assert_eq!((code, stdout.matches("FAIL layer_norm").count()), (6, 1), "{stdout}");
+    assert_eq!((code, stdout.matches("FAIL layer_norm:").count()), (6, 1), "{stdout}");
     assert!(stdout.contains("answers every call with an error: ImportError"), "{stdout}");
     let (code, stdout, _) = small(&[], "ends_with_a_trace");
     assert_eq!(code, 7, "{stdout}");

@@ -99,8 +99,8 @@ fn a_wrong_forward_explains_its_backward() {
             let target: Box<dyn Candidate> = Box::new(ModelCandidate::new("layer_norm", id));
             Ok(target)
         };
-        let options = Options { filters: vec!["layer_norm".parse().unwrap()], ..few() };
-        let options = Options { cases: 24, ..options };
+        let filters = ["layer_norm:fwd:f32", "layer_norm:bwd:f32"];
+        let options = Options { stages: vec![0, 2], cases: 40, ..filtered(&filters) };
         let report = check(&start, &options, &|_| ());
         assert_eq!(report.exit_code, 1);
         assert_eq!(report.findings[0].subject, "layer_norm:fwd:f32", "{id}");
@@ -110,7 +110,7 @@ fn a_wrong_forward_explains_its_backward() {
             "{}",
             told(&report)
         );
-        assert!(report.findings.len() <= 2, "{}", told(&report));
+        assert_eq!(report.findings.len(), 1, "{}", told(&report));
     }
 }
 
@@ -384,12 +384,16 @@ fn what_was_not_tested_is_not_green() {
 fn what_was_tested_is_green() {
     let ops =
         [("layer_norm", both(&[Dtype::F32])), ("softmax", served(&[Dir::Fwd], &[Dtype::F32]))];
-    for stages in [vec![0], vec![0, 2], vec![3], vec![2, 5]] {
+    for stages in [vec![0], vec![0, 2], vec![2, 5]] {
         let options =
             Options { stages: stages.clone(), ..filtered(&["layer_norm:fwd", "softmax"]) };
         let report = judged(&ops, &options, |_, reply| Ok(reply));
         assert_eq!(report.exit_code, 0, "{stages:?}: {}", told(&report));
     }
+    // Of softmax no argument can be moved, and of a norm some.
+    let options = Options { stages: vec![3], ..filtered(&["layer_norm:fwd"]) };
+    let report = judged(&ops, &options, |_, reply| Ok(reply));
+    assert_eq!(report.exit_code, 0, "{}", told(&report));
     // The gradients are looked at once for an operator, and only that is asked.
     let ops = [("layer_norm", both(&[Dtype::F64, Dtype::F32]))];
     let report = judged(&ops, &Options { stages: vec![4], ..few() }, |_, reply| Ok(reply));

@@ -41,7 +41,9 @@ impl Budget {
         let end = self.end?;
         let now = Instant::now();
         let kept = *self.kept.lock().expect("no worker panics");
-        let free = end.saturating_duration_since(now).saturating_sub(kept);
+        let rest = end.saturating_duration_since(now);
+        // Where earlier rows took more than their part, what is kept is not kept from the last ones.
+        let free = rest.saturating_sub(kept).max(rest / 2);
         Some((now + free * self.jobs / left).min(end))
     }
 
@@ -71,13 +73,19 @@ impl Budget {
 pub(super) struct Hurried<'a> {
     target: &'a mut dyn Candidate,
     until: Option<Instant>,
+    /// Questions that are asked whatever the time.
+    free: usize,
     late: bool,
 }
 
 impl<'a> Hurried<'a> {
     /// The target until then.
     pub(super) fn new(target: &'a mut dyn Candidate, until: Option<Instant>) -> Hurried<'a> {
-        Hurried { target, until, late: false }
+        Hurried { target, until, free: 0, late: false }
+    }
+    /// The same for a row: its first question is asked, so that no row is left out for a slow one.
+    pub(super) fn row(target: &'a mut dyn Candidate, until: Option<Instant>) -> Hurried<'a> {
+        Hurried { free: 1, ..Hurried::new(target, until) }
     }
     /// True where a question was left out.
     pub(super) fn late(&self) -> bool {
@@ -88,7 +96,9 @@ impl<'a> Hurried<'a> {
         &mut self,
         ask: impl FnOnce(&mut dyn Candidate) -> Result<T, Broken>,
     ) -> Result<T, Broken> {
-        if self.until.is_some_and(|until| Instant::now() >= until) {
+        let free = self.free > 0;
+        self.free = self.free.saturating_sub(1);
+        if !free && self.until.is_some_and(|until| Instant::now() >= until) {
             self.late = true;
             return Err(Broken::Late);
         }

@@ -2,7 +2,7 @@
 //!
 //! A fault shows in many rows: in every dtype, in the backward of a wrong forward, in every operator
 //! of an adapter that cannot load its library. A failure is laid to a cause that is known where that
-//! is shown and not merely likely: the smallest counterexample fails in the other dtype too, the same
+//! is shown and not merely likely: the smallest counterexample fails in the other dtype by as much, the same
 //! model explains both, forward fails wherever backward does and no model tells them apart, or the
 //! target says the same words. What is shown by none of these is explained on its own.
 
@@ -14,7 +14,8 @@ use crate::gate::call::{Candidate, Dir, Hello, Served};
 use crate::gate::case::{Case, Upstream};
 use crate::gate::diagnose::diagnose;
 use crate::gate::explain::{explain, plainly};
-use crate::gate::report::{Affected, Cut, Fault, Finding};
+use crate::gate::judge::Graded;
+use crate::gate::report::{Affected, Cut, Fault, Finding, Likeness};
 use crate::gate::trial::{self, Trial};
 
 /// Stages that say what is wrong in words: no counterexample of theirs can be put to another dtype.
@@ -147,7 +148,7 @@ impl Causes {
     ) -> Option<&mut Finding> {
         let op = &outcome.row.op;
         let causes = self.findings.iter_mut().filter(|cause| self::op(&cause.subject) == op);
-        let mut like: Option<Option<String>> = None;
+        let mut like: Option<Vec<String>> = None;
         for cause in causes
             .filter(|cause| cause.fault == failure.flaw.fault && !IN_WORDS.contains(&cause.stage))
         {
@@ -155,14 +156,14 @@ impl Causes {
             let same = match numbers {
                 (false, false) => gist(&cause.message) == gist(&failure.flaw.message),
                 (true, true) => {
-                    let mut model = || {
+                    let mut models = || {
                         like.get_or_insert_with(|| {
                             let all: Vec<&Trial> = outcome.evidence.iter().collect();
-                            diagnose(&all, served).map(|like| like.id)
+                            diagnose(&all, served).as_ref().map_or(Vec::new(), names)
                         })
                         .clone()
                     };
-                    same_numbers(target, served, cause, failure, outcome, &mut model)
+                    same_numbers(target, served, cause, failure, outcome, &mut models)
                 }
                 _ => false,
             };
@@ -199,7 +200,7 @@ fn same_numbers(
     cause: &Finding,
     failure: &Failures,
     outcome: &Outcome,
-    model: &mut dyn FnMut() -> Option<String>,
+    models: &mut dyn FnMut() -> Vec<String>,
 ) -> bool {
     let Ok(mut known) = smallest(cause).parse::<Case>() else { return false };
     let row = &outcome.row;
@@ -208,12 +209,16 @@ fn same_numbers(
         // The same fault in another dtype: its smallest counterexample fails there as well.
         (known.dtype, known.params_dtype) = (row.dtype, row.params_dtype);
         let trial = trial::put(target, served, &known);
-        return trial.flaw.is_some_and(|own| own.resembles(flaw));
+        let own = trial.flaw.filter(|own| own.resembles(flaw)).and_then(|own| own.graded);
+        if own.zip(cause.worst.as_ref()).is_some_and(|(own, first)| alike(&own, first)) {
+            return true;
+        }
     }
     if let Some(like) = &cause.behaves_like {
-        return model().as_deref() == Some(like.id.as_str());
+        let both = models();
+        return names(like).iter().any(|name| both.contains(name));
     }
-    if (known.dir, row.dir) != (Dir::Fwd, Dir::Bwd) || model().is_some() {
+    if (known.dir, row.dir) != (Dir::Fwd, Dir::Bwd) || !models().is_empty() {
         return false;
     }
     // No model tells: a backward that is wrong only where its forward is has no cause of its own.
@@ -230,6 +235,22 @@ fn same_numbers(
             let trial = trial::put(target, served, &case);
             trial.flaw.is_some_and(|own| own.tensor == cause.tensor)
         })
+}
+
+/// The models that explain a failure.
+fn names(like: &Likeness) -> Vec<String> {
+    std::iter::once(&like.id).chain(&like.rivals).cloned().collect()
+}
+
+/// True where two answers are off by about the same: what is right to twelve digits has another fault
+/// than what is off by a tenth, though both fail.
+fn alike(a: &Graded, b: &Graded) -> bool {
+    let error = |graded: &Graded| (graded.got - graded.want).abs();
+    let within = |a: &Graded, b: &Graded| error(a) <= 4.0 * (error(b) + a.bound);
+    match (error(a).is_finite(), error(b).is_finite()) {
+        (true, true) => within(a, b) && within(b, a),
+        (a, b) => a == b,
+    }
 }
 
 fn smallest(finding: &Finding) -> &str {

@@ -132,7 +132,7 @@ pub fn introduction(frame: &Frame) -> Result<Hello, Broken> {
         return Err(protocol("protocol", format!("{version}, not {PROTOCOL}")));
     }
     let hello = declared(message)?;
-    match ["impl", "ops"].into_iter().find(|key| !message.contains_key(*key)) {
+    match ["ops", "impl"].into_iter().find(|key| !message.contains_key(*key)) {
         Some(key) => Err(protocol(key, "is missing")),
         None => Ok(hello),
     }
