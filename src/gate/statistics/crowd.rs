@@ -18,6 +18,7 @@ use crate::gate::case::Case;
 use crate::gate::op::init;
 use crate::gate::operator::Operator;
 use crate::gate::tensor::Tensor;
+use crate::rng::Rng;
 
 /// Elements of one call, and how many samples of `drop_path`.
 const CALL: (usize, usize) = (1 << 20, 1 << 18);
@@ -98,6 +99,11 @@ impl Stage<'_> {
         Clock { end, longest: 0.0, before: now }
     }
 
+    /// Any seed below 2⁵³, so that runs whose seeds are neighbours draw other crowds.
+    fn seed_of_call(&self, call: usize) -> u64 {
+        Rng::new(self.seed).named("crowds").at(call as u64).bits() >> 11
+    }
+
     /// `init`: every scheme in turn, then the normal ones until there are enough of them together.
     pub(super) fn crowds_of_weights(
         &mut self,
@@ -132,7 +138,7 @@ impl Stage<'_> {
                         break;
                     }
                     let mut case = cases[i].clone();
-                    case.seed = self.seed + 5000 + calls as u64;
+                    case.seed = self.seed_of_call(calls);
                     calls += 1;
                     if !self.more(&case, &mut crowds[i], laws[i].std)? {
                         return Ok(());
@@ -149,7 +155,7 @@ impl Stage<'_> {
                 }
             }
             if let Some((case, _)) = cases.iter().zip(&laws).find(|(_, law)| !law.uniform) {
-                let case = Case { seed: self.seed + 5000, ..case.clone() };
+                let case = Case { seed: self.seed_of_call(0), ..case.clone() };
                 self.crowd(&case, power::TOGETHER, &normal, false);
             }
             if late || !self.evidence.findings.is_empty() {
@@ -279,7 +285,7 @@ impl Stage<'_> {
                 }
                 let most = if plain.op == "dropout" { CALL.0 } else { CALL.1 };
                 let mut case = plain.clone();
-                case.seed = self.seed + 5000 + (look * CALLS + round) as u64;
+                case.seed = self.seed_of_call(look * CALLS + round);
                 self.drawn_sizes(&mut case, most.min(self.effort.crowd));
                 // The values do not depend on the rate.
                 let call = case.call();
