@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::bounds::{divergence, ln_share};
 use super::masks::given;
 use super::power::{self, Reach};
+use super::seeds::law_of;
 use super::{Effort, GRID, Stage, WEAK};
 use crate::gate::call::{Broken, Call, Dir};
 use crate::gate::case::Case;
@@ -112,12 +113,11 @@ impl Stage<'_> {
         let mut clock = self.clock();
         let cases = self.cases_of_crowds(operator);
         if cases.is_empty() {
-            let note =
-                "only packed matrices or embeddings are declared: no crowd of one law was drawn";
+            let note = "no matrix of one law is declared: no crowd was drawn";
             self.evidence.notes.push(note.to_string());
         }
         let mut crowds = vec![Crowd::default(); cases.len()];
-        let laws: Vec<init::Law> = cases.iter().map(super::seeds::law_of).collect();
+        let laws: Vec<init::Law> = cases.iter().map(law_of).collect();
         let Effort { crowd: each, rare: all, .. } = self.effort;
         let mut calls = 0;
         let mut late = false;
@@ -191,7 +191,7 @@ impl Stage<'_> {
             case.attrs["role"] = (*roles.get(s % roles.len().max(1))?).clone();
             let side = CALL.0.min(self.effort.crowd).isqrt();
             self.sized(&mut case, [("out", side), ("in", side)]);
-            Some(case)
+            (law_of(&case).std > 0.0).then_some(case)
         });
         cases.collect()
     }
