@@ -67,7 +67,11 @@ fn what_is_declared_narrowly_is_enough() {
         (
             "drop_path",
             Served {
-                limits: Limits { max_elements: Some(600), max_columns: Some(7), max_abs: None },
+                limits: Limits {
+                    max_elements: Some(600),
+                    max_columns: Some(7),
+                    ..Limits::default()
+                },
                 ..Served::default()
             },
         ),
