@@ -85,11 +85,11 @@ pub struct Effort {
 }
 
 impl Effort {
-    /// What a check does: an infinite weight in 2²⁴ is found with a probability of 1 − e⁻⁶.
+    /// What a check does: an infinite weight in 2²⁴ is found with a probability of 1 − e⁻⁵.
     pub const FULL: Effort = Effort {
         elements: 1 << 14,
         crowd: 1 << 22,
-        rare: 6 << 24,
+        rare: 5 << 24,
         patience: Duration::from_secs(25),
         until: None,
     };
