@@ -60,8 +60,8 @@ impl Candidate for Planted {
     }
 
     fn run(&mut self, call: &Call) -> Result<Reply, Broken> {
-        let mut rng = Rng::new(self.salt).at(number(&call.attrs, "seed") as u64);
-        let mut bad = Rng::new(!self.salt).at(number(&call.attrs, "seed") as u64);
+        let stream = Rng::new(self.salt).named(self.op).at(number(&call.attrs, "seed") as u64);
+        let (mut rng, mut bad) = (stream, stream.named("bad"));
         let (shape, mut values) = if self.op == "init" {
             let shape = init::shape(&call.attrs);
             let role = call.attrs["role"].as_str().unwrap_or_default();

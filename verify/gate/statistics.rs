@@ -134,8 +134,9 @@ fn faults_of_the_stated_size_are_found() {
 fn what_is_stated_of_a_check_holds_for_its_numbers() {
     // The figures of a whole run, without drawing its numbers: an infinity in 2^24 weights, and a
     // bias of what eight bits leave of a rate of 0.1 and 0.9.
-    use plummet::gate::statistics::power::{rarest, smallest_rate};
-    assert!(rarest(Effort::FULL.rare as u64) < 1.0 / f64::from(1 << 24));
+    use plummet::gate::statistics::power::{FOUND, smallest_rate};
+    let missed = (Effort::FULL.rare as f64 * (-2f64.powi(-24)).ln_1p()).exp();
+    assert!(missed < 1.0 - FOUND, "{missed}");
     for (rate, held) in [(0.1, 25.0 / 256.0), (0.9, 230.0 / 256.0)] {
         let found = smallest_rate(Effort::FULL.crowd, [1.0 - rate, 1.0 - rate]);
         assert!(found < rate - held, "{found:e} at {rate}");

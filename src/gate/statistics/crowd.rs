@@ -12,12 +12,14 @@ use serde_json::Value;
 use super::bounds::{divergence, ln_share};
 use super::masks::given;
 use super::power::{self, Reach};
+use super::seeds::law_of;
 use super::{Effort, GRID, Stage, WEAK};
 use crate::gate::call::{Broken, Call, Dir};
 use crate::gate::case::Case;
 use crate::gate::op::init;
 use crate::gate::operator::Operator;
 use crate::gate::tensor::Tensor;
+use crate::rng::Rng;
 
 /// Elements of one call, and how many samples of `drop_path`.
 const CALL: (usize, usize) = (1 << 20, 1 << 18);
@@ -98,6 +100,11 @@ impl Stage<'_> {
         Clock { end, longest: 0.0, before: now }
     }
 
+    /// Any seed below 2⁵³, so that runs whose seeds are neighbours draw other crowds.
+    fn seed_of_call(&self, call: usize) -> u64 {
+        Rng::new(self.seed).named("crowds").at(call as u64).bits() >> 11
+    }
+
     /// `init`: every scheme in turn, then the normal ones until there are enough of them together.
     pub(super) fn crowds_of_weights(
         &mut self,
@@ -106,12 +113,11 @@ impl Stage<'_> {
         let mut clock = self.clock();
         let cases = self.cases_of_crowds(operator);
         if cases.is_empty() {
-            let note =
-                "only packed matrices or embeddings are declared: no crowd of one law was drawn";
+            let note = "no matrix of one law is declared: no crowd was drawn";
             self.evidence.notes.push(note.to_string());
         }
         let mut crowds = vec![Crowd::default(); cases.len()];
-        let laws: Vec<init::Law> = cases.iter().map(super::seeds::law_of).collect();
+        let laws: Vec<init::Law> = cases.iter().map(law_of).collect();
         let Effort { crowd: each, rare: all, .. } = self.effort;
         let mut calls = 0;
         let mut late = false;
@@ -132,7 +138,7 @@ impl Stage<'_> {
                         break;
                     }
                     let mut case = cases[i].clone();
-                    case.seed = self.seed + 5000 + calls as u64;
+                    case.seed = self.seed_of_call(calls);
                     calls += 1;
                     if !self.more(&case, &mut crowds[i], laws[i].std)? {
                         return Ok(());
@@ -149,7 +155,7 @@ impl Stage<'_> {
                 }
             }
             if let Some((case, _)) = cases.iter().zip(&laws).find(|(_, law)| !law.uniform) {
-                let case = Case { seed: self.seed + 5000, ..case.clone() };
+                let case = Case { seed: self.seed_of_call(0), ..case.clone() };
                 self.crowd(&case, power::TOGETHER, &normal, false);
             }
             if late || !self.evidence.findings.is_empty() {
@@ -185,7 +191,7 @@ impl Stage<'_> {
             case.attrs["role"] = (*roles.get(s % roles.len().max(1))?).clone();
             let side = CALL.0.min(self.effort.crowd).isqrt();
             self.sized(&mut case, [("out", side), ("in", side)]);
-            Some(case)
+            (law_of(&case).std > 0.0).then_some(case)
         });
         cases.collect()
     }
@@ -279,7 +285,7 @@ impl Stage<'_> {
                 }
                 let most = if plain.op == "dropout" { CALL.0 } else { CALL.1 };
                 let mut case = plain.clone();
-                case.seed = self.seed + 5000 + (look * CALLS + round) as u64;
+                case.seed = self.seed_of_call(look * CALLS + round);
                 self.drawn_sizes(&mut case, most.min(self.effort.crowd));
                 // The values do not depend on the rate.
                 let call = case.call();

@@ -90,7 +90,7 @@ impl Evidence {
         let again = hashes(b, length).find_map(|(at, hash)| {
             let other = *first.get(&hash)?;
             let same = a[other..other + length] == b[at..at + length];
-            (same && other + apart <= at).then_some((other, at))
+            (same && (apart == 0 || other + apart <= at)).then_some((other, at))
         });
         let what = match again {
             Some((one, other)) => format!(
@@ -164,6 +164,10 @@ mod tests {
             assert!(evidence.findings.is_empty() && evidence.tests == 2);
             let mut moved = b.clone();
             moved[3000..3400].copy_from_slice(&a[17..417]);
+            evidence.runs(&case(), "two", &a, &moved, rate);
+            assert_eq!(evidence.findings.len(), 1);
+            let (mut evidence, mut moved) = (Evidence::default(), b.clone());
+            moved[17..417].copy_from_slice(&a[3000..3400]);
             evidence.runs(&case(), "two", &a, &moved, rate);
             assert_eq!(evidence.findings.len(), 1);
             let mut periodic = a.clone();

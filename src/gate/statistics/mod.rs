@@ -155,6 +155,13 @@ impl Stage<'_> {
     fn case(&self, operator: &'static dyn Operator, dir: Dir, dtypes: (Dtype, Dtype)) -> Case {
         let mut case = Scope::new(operator, self.served).simplest(dir, dtypes);
         (case.kind, case.upstream, case.seed) = (Kind::Normal, Upstream::Normal, self.seed);
+        // A gain of 0 leaves nothing to look at.
+        let gains = self.values("gain", &[1.0.into()]);
+        if let Some(gain) = gains.into_iter().find(|gain| gain.as_f64() != Some(0.0))
+            && case.op == "init"
+        {
+            case.attrs["gain"] = gain;
+        }
         case
     }
 

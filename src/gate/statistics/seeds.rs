@@ -123,7 +123,7 @@ impl Stage<'_> {
                 None if roles.is_empty() => {}
                 None => return None,
             }
-            return Some((case, 0.5));
+            return (law_of(&case).std > 0.0).then_some((case, 0.5));
         }
         let rates = self.values("p", &[Value::from(0.5)]);
         let within = |rate: &&Value| rate.as_f64().is_some_and(|rate| rate > 0.0 && rate < 1.0);

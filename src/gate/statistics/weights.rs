@@ -49,6 +49,9 @@ impl Stage<'_> {
                     case.attrs[name] = value.clone();
                 }
                 let Some(weight) = self.ask(&case)? else { continue };
+                if weight.values.iter().all(|&weight| weight == 0.0) && case.num("gain") == 0.0 {
+                    continue;
+                }
                 self.slices(&case, &weight);
                 // One role per scheme is enough to see what a seed does, and a transposed copy.
                 if r == s % roles.len() {
@@ -86,6 +89,7 @@ impl Stage<'_> {
                 coins.extend(weight.map(|weight| negative(&weight.values)));
             }
             if let [a, b] = coins.as_slice()
+                && case.num("gain") != 0.0
                 && related(a, b)
             {
                 self.evidence.notes.push(format!(
