@@ -128,7 +128,7 @@ mod tests {
         let text = warnings(&long, &corpus)[0].to_string();
         assert!(text.contains("(embedded)") && text.contains("times"), "{text}");
         let wide = RunConfig { batch: 1024, ..config };
-        let text = warnings(&wide, &corpus)[0].to_string();
-        assert!(text.contains("held-out batch"), "{text}");
+        let texts: Vec<String> = warnings(&wide, &corpus).iter().map(|w| w.to_string()).collect();
+        assert!(texts.iter().any(|text| text.contains("held-out batch")), "{texts:?}");
     }
 }

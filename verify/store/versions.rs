@@ -24,7 +24,7 @@ fn shows_its_run(store: &Store) {
     let runs = store.runs(&Filter::default()).unwrap();
     assert_eq!(
         runs.iter().map(|run| run.state).collect::<Vec<_>>(),
-        [RunState::Finished, RunState::Running]
+        [RunState::Finished, RunState::Interrupted]
     );
     let summary = runs[0].summary.clone().unwrap();
     assert_eq!((&summary.outcome, summary.steps), (&Outcome::Stuck, 3));
