@@ -71,7 +71,7 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("att_features_128", "size", "features of q beyond 128 not read"),
     mutant("att_keys_1024", "size", "keys beyond 1024 read as 0"),
     mutant("att_queries_512", "size", "queries beyond 512 not answered"),
-    mutant("att_scale_default", "argument", "a scale of 0 taken for none given"),
+    mutant("att_scale_zero", "argument", "a scale of 0 taken for none given"),
 ];
 
 const fn control(id: &'static str, about: &'static str) -> Control {

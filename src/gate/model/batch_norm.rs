@@ -37,7 +37,7 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("bnb_unweighted", "backward", "weight not applied in dx"),
     mutant("bnb_raw", "backward", "dweight from x in place of x̂"),
     mutant("bnb_accumulates", "alias", "from the second call on, gradients added to the last ones"),
-    mutant("bn_rows_65535", "size", "rows beyond 65536 read as those from 0 on"),
+    mutant("bn_row_16_bits", "size", "rows beyond 65536 read as those from 0 on"),
     mutant("bn_eps_default", "argument", "an eps of 0 taken for none given"),
     mutant("bn_momentum_default", "argument", "a momentum of 0 taken for none given"),
 ];

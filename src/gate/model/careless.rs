@@ -29,7 +29,7 @@ const DEFAULTS: &[(&str, &str, f64)] = &[
 /// The call as a careless model of this name reads it; nothing where it reads it as it is.
 pub fn read(call: &Call, id: &str) -> Option<Call> {
     let mut attrs: Attrs = call.attrs.clone();
-    if id == "att_scale_default" && attrs["scale"] == 0.0 {
+    if id == "att_scale_zero" && attrs["scale"] == 0.0 {
         attrs.insert("scale".into(), serde_json::Value::Null);
     } else if id == "rms_offset_flag" {
         let some = attrs["offset"] != 0.0;

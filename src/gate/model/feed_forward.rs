@@ -33,7 +33,7 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("ffb_dweight_mean", "backward", "gradients of weights divided by the number of rows"),
     mutant("ffb_stale", "determinism", "from the second call on ddown is added to itself"),
     mutant(
-        "ff_hidden_tail",
+        "ff_wide_hidden_tail",
         "size",
         "hidden features beyond a multiple of 128 lost where there are more than 1024",
     ),

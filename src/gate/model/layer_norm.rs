@@ -64,6 +64,11 @@ pub const MUTANTS: &[Mutant] = &[
     },
     mutant("lnb_accumulates", "alias", "from the second call on, gradients added to the last ones"),
     mutant(
+        "ln_wide_statistics",
+        "size",
+        "columns beyond a multiple of 128 left out of mean and variance where a row has more than 3072",
+    ),
+    mutant(
         "ln_wide_tail",
         "size",
         "columns beyond a multiple of 128 read as 0 where a row has more than 3072",
@@ -116,6 +121,11 @@ fn statistics<R: Real>(x: &[R], p: &Problem<R>, t: Twist) -> (R, R) {
         "ln_tail_sum" if n > 8 => {
             mean = sum(&x[..n / 8 * 8], "") / R::count(n);
             var = spread(x, mean) / R::count(n);
+        }
+        "ln_wide_statistics" if n > 3072 => {
+            let seen = &x[..n / 128 * 128];
+            mean = sum(seen, "") / R::count(seen.len());
+            var = spread(seen, mean) / R::count(seen.len());
         }
         "ln_tail_var" if n > 256 => var = spread(&x[..n / 256 * 256], mean) / R::count(n),
         "ln_padding" => {

@@ -107,7 +107,7 @@ fn slack<R: Real>(row: &[R]) -> f64 {
 
 /// e^(x − m) of every class; NaN where a label that must be refused makes a row of no numbers count.
 fn masses<R: Real>(row: &[R]) -> Vec<R> {
-    exponentials(row, slack(row)).unwrap_or_else(|| vec![R::num(f64::NAN); row.len()])
+    exponentials(row, slack(row), |_| 1).unwrap_or_else(|| vec![R::num(f64::NAN); row.len()])
 }
 
 fn loss<R: Real>(row: &[R], label: usize, smoothing: f64) -> R {

@@ -66,14 +66,18 @@ pub(super) fn largest<R: Real>(scores: &[R]) -> f64 {
 ///
 /// A softmax sees differences of scores only, so that the largest is exactly 1 here and each other
 /// has the errors of both. A shift by another number c rounds s − c and m − c at their magnitude,
-/// the `slack`.
-pub(super) fn exponentials<R: Real>(scores: &[R], slack: f64) -> Option<Vec<R>> {
+/// the `slack`. Where the largest stands for several, each of them errs on its own.
+pub(super) fn exponentials<R: Real>(
+    scores: &[R],
+    slack: f64,
+    times: impl Fn(usize) -> usize,
+) -> Option<Vec<R>> {
     let above = |top: usize, j: usize| if scores[j] > scores[top] { j } else { top };
     let top = (0..scores.len()).reduce(above)?;
     if scores[top].value() == f64::NEG_INFINITY {
         return None;
     }
-    let each = scores.iter().enumerate().map(|(j, &score)| match j == top {
+    let each = scores.iter().enumerate().map(|(j, &score)| match j == top && times(j) == 1 {
         true => R::one(),
         false => (score - scores[top]).loosened(2.0 * slack).exp(),
     });
@@ -87,7 +91,7 @@ pub(super) fn shares<R: Real>(
     slack: f64,
     times: impl Fn(usize) -> usize,
 ) -> Option<Vec<R>> {
-    let each = exponentials(scores, slack)?;
+    let each = exponentials(scores, slack, &times)?;
     let sum = R::sum_of(each.iter().enumerate().map(|(j, &mass)| (mass, times(j))));
     Some(each.into_iter().map(|share| share / sum).collect())
 }
