@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use super::call::{Attrs, Broken, Call, Candidate, Dir, Reply, Served};
 use super::op;
+use super::operator::Attr;
 use super::oracle::{self, Expected};
+use super::scope::Scope;
 use super::tensor::{Dtype, Tensor, Tensors};
 use crate::config::{Invalid, NormChoice, RunConfig};
 use crate::op::{Reference, Shape, View};
@@ -327,8 +329,11 @@ impl<'a> Stack<'a> {
             tensors.insert("dy".to_string(), Tensor::new(dtype, shape.sizes(), dy.to_vec()));
         }
         let operator = op::find(self.norm).expect("a norm of the specification");
-        let attrs: Attrs =
-            operator.attrs().iter().map(|a| (a.name.to_string(), a.values[0].json())).collect();
+        // The default, or the first that is served where it is not.
+        let scope = Scope::new(operator, self.served);
+        let plain =
+            |attr: &Attr| Some((attr.name.to_string(), scope.values(attr).first()?.clone()));
+        let attrs: Attrs = operator.attrs().iter().filter_map(plain).collect();
         let mut call = Call {
             id: format!("depth:{}", self.program.get(step.outs[0]).name),
             op: self.norm.to_string(),

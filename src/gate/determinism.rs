@@ -6,7 +6,7 @@
 
 use std::time::Instant;
 
-use super::call::{Broken, Call, Candidate, Dir, Reply, Served};
+use super::call::{Broken, Call, Candidate, Dir, Limits, Reply, Served};
 use super::case::{Case, Kind, Upstream};
 use super::operator::Operator;
 use super::plan::Plan;
@@ -77,6 +77,7 @@ pub fn wide(
 pub fn observe(
     candidate: &mut dyn Candidate,
     cases: &[Case],
+    limits: &Limits,
     most: usize,
     until: Instant,
 ) -> Result<Observed, Box<(Case, Broken)>> {
@@ -86,7 +87,7 @@ pub fn observe(
             break;
         }
         let other = &cases[(i + 1) % cases.len()];
-        let probed = one(candidate, case, other, i, &mut seen);
+        let probed = one(candidate, (case, other), limits, i, &mut seen);
         probed.map_err(|broken| Box::new((case.clone(), broken)))?;
         if seen.deterministic.broken.is_some() {
             // What does not repeat itself has no bits to compare by batch.
@@ -98,8 +99,8 @@ pub fn observe(
 
 fn one(
     candidate: &mut dyn Candidate,
-    case: &Case,
-    other: &Case,
+    (case, other): (&Case, &Case),
+    limits: &Limits,
     turn: usize,
     seen: &mut Observed,
 ) -> Result<(), Broken> {
@@ -128,16 +129,18 @@ fn one(
     let Some(rows) = rows(&call, &batched) else { return Ok(()) };
     let mut compared = false;
     for (words, chosen) in batches(rows, row_size(&call, &batched), turn) {
-        let Some(part) = answer(candidate.run(&gathered(&call, &batched, &chosen))?) else {
+        let gathered = gathered(&call, &batched, &chosen);
+        if !takes(limits, &gathered) {
             continue;
-        };
+        }
+        let Some(part) = answer(candidate.run(&gathered)?) else { continue };
         for (name, part) in &part {
             let Some(whole) = first.get(name) else { continue };
             // What has no row of its own, as a weight's gradient, sees the whole batch.
             let own = whole.shape.first() == Some(&rows)
                 && part.shape.first() == Some(&chosen.len())
                 && whole.shape[1..] == part.shape[1..];
-            if !own || !in_batch(name, &batched) {
+            if !own || !in_batch(name, call, &batched) {
                 continue;
             }
             compared = true;
@@ -201,12 +204,20 @@ fn row_size(call: &Call, batched: &[String]) -> usize {
     cut.map(|tensor| tensor.shape[1..].iter().product::<usize>()).sum()
 }
 
-/// True for an output, and for the gradient of an input that has rows.
-fn in_batch(output: &str, batched: &[String]) -> bool {
-    match output.strip_prefix('d') {
-        Some(input) => batched.iter().any(|name| name == input),
-        None => true,
-    }
+/// True for an output, and for the gradient and the update of an input that has rows: a running
+/// mean of as many channels as there are rows has none.
+fn in_batch(output: &str, call: &Call, batched: &[String]) -> bool {
+    let input = match call.dir {
+        Dir::Bwd => output.strip_prefix('d'),
+        Dir::Fwd => call.tensors.contains_key(output).then_some(output),
+    };
+    input.is_none_or(|input| batched.iter().any(|name| name == input))
+}
+
+/// True for a call whose tensors are no larger than the target takes.
+fn takes(limits: &Limits, call: &Call) -> bool {
+    let most = limits.max_elements.unwrap_or(usize::MAX);
+    call.tensors.values().all(|tensor| tensor.values.len() <= most)
 }
 
 fn answer(reply: Reply) -> Option<Tensors> {

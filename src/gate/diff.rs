@@ -138,6 +138,7 @@ fn comparable(base: &Report, now: &Report) -> Result<(), Invalid> {
         same(&field("accumulate"), told(&was.accumulate), told(&is.accumulate))?;
         same(&field("attrs"), told(&was.attrs), told(&is.attrs))?;
         same(&field("optional"), told(&was.optional), told(&is.optional))?;
+        same(&field("required"), told(&was.required), told(&is.required))?;
         same(&field("variant"), told(&was.variant), told(&is.variant))?;
         same(&field("limits"), told(&was.limits), told(&is.limits))?;
     }

@@ -77,7 +77,7 @@ impl Outcome {
         };
         let until = began + time;
         let until = deadline.map_or(until, |deadline| until.min(deadline));
-        let seen = match determinism::observe(target, &cases, most, until) {
+        let seen = match determinism::observe(target, &cases, &subject.served.limits, most, until) {
             Ok(seen) => seen,
             Err(broken) => {
                 let (case, broken) = *broken;

@@ -284,11 +284,5 @@ pub fn affordable(case: &Case) -> bool {
 
 /// True where a target takes a problem of this size.
 pub fn within(case: &Case, served: &Served) -> bool {
-    let slots = case.operator().slots(case);
-    let most = served.limits.max_elements.unwrap_or(usize::MAX);
-    let widest = served.limits.max_columns.unwrap_or(usize::MAX);
-    slots.iter().all(|slot| {
-        slot.shape.iter().product::<usize>() <= most
-            && slot.shape.last().is_none_or(|&cols| cols <= widest)
-    })
+    Scope::new(case.operator(), served).allows(case)
 }
