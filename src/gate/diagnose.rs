@@ -165,7 +165,7 @@ fn size(trial: &Trial) -> usize {
 /// What the elements of an answer say for or against a model.
 #[derive(Default)]
 struct Tally {
-    /// Wrong elements that it predicts within its bounds.
+    /// Wrong elements that it predicts within its bounds, or that its own arithmetic comes out at.
     predicted: usize,
     /// Wrong elements that are no finite numbers, as it says.
     classed: usize,
@@ -194,7 +194,7 @@ fn explains(evidence: &[&Trial], suspect: &Suspect) -> Option<Explanation> {
     // wrong must be predicted elsewhere.
     let told =
         predicted + classed > 0 && conflicts <= predicted && silent <= 4 * (predicted + classed);
-    let nearness = nearness / predicted.max(1) as f64;
+    let nearness = nearness / (predicted + classed).max(1) as f64;
     let nearness = nearness + if suspect.unsteady { UNSTEADY } else { 0.0 };
     told.then_some(Explanation { nearness, conflicts, agrees })
 }
@@ -219,20 +219,28 @@ impl Tally {
                     }
                     if wrong {
                         tally.predicted += 1;
-                        let least =
-                            expected.dtype.unit() * value.abs() + expected.dtype.smallest_normal();
-                        let error = (value - centre).abs() + least;
+                        let error = (value - centre).abs() + least(&expected, value);
                         tally.nearness += 0.5 * (error.ln() + bound.max(1e-300).ln());
                     }
                     continue;
                 }
                 let own = own.get_or_insert_with(|| (suspect.own)(trial));
                 let said = own.as_ref().and_then(|own| own.get(&expected.name));
+                let told = said.is_some();
                 let said = said.map_or(centre, |own| own.values[i]);
-                match (class(said) == class(value), value.is_finite()) {
-                    (true, false) => tally.classed += usize::from(wrong),
-                    (true, true) => tally.silent += usize::from(wrong),
-                    (false, _) => tally.conflicts += 1,
+                if class(said) != class(value) {
+                    tally.conflicts += 1;
+                } else if !value.is_finite() {
+                    tally.classed += usize::from(wrong);
+                    tally.nearness += if wrong { expected.dtype.unit().ln() } else { 0.0 };
+                } else if wrong {
+                    // Nothing bounds it, but the model's own arithmetic may come out at it.
+                    let least = least(&expected, value);
+                    let error = (value - said).abs() + least;
+                    let same = told && error <= 64.0 * least;
+                    tally.predicted += usize::from(same);
+                    tally.silent += usize::from(!same);
+                    tally.nearness += if same { error.ln() } else { 0.0 };
                 }
             }
         }
@@ -260,6 +268,11 @@ impl Tally {
         self.nearness += 10.0 * other as f64 / count.max(1) as f64;
         Some(())
     }
+}
+
+/// What the rounding of a value alone leaves open.
+fn least(expected: &Expected, value: f64) -> f64 {
+    expected.dtype.unit() * value.abs() + expected.dtype.smallest_normal()
 }
 
 /// NaN, an infinity of either sign, or a number.

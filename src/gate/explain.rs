@@ -54,7 +54,11 @@ pub(super) fn explain(
         // Something of another shape to ask in between.
         let shape =
             |trial: &&Trial| trial.case.sizes != plainest.case.sizes && trial.flaw.is_none();
-        let other = evidence.iter().find(shape);
+        // The larger, the more of a kept buffer is another one's.
+        let size = |trial: &&Trial| -> usize {
+            trial.call.tensors.values().map(|tensor| tensor.values.len()).sum()
+        };
+        let other = evidence.iter().filter(shape).max_by_key(size);
         let asked = other.map(|trial| &trial.case);
         let examined = repeat::examine(target, served, plainest, flaw, asked);
         // What was not asked any more did not answer rightly.
@@ -64,7 +68,7 @@ pub(super) fn explain(
         if let Some(repeats) = examined.repeats {
             let seen =
                 if examined.failed.is_empty() { vec![plainest.clone()] } else { examined.failed };
-            return unsteady(finding, repeats, &seen, served, other);
+            return unsteady(finding, repeats, (&seen, examined.right.as_ref()), served, other);
         }
     }
     let mut smallest: Option<Trial> = None;
@@ -116,14 +120,16 @@ pub(super) fn explain(
 fn unsteady(
     mut finding: Finding,
     repeats: Repeats,
-    failed: &[Trial],
+    (failed, right): (&[Trial], Option<&Trial>),
     served: &Served,
     earlier: Option<&Trial>,
 ) -> Finding {
-    let all: Vec<&Trial> = failed.iter().collect();
+    // The right answer excludes what would always be wrong.
+    let failed: Vec<&Trial> = failed.iter().collect();
+    let all: Vec<&Trial> = failed.iter().copied().chain(right).collect();
     finding.behaves_like = diagnose::diagnose(&all, served);
     if finding.behaves_like.is_none() {
-        finding.pattern = pattern::describe(&all, earlier);
+        finding.pattern = pattern::describe(&failed, earlier);
     }
     let (low, high) = repeats.rate;
     finding.message = format!(

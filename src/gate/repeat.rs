@@ -82,6 +82,8 @@ pub struct Examined {
     pub repeats: Option<Repeats>,
     /// The wrong answers, the first first.
     pub failed: Vec<Trial>,
+    /// A right one, where there was any.
+    pub right: Option<Trial>,
 }
 
 /// Asks a failed question again: as often as decides whether it always fails, and where it does not,
@@ -94,7 +96,7 @@ pub fn examine(
     other: Option<&Case>,
 ) -> Examined {
     let began = Instant::now();
-    let mut failed = Vec::new();
+    let (mut failed, mut right) = (Vec::new(), None);
     // Of a large problem a trial keeps no tensors.
     let large = production::holds(&trial.case);
     let question = large.then(|| Question::new(trial.case.clone(), served));
@@ -110,18 +112,23 @@ pub fn examine(
         let reply = target.run(&trial.call);
         let (graded, own) = trial::verdict(&trial.case, &trial.call, &trial.expected, &reply);
         let fails = own.as_ref().is_some_and(|own| own.resembles(flaw));
-        if fails && failed.len() < 8 {
+        if (fails && failed.len() < 8) || (own.is_none() && right.is_none()) {
             let answer = match reply {
                 Ok(Reply::Ok(answer)) => Some(answer),
                 _ => None,
             };
-            failed.push(Trial { answer, graded, flaw: own, ..trial.clone() });
+            let answered = Trial { answer, graded, flaw: own, ..trial.clone() };
+            if fails {
+                failed.push(answered);
+            } else {
+                right = Some(answered);
+            }
         }
         fails
     };
     let mut seen: Vec<bool> = (0..FIRST).map(|_| ask(target)).collect();
     if seen.iter().all(|&fails| fails) {
-        return Examined { repeats: None, failed };
+        return Examined { repeats: None, failed, right };
     }
     while seen.len() < MOST && began.elapsed() < TIME {
         seen.push(ask(target));
@@ -143,7 +150,9 @@ pub fn examine(
         }
         after.extend(steady);
     }
-    if when.is_none() && !seen.iter().any(|&fails| fails) && target.restart().is_ok() {
+    // The first may have been wrong for being the first since another restart.
+    let later = seen.iter().skip(1).any(|&fails| fails);
+    if when.is_none() && !later && target.restart().is_ok() {
         let fresh: Vec<bool> = (0..4).map(|_| ask(target)).collect();
         if fresh[0] && !fresh[1..].iter().any(|&fails| fails) {
             when = Some("on the first call of its shape in a process".to_string());
@@ -152,7 +161,7 @@ pub fn examine(
     }
     seen.extend(after);
     let (asked, wrong) = (seen.len() + 1, 1 + seen.iter().filter(|&&fails| fails).count());
-    Examined { repeats: Some(Repeats { asked, failed: wrong, rate, when }), failed }
+    Examined { repeats: Some(Repeats { asked, failed: wrong, rate, when }), failed, right }
 }
 
 /// The distance of the failures, where it is the same throughout.

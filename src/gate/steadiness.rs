@@ -72,7 +72,7 @@ impl Outcome {
         }
         let claims = &hello.claims;
         let (most, time) = match claims.deterministic || claims.batch_invariant {
-            true => (cases.len(), (spent / 2).max(Duration::from_secs(1))),
+            true => (cases.len(), (spent / 2).max(Duration::from_secs(2))),
             false => (UNCLAIMED, (spent / 10).max(Duration::from_millis(200))),
         };
         let until = began + time;

@@ -45,7 +45,7 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("ceb_ls_dropped", "backward", "label_smoothing is not passed on"),
     mutant("ceb_ls_half", "backward", "the label keeps 1 though the classes have s/V each"),
     mutant("ceb_ignored_rows", "backward", "ignored rows have a gradient"),
-    mutant("ceb_next_label", "backward", "the label is taken one too far"),
+    mutant("ceb_next_label", "loss", "the label is taken one too far"),
     mutant("ceb_byte_labels", "backward", "labels are kept in 8 bits"),
     mutant("ceb_label_only", "backward", "a gradient at the label only"),
     mutant("ceb_in_place", "alias", "logits are overwritten while the sum still needs them"),

@@ -34,8 +34,12 @@ pub fn of(sides: &Sides, trial: &Trial) -> Option<String> {
     }
     let (columns, touched) = (some(&by_column), some(&by_row));
     match (touched, columns) {
-        (r, _) if rows > 3 && 4 * r <= rows => Some(format!("in {r} of {rows} rows")),
-        (_, c) if cols > 3 && 4 * c <= cols => Some(format!("in {c} of {cols} columns")),
+        (r, _) if rows > 3 && 4 * r <= rows && 2 * count >= r * cols => {
+            Some(format!("in {r} of {rows} rows"))
+        }
+        (_, c) if cols > 3 && 4 * c <= cols && 2 * count >= c * rows => {
+            Some(format!("in {c} of {cols} columns"))
+        }
         _ => Some(format!("in {count} of {total} elements")),
     }
 }
@@ -92,7 +96,8 @@ fn rule(name: &str, lines: &[(usize, usize)]) -> Option<String> {
             continue;
         }
         let half = modulus / 2;
-        for remainder in 0..modulus {
+        // The largest remainder that holds: right values at its edge may be right by chance.
+        for remainder in (0..modulus).rev() {
             if modulus <= 8 && fits(&|i| i % modulus == remainder) {
                 return Some(format!("in {name}s with {name} % {modulus} = {remainder}"));
             }
