@@ -201,7 +201,7 @@ mod tests {
         for operator in op::ALL {
             let dtypes = (operator.dtypes()[0], operator.dtypes()[0]);
             let dir = operator.dirs()[0];
-            let plan = Plan::new(*operator, &Served::default(), dir, dtypes, 1);
+            let plan = Plan::new(*operator, &scope::everything(*operator), dir, dtypes, 1);
             let cases: Vec<Case> = plan.take(400).collect();
             for axis in operator.axes() {
                 for size in axis.sizes {
@@ -223,7 +223,8 @@ mod tests {
         for operator in op::ALL {
             for &dir in operator.dirs() {
                 let dtype = operator.dtypes()[0];
-                let plan = Plan::new(*operator, &Served::default(), dir, (dtype, dtype), 1);
+                let plan =
+                    Plan::new(*operator, &scope::everything(*operator), dir, (dtype, dtype), 1);
                 for case in plan.take(50) {
                     let again: Case = case.to_string().parse().unwrap();
                     assert_eq!(again, case);

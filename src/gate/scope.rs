@@ -245,6 +245,15 @@ impl Change {
     }
 }
 
+/// A declaration of all that the specification has of an operator.
+pub fn everything(operator: &dyn Operator) -> Served {
+    Served {
+        dir: Some(operator.dirs().to_vec()),
+        dtype: Some(operator.dtypes().to_vec()),
+        ..Served::default()
+    }
+}
+
 /// The wanted values of an attribute that are served, or what is served where none is.
 pub fn among(served: &Served, name: &str, wanted: &[Value]) -> Vec<Value> {
     let Some(served) = served.attrs.get(name).filter(|served| !served.is_empty()) else {

@@ -27,6 +27,7 @@ use super::operator::Operator;
 use super::oracle;
 use super::plan::Plan;
 use super::report::{Fault, Finding, Report, Row, Stage, exit_code};
+use super::scope;
 use super::tensor::{Dtype, Tensor, Tensors};
 use super::vacuity;
 use super::wire::message;
@@ -80,7 +81,7 @@ fn cases(
     cases: usize,
     seed: u64,
 ) -> impl Iterator<Item = (String, Case)> {
-    let plan = Plan::new(operator, &Served::default(), dir, (dtype, dtype), seed);
+    let plan = Plan::new(operator, &scope::everything(operator), dir, (dtype, dtype), seed);
     let stem = format!("{}-{dir}-{dtype}", operator.name());
     plan.take(cases).enumerate().map(move |(i, case)| (format!("{stem}-{i:04}.safetensors"), case))
 }

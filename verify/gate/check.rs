@@ -133,8 +133,9 @@ fn what_comes_out_finite_is_not_explained_as_nan() {
 /// explained by it.
 #[test]
 fn a_backward_fault_does_not_show_forward() {
-    use plummet::gate::call::{Dir, Served};
+    use plummet::gate::call::Dir;
     use plummet::gate::model::{Twist, own_answer};
+    use plummet::gate::scope;
     use plummet::gate::{Dtype, op, plan::Plan};
     let mut wrong = Vec::new();
     for bank in model::BANKS {
@@ -143,7 +144,7 @@ fn a_backward_fault_does_not_show_forward() {
             continue;
         }
         let dtypes = (Dtype::F32, Dtype::F32);
-        let cases = Plan::new(operator, &Served::default(), Dir::Fwd, dtypes, 1);
+        let cases = Plan::new(operator, &scope::everything(operator), Dir::Fwd, dtypes, 1);
         let small = |case: &plummet::gate::Case| {
             let call = case.call();
             let elements: usize = call.tensors.values().map(|tensor| tensor.values.len()).sum();

@@ -3,15 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use plummet::gate::call::Served;
 use plummet::gate::operator::{Formula, Operator, Problem};
 use plummet::gate::plan::Plan;
+use plummet::gate::scope;
 use plummet::gate::{Case, Dir, Dtype, op, oracle};
 use plummet::num::Dual;
 use plummet::rng::Rng;
 
 fn cases(operator: &'static dyn Operator, dir: Dir, count: usize) -> impl Iterator<Item = Case> {
-    let plan = Plan::new(operator, &Served::default(), dir, (Dtype::F64, Dtype::F64), 3);
+    let plan = Plan::new(operator, &scope::everything(operator), dir, (Dtype::F64, Dtype::F64), 3);
     // Derivatives of a rounding are those of no rounding, and small problems tell as much.
     plan.map(|mut case| {
         for (axis, size) in &mut case.sizes {
