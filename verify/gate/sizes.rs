@@ -89,7 +89,8 @@ fn blocks_that_are_not_written_are_found_wherever_they_lie() {
     };
     for bend in [rows, stale] {
         for op in ["layer_norm", "rms_norm", "softmax"] {
-            wrong(&sizes_of(Bent { op, bend }, &format!("{op}:fwd:f32"), &[]));
+            let asked = ["rows=5000,cols=16", "rows=70000,cols=3"];
+            wrong(&sizes_of(Bent { op, bend }, &format!("{op}:fwd:f32"), &asked));
         }
     }
 }
@@ -104,8 +105,10 @@ fn a_sum_over_thousands_of_rows_that_forgets_the_last_is_found() {
             dbias.iter_mut().zip(last).for_each(|(sum, last)| *sum = Dtype::F32.round(*sum - last));
         }
     };
-    for op in ["layer_norm", "linear"] {
-        wrong(&sizes_of(Bent { op, bend: forget }, &format!("{op}:bwd:f32"), &[]));
+    for (op, asked) in
+        [("layer_norm", "rows=5003,cols=24"), ("linear", "linear:rows=5003,in=7,out=24")]
+    {
+        wrong(&sizes_of(Bent { op, bend: forget }, &format!("{op}:bwd:f32"), &[asked]));
     }
 }
 
@@ -220,7 +223,7 @@ fn the_truth_of_the_few_is_the_truth_of_all() {
                     let apart = (few.truth[i] - all.truth[i]).abs();
                     assert!(apart <= 1e-4 * all.worst[i], "{case} {}[{i}] {apart:e}", all.name);
                     let ratio = few.worst[i] / all.worst[i];
-                    assert!((0.9..1.2).contains(&ratio), "{case} {}[{i}] {ratio}", all.name);
+                    assert!((0.9..1.5).contains(&ratio), "{case} {}[{i}] {ratio}", all.name);
                 }
             }
         }

@@ -192,6 +192,9 @@ pub fn cases(
     let mut cases = Vec::new();
     let mut next = |shape: &[usize], asked: Option<&Asked>, rng: &mut Rng| {
         let mut case = drawn(operator, served, dir, dtypes, rng);
+        if asked.is_some() {
+            usual(&mut case, served);
+        }
         for (i, axis) in operator.axes().iter().enumerate() {
             let own = shape.get(i).copied().unwrap_or(case.sizes[axis.name]);
             let size = asked.and_then(|asked| asked.size(axis.name)).unwrap_or(own);
@@ -217,7 +220,7 @@ pub fn cases(
     }
     for case in &mut cases {
         for _ in 0..8 {
-            if !super::mute(case) {
+            if !affordable(case) || !super::mute(case) {
                 break;
             }
             case.seed = rng.bits() >> 32;
@@ -260,13 +263,25 @@ fn drawn(
     }
     if !operator.defined(&case) {
         // An eps of 0 over a constant row, say: the usual values have no such trouble.
-        for attr in operator.attrs() {
-            if let Some(usual) = scope.values(attr).into_iter().next() {
-                case.attrs.insert(attr.name.to_string(), usual);
-            }
-        }
+        usual_attrs(&mut case, &scope);
     }
     case
+}
+
+/// The usual attributes, and every optional tensor that the target understands: what a size that is
+/// asked for is tried with.
+fn usual(case: &mut Case, served: &Served) {
+    let scope = Scope::new(case.operator(), served);
+    usual_attrs(case, &scope);
+    case.absent.retain(|name| !scope.understands(name));
+}
+
+fn usual_attrs(case: &mut Case, scope: &Scope) {
+    for attr in scope.operator.attrs() {
+        if let Some(usual) = scope.values(attr).into_iter().next() {
+            case.attrs.insert(attr.name.to_string(), usual);
+        }
+    }
 }
 
 /// True where the gate can hold a problem of this size and knows its truth in seconds.
