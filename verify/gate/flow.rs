@@ -308,10 +308,10 @@ fn fail_fast_ends_with_the_first_explained_failure() {
 
 #[test]
 fn time_is_shared_by_all_operators_in_turn() {
-    let names = ["rms_norm", "scale_norm", "softmax", "linear", "layer_norm"];
+    let names = ["scale_norm", "softmax", "layer_norm"];
     let ops: Vec<_> = names.map(|op| (op, both(&[Dtype::F32]))).to_vec();
     for wrong in ["", "layer_norm", "softmax"] {
-        let budget = Duration::from_secs(3);
+        let budget = Duration::from_secs(4);
         let options = Options { time: Some(budget), ..Options::default() };
         let began = Instant::now();
         let report = judged(&ops, &options, move |call, reply| {

@@ -509,7 +509,7 @@ fn manifests_are_refused_with_field_value_and_what_is_allowed() {
     for (toml, field, value, allowed) in [
         ("require".into(), "gate.toml", "line 1", "TOML"),
         ("\n\nx = =".into(), "gate.toml", "line 3", "TOML"),
-        ("requires = []".into(), "field of gate.toml", "requires", "require, expect"),
+        ("requires = []".into(), "field of gate.toml", "requires", "require, sizes"),
         ("require = 'a'".into(), "require", "a", "patterns"),
         ("require = ['']".into(), "require", "\"\"", "patterns"),
         ("expect = 3".into(), "expect", "3", "[[expect]]"),
@@ -953,7 +953,10 @@ fn a_manifest_says_how_long_a_target_may_take() {
         ("[patience]\nfist = '7s'", "patience = fist: allowed is hello, first, shape, call"),
         ("[patience]\nfirst = 7", "patience = "),
         ("[patience]\ncall = '0s'", "patience.call = 0s"),
-        ("patiense = '7s'", "field of gate.toml = patiense: allowed is require, expect, patience"),
+        (
+            "patiense = '7s'",
+            "field of gate.toml = patiense: allowed is require, sizes, expect, patience",
+        ),
     ] {
         let refused = manifest::parse(toml).unwrap_err().to_string();
         assert!(refused.contains(field), "{toml}: {refused}");

@@ -214,27 +214,34 @@ fn same_numbers(
             return true;
         }
     }
-    if let Some(like) = &cause.behaves_like {
-        let both = models();
-        return names(like).iter().any(|name| both.contains(name));
+    let models = models();
+    if let Some(like) = &cause.behaves_like
+        && !models.is_empty()
+    {
+        return names(like).iter().any(|name| models.contains(name));
     }
-    if (known.dir, row.dir) != (Dir::Fwd, Dir::Bwd) || !models().is_empty() {
+    if (known.dir, row.dir) != (Dir::Fwd, Dir::Bwd) || !models.is_empty() {
         return false;
     }
+    let mut forward = |trial: &Trial| {
+        let case = Case {
+            dir: Dir::Fwd,
+            upstream: Upstream::Whole,
+            given: Default::default(),
+            ..trial.case.clone()
+        };
+        let trial = trial::put(target, served, &case);
+        trial.flaw.is_some_and(|own| own.tensor == cause.tensor)
+    };
     // No model tells: a backward that is wrong only where its forward is has no cause of its own.
-    let wrong = outcome.evidence.iter().filter(|trial| trial.flaw.is_some());
-    let cases = [&failure.plainest, &failure.first].into_iter().chain(wrong).take(LOOKED_AT);
-    let mut forward = cases.map(|trial| Case {
-        dir: Dir::Fwd,
-        upstream: Upstream::Whole,
-        given: Default::default(),
-        ..trial.case.clone()
-    });
-    served.dirs().contains(&Dir::Fwd)
-        && forward.all(|case| {
-            let trial = trial::put(target, served, &case);
-            trial.flaw.is_some_and(|own| own.tensor == cause.tensor)
-        })
+    let (wrong, right): (Vec<&Trial>, Vec<&Trial>) =
+        outcome.evidence.iter().partition(|trial| trial.flaw.is_some());
+    let wrong = [&failure.plainest, &failure.first].into_iter().chain(wrong);
+    if !served.dirs().contains(&Dir::Fwd) || !wrong.take(LOOKED_AT).all(&mut forward) {
+        return false;
+    }
+    // Where the forward has a name of its own, and backward none, it must also be right with it.
+    cause.behaves_like.is_none() || right.into_iter().take(LOOKED_AT).any(|trial| !forward(trial))
 }
 
 /// The models that explain a failure.
