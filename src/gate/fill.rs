@@ -11,7 +11,7 @@ pub fn fill(slot: &Slot, kind: Kind, upstream: Upstream, dtype: Dtype, rng: &mut
     // Without an eps, a variance must be one: rows whose sums say little of it are not asked. Beside
     // small rows it shows whether an eps was added nevertheless.
     let kind = match kind {
-        Kind::Outlier | Kind::Scaled | Kind::Whole | Kind::Repeated => kind,
+        Kind::Normal | Kind::Outlier | Kind::Scaled | Kind::Whole | Kind::Repeated => kind,
         _ if slot.varied => Kind::Scaled,
         _ => kind,
     };
