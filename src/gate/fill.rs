@@ -8,10 +8,11 @@ use crate::rng::Rng;
 /// The elements of one tensor, before they are rounded to its dtype.
 pub fn fill(slot: &Slot, kind: Kind, upstream: Upstream, dtype: Dtype, rng: &mut Rng) -> Vec<f64> {
     let count: usize = slot.shape.iter().product();
-    // Without an eps, a variance must be one: rows whose sums say little of it are not asked.
+    // Without an eps, a variance must be one: rows whose sums say little of it are not asked. Beside
+    // small rows it shows whether an eps was added nevertheless.
     let kind = match kind {
-        Kind::Outlier | Kind::Scaled | Kind::Whole | Kind::Repeated => kind,
-        _ if slot.varied => Kind::Normal,
+        Kind::Normal | Kind::Outlier | Kind::Scaled | Kind::Whole | Kind::Repeated => kind,
+        _ if slot.varied => Kind::Scaled,
         _ => kind,
     };
     let cols = slot.shape.last().copied().unwrap_or(1).max(1);

@@ -31,7 +31,11 @@ pub fn check(
     let scores = |slot: &Slot| slot.optional && slot.fill == Fill::Scores;
     let slots = case.operator().slots(&case).into_iter();
     case.absent.extend(slots.filter(scores).map(|slot| slot.name));
-    if !scope.settle(&mut case) {
+    let flat = |case: &Case| {
+        let slots = case.operator().slots(case).into_iter();
+        slots.filter(scores).any(|slot| !case.absent.contains(&slot.name))
+    };
+    if !scope.settle(&mut case) || flat(&case) {
         return Ok(None);
     }
     let call = case.call();

@@ -97,10 +97,6 @@ impl Scope {
                 case.absent.insert(slot.name);
             }
         }
-        if let Some(seeds) = self.served.attrs.get("seed").filter(|seeds| !seeds.is_empty()) {
-            let seed = &seeds[case.seed as usize % seeds.len()];
-            case.seed = seed.as_u64().unwrap_or(case.seed);
-        }
         if self.allows(case) {
             return true;
         }
@@ -269,8 +265,8 @@ pub fn attribute(operator: &dyn Operator, name: &str, values: &[Value]) -> Resul
     let known = operator.attrs().iter().find(|own| own.name == name);
     let plain = Case::simplest(operator, operator.dirs()[0], Dtype::F32, Dtype::F32);
     let mut names: Vec<String> = operator.attributes(&plain).keys().cloned().collect();
-    // Shapes are declared by limits.
-    names.retain(|own| own != "shape");
+    // Shapes are declared by limits, and a generator takes any seed.
+    names.retain(|own| own != "shape" && own != "seed");
     if known.is_none() && !names.iter().any(|own| own == name) {
         let names = if names.is_empty() { "none".into() } else { names.join(", ") };
         return Err(format!(": allowed {names}"));
@@ -278,7 +274,7 @@ pub fn attribute(operator: &dyn Operator, name: &str, values: &[Value]) -> Resul
     if values.is_empty() {
         return Err(": an empty list; leave it out where every value is served".to_string());
     }
-    // What follows from sizes, or is a seed, is a whole number.
+    // What follows from sizes is a whole number.
     let (least, most) = domain(name);
     let whole = |value: &Value| {
         value.as_u64().is_some_and(|n| (least..=most).contains(&(n as f64)) && n < 1 << 53)

@@ -184,7 +184,6 @@ fn what_follows_from_sizes_can_be_declared_too() {
         ("transformer_block", json!({"heads": [8], "kv_heads": [8]})),
         ("transformer_stack", json!({"depth": [2], "kv_heads": [1]})),
         ("init", json!({"layer": [5], "depth": [12]})),
-        ("dropout", json!({"seed": [7]})),
     ] {
         let operator = op::find(op).unwrap();
         let attrs = serde_json::from_value(attrs).unwrap();
@@ -251,6 +250,7 @@ fn a_slip_of_the_pen_is_named() {
         ("attention", json!({"attrs": {"causal": [1]}}), "attrs.causal = 1: allowed false, true"),
         ("dropout", json!({"attrs": {"p": [1.5]}}), "attrs.p = 1.5: allowed a number from 0 to 1"),
         ("softmax", json!({"attrs": {"dim": [1]}}), "attrs.dim: allowed none"),
+        ("dropout", json!({"attrs": {"seed": [7]}}), "attrs.seed: allowed p, training"),
         ("transformer_block", json!({"attrs": {"heads": ["two"]}}), "attrs.heads = \"two\""),
         ("activation", json!({"attrs": {"fn": []}}), "attrs.fn: an empty list"),
         (

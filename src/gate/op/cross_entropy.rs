@@ -37,7 +37,7 @@ impl Operator for CrossEntropy {
                 name: "ignore_index",
                 values: &[Int(-100), Int(0), Int(-1), Int(2), Int(-1 << 40)],
             },
-            Attr { name: "label_smoothing", values: &[Num(0.0), Num(0.1)] },
+            Attr { name: "label_smoothing", values: &[Num(0.0), Num(0.1), Num(1.0)] },
             // The mean twice: it has most to go wrong.
             Attr {
                 name: "reduction",
@@ -110,7 +110,7 @@ fn masses<R: Real>(row: &[R]) -> Vec<R> {
     exponentials(row, slack(row), |_| 1).unwrap_or_else(|| vec![R::num(f64::NAN); row.len()])
 }
 
-fn loss<R: Real>(row: &[R], label: usize, smoothing: f64) -> R {
+fn loss<R: Real>(row: &[R], label: usize, plain: R, smoothing: f64) -> R {
     let (shift, slack) = (top(row), slack(row));
     let log_sum = R::sum(masses(row)).ln();
     let log_p = |x: R| (x - shift).loosened(slack) - log_sum;
@@ -125,8 +125,7 @@ fn loss<R: Real>(row: &[R], label: usize, smoothing: f64) -> R {
     let n = R::count(row.len());
     let mean = R::sum(row.iter().map(|&x| -log_p(x))) / n;
     let mean = mean.or(log_z - R::sum(row.iter().copied()) / n);
-    let smoothing = R::num(smoothing);
-    (R::one() - smoothing) * own + smoothing * mean
+    plain * own + R::num(smoothing) * mean
 }
 
 /// Beyond this the logarithm of a sum of exponentials drowns in `f32` beside the shift.
@@ -151,10 +150,17 @@ fn weight<R: Real>(p: &Problem<R>) -> R {
     if p.word("reduction") == "mean" && kept > 0 { R::one() / R::count(kept) } else { R::one() }
 }
 
+/// 1 − s: as right is 1 − s·(1 − 1/V) for that and the label's own part of s, which rounds at 1.
+fn plain<R: Real>(p: &Problem<R>) -> R {
+    let smoothing = p.num("label_smoothing");
+    (R::one() - R::num(smoothing)).loosened(smoothing)
+}
+
 impl<R: Real> Formula<R> for CrossEntropy {
     fn forward(&self, p: &Problem<R>) -> Vec<Named<R>> {
         let smoothing = p.num("label_smoothing");
-        let each = rows(p).map(|(row, label)| label.map(|label| loss(row, label, smoothing)));
+        let each =
+            rows(p).map(|(row, label)| label.map(|label| loss(row, label, plain(p), smoothing)));
         if unreduced(&p.call.attrs) {
             let each: Vec<R> = each.map(|loss| loss.unwrap_or(R::zero())).collect();
             return vec![Named::new("loss", &[each.len()], each)];
@@ -177,7 +183,7 @@ impl<R: Real> Formula<R> for CrossEntropy {
         let rows = rows(p).enumerate().flat_map(|(r, (row, label))| {
             let Some(label) = label else { return vec![R::zero(); classes] };
             let g = dloss.data[if unreduced(&p.call.attrs) { r } else { 0 }] * weight;
-            let wanted = |j: usize| if j == label { R::one() - s } else { R::zero() };
+            let wanted = |j: usize| if j == label { plain(p) } else { R::zero() };
             let slope = |(j, share)| g * (share - wanted(j) - s / R::count(classes));
             probabilities(row).into_iter().enumerate().map(slope).collect()
         });

@@ -174,8 +174,9 @@ impl Stage<'_> {
     fn sized(&self, case: &mut Case, sizes: [(&'static str, usize); 2]) {
         let limits = &self.served.limits;
         let [(rows, height), (cols, width)] = sizes;
-        let width = width.min(limits.max_columns.unwrap_or(width)).max(1);
-        let most = limits.max_elements.unwrap_or(usize::MAX) / width / 6;
+        let elements = limits.max_elements.unwrap_or(usize::MAX) / 6;
+        let width = width.min(limits.max_columns.unwrap_or(width)).min(elements).max(1);
+        let most = elements / width;
         case.sizes.insert(rows, height.min(most).max(1));
         case.sizes.insert(cols, width);
     }
