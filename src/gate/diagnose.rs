@@ -142,7 +142,8 @@ fn suspects<'a>(evidence: &[&Trial], served: &'a Served) -> Vec<Suspect<'a>> {
 
 /// How well a model fits.
 struct Explanation {
-    /// The mean logarithm of its errors and of its bounds, over the elements that are wrong.
+    /// The mean logarithm of its errors and of its bounds, over all elements that are wrong: models are
+    /// compared on the same elements, whether they say much of them or nothing.
     nearness: f64,
     /// Elements of which it says another class, NaN or finite, though it cannot bound them.
     conflicts: usize,
@@ -194,7 +195,7 @@ fn explains(evidence: &[&Trial], suspect: &Suspect) -> Option<Explanation> {
     // wrong must be predicted elsewhere.
     let told =
         predicted + classed > 0 && conflicts <= predicted && silent <= 4 * (predicted + classed);
-    let nearness = nearness / (predicted + classed).max(1) as f64;
+    let nearness = nearness / (predicted + classed + silent).max(1) as f64;
     let nearness = nearness + if suspect.unsteady { UNSTEADY } else { 0.0 };
     told.then_some(Explanation { nearness, conflicts, agrees })
 }
@@ -240,7 +241,9 @@ impl Tally {
                     let same = told && error <= 64.0 * least;
                     tally.predicted += usize::from(same);
                     tally.silent += usize::from(!same);
-                    tally.nearness += if same { error.ln() } else { 0.0 };
+                    // What it leaves open is no nearer than the value is large.
+                    let error = if same { error } else { value.abs().max(least) };
+                    tally.nearness += error.ln();
                 }
             }
         }

@@ -51,9 +51,10 @@ pub(super) fn explain(
         return finding;
     }
     if flaw.fault == Fault::Wrong {
-        // Something of another shape to ask in between.
+        // Something of another shape to ask in between. Its own answer may be wrong: where old values
+        // stay in a buffer, the right ones are those that hide it.
         let shape =
-            |trial: &&Trial| trial.case.sizes != plainest.case.sizes && trial.flaw.is_none();
+            |trial: &&Trial| trial.case.sizes != plainest.case.sizes && trial.answer.is_some();
         // The larger, the more of a kept buffer is another one's.
         let size = |trial: &&Trial| -> usize {
             trial.call.tensors.values().map(|tensor| tensor.values.len()).sum()

@@ -222,18 +222,22 @@ impl<V: Num> Div for Bound<V> {
         let v = self.v / o.v;
         let (r, b) = (v.value().abs(), o.size());
         if b.is_infinite() {
-            return Bound::exact(v);
+            // Unless the dividend may itself be infinite: ∞/∞ is NaN.
+            let worst = if self.worst.is_infinite() { f64::INFINITY } else { 0.0 };
+            return Bound { v, spread: 0.0, worst };
         }
         let spread = self.spread.hypot(times(o.spread, r)) / b;
         let nearest = b - o.worst;
         let worst = self.worst + times(o.worst, r);
-        // A divisor that may be 0 leaves nothing to say, unless there is nothing to divide.
-        let worst = if worst == 0.0 {
-            0.0
-        } else if nearest > 0.0 {
-            worst / nearest
-        } else {
+        // A divisor that may be 0 leaves nothing to say. Where there is nothing to divide either, a right
+        // implementation avoids 0/0, and one that overflows need not.
+        let careless = LARGEST.get().is_finite() && o.worst > 0.0;
+        let worst = if nearest <= 0.0 && (worst > 0.0 || careless) {
             f64::INFINITY
+        } else if worst == 0.0 {
+            0.0
+        } else {
+            worst / nearest
         };
         Self::rounded(v, spread, worst)
     }

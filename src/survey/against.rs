@@ -144,7 +144,7 @@ fn of_warmups(short: &[Arm], long: &[Arm]) -> Vec<Checked> {
     found
 }
 
-/// How depth changes the largest stable rate of each wiring.
+/// How depth changes the largest rate that each wiring learns at.
 fn of_rates(short: &[Arm], long: &[Arm]) -> Vec<Checked> {
     let longer = rates::rows(long);
     rates::rows(short)
@@ -154,7 +154,7 @@ fn of_rates(short: &[Arm], long: &[Arm]) -> Vec<Checked> {
             let shift = other.map_or(Shift::Unknown, rates::Row::shift);
             Checked {
                 finding: format!(
-                    "{}: with depth, the largest stable rate: {}",
+                    "{}: with depth, the largest rate that learns: {}",
                     row.wiring.id(),
                     row.shift().show()
                 ),

@@ -160,12 +160,19 @@ pub(super) fn rates_table(out: &mut String, arms: &[Arm]) -> Result {
     let rows = rates::rows(arms);
     let Some(first) = rows.first() else { return Ok(()) };
     let heads: Vec<String> =
-        first.ladders.iter().map(|(depth, _)| format!("{depth} blocks")).collect();
-    writeln!(out, "| largest stable rate | {} | with depth it |", heads.join(" | "))?;
+        first.depths.iter().map(|depth| format!("{} blocks", depth.blocks)).collect();
+    writeln!(out, "| largest rate that learns | {} | with depth it |", heads.join(" | "))?;
     writeln!(out, "|---|{}---|", "---:|".repeat(heads.len()))?;
     for row in &rows {
-        let cells: Vec<String> =
-            row.ladders.iter().map(|(_, ladder)| Largest::of(ladder).show()).collect();
+        let cell = |depth: &rates::Depth| {
+            let unstable: Vec<String> = depth.unstable.iter().map(f64::to_string).collect();
+            let learns = Largest::of(&depth.learns).show();
+            match unstable.is_empty() {
+                true => learns,
+                false => format!("{learns}; unstable: {}", unstable.join(", ")),
+            }
+        };
+        let cells: Vec<String> = row.depths.iter().map(cell).collect();
         writeln!(out, "| {} | {} | {} |", row.wiring.id(), cells.join(" | "), row.shift().show())?;
     }
     writeln!(out)

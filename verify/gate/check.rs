@@ -89,7 +89,6 @@ fn a_variance_in_one_pass_is_told_from_a_clipped_one() {
 
 /// A name is of the fault and not of the cases that happened to be drawn.
 #[test]
-#[ignore = "fails: names differ on some seeds since the plan draws other problems"]
 fn the_same_fault_has_the_same_name_on_every_seed() {
     let sample = [
         ("layer_norm", "ln_unbiased"),

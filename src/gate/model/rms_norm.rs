@@ -69,7 +69,7 @@ pub const CONTROLS: &[Control] = &[
     control("rms_wide", "sums in f64"),
     control("rms_reversed", "sums from the last element"),
     control("rms_power", "power −½ in place of a root and a quotient"),
-    control("rms_scaled", "divided by a power of two near max |x| first, and eps with it"),
+    control("rms_scaled", "divided by a power of two near max |x| or √eps first, and eps with it"),
     control("rmsb_cube", "dx as rstd·g − x·rstd³·mean(g·x)"),
     control("rmsb_blocks", "dweight in blocks of 5 rows"),
 ];
@@ -90,10 +90,12 @@ fn rstd<R: Real>(x: &[R], p: &Problem<R>, t: Twist) -> R {
     let seen = if t.is("rms_tail") && n > 4 { n / 4 * 4 } else { n };
     let centre = if t.is("rms_centred") { sum(x, "") / R::count(n) } else { R::zero() };
     let largest = x.iter().fold(R::zero(), |most, x| most.larger(x.abs()));
-    // A power of two changes no digit.
-    let power = 2f64.powi(largest.value().log2().floor() as i32);
+    // A power of two changes no digit. That of eps counts too: eps over the square of a tiny row's
+    // largest would overflow.
+    let power = largest.value().max(eps.value().sqrt());
+    let power = 2f64.powi(power.log2().floor() as i32);
     let unit = match t.id {
-        "rms_scaled" if largest > R::zero() => R::num(power),
+        "rms_scaled" if power > 0.0 => R::num(power),
         "rms_maxscale" => largest,
         _ => R::one(),
     };

@@ -90,8 +90,8 @@ impl Shift {
     }
 }
 
-/// "falls for pre_ln and peri_ln, stays for rezero" for whatever there is.
-pub(crate) fn shifts(shifts: &[(String, Shift)], rate: &str) -> String {
+/// "the largest rate that learns falls for pre_ln and peri_ln, stays for rezero" for whatever there is.
+pub(crate) fn shifts(shifts: &[(String, Shift)], does: &str) -> String {
     let of = |shift: Shift| -> Vec<String> {
         shifts.iter().filter(|(_, s)| *s == shift).map(|(name, _)| name.clone()).collect()
     };
@@ -108,14 +108,14 @@ pub(crate) fn shifts(shifts: &[(String, Shift)], rate: &str) -> String {
         .collect();
     let mut parts = Vec::new();
     if !moved.is_empty() {
-        parts.push(format!("the largest {rate} {}", moved.join(", ")));
+        parts.push(format!("the largest rate that {does} {}", moved.join(", ")));
     }
     let (all, none) = (of(Shift::All), of(Shift::None));
     if !all.is_empty() {
-        parts.push(format!("every rate tried is one for {}", list(&all)));
+        parts.push(format!("every rate tried {does} for {}", list(&all)));
     }
     if !none.is_empty() {
-        parts.push(format!("none tried is one for {}", list(&none)));
+        parts.push(format!("none tried {does} for {}", list(&none)));
     }
     parts.join("; ")
 }

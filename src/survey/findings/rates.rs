@@ -1,4 +1,4 @@
-//! Learning rate against depth: the largest rate at which nothing breaks.
+//! Learning rate against depth: the largest rate that learns, and the rates at which something breaks.
 
 use super::super::arm::Arm;
 use super::super::data::Run;
@@ -40,18 +40,30 @@ pub(crate) fn worst(arm: &Arm) -> Bearing {
     arm.runs.iter().map(|run| bearing(run)).max().unwrap_or(Bearing::Slow)
 }
 
-/// The rates of one wiring and whether they are stable, by depth.
+/// The rates of one wiring, by depth.
 #[derive(Debug, Clone)]
 pub(crate) struct Row {
     pub wiring: Wiring,
-    pub ladders: Vec<(usize, Ladder)>,
+    pub depths: Vec<Depth>,
+}
+
+/// What the rates do to a stack of one depth.
+#[derive(Debug, Clone)]
+pub(crate) struct Depth {
+    pub blocks: usize,
+    /// Whether each rate learns on every seed.
+    pub learns: Ladder,
+    /// The rates that are unstable on some seed, from the smallest.
+    pub unstable: Vec<f64>,
 }
 
 impl Row {
     /// From the shallowest to the deepest stack.
     pub fn shift(&self) -> Shift {
-        match (self.ladders.first(), self.ladders.last()) {
-            (Some(first), Some(last)) if first.0 < last.0 => Shift::between(&first.1, &last.1),
+        match (self.depths.first(), self.depths.last()) {
+            (Some(first), Some(last)) if first.blocks < last.blocks => {
+                Shift::between(&first.learns, &last.learns)
+            }
             _ => Shift::Unknown,
         }
     }
@@ -63,19 +75,25 @@ pub(crate) fn rows(arms: &[Arm]) -> Vec<Row> {
     for &wiring in Wiring::ALL {
         let own: Vec<&Arm> = arms.iter().filter(|arm| arm.config().wiring == wiring).collect();
         let depths = distinct(own.iter().map(|arm| arm.config().depth as f64));
-        let ladder = |depth: f64| {
-            let at = own.iter().filter(|arm| arm.config().depth as f64 == depth);
-            let stable = |arm: &&Arm| (arm.config().lr, Some(worst(arm) != Bearing::Unstable));
-            (depth as usize, at.map(stable).collect())
+        let of = |depth: f64| {
+            let at: Vec<&&Arm> =
+                own.iter().filter(|arm| arm.config().depth as f64 == depth).collect();
+            let learns = |arm: &&&Arm| (arm.config().lr, Some(worst(arm) == Bearing::Learns));
+            let unstable = at.iter().filter(|arm| worst(arm) == Bearing::Unstable);
+            Depth {
+                blocks: depth as usize,
+                learns: at.iter().map(learns).collect(),
+                unstable: distinct(unstable.map(|arm| arm.config().lr)),
+            }
         };
         if !own.is_empty() {
-            rows.push(Row { wiring, ladders: depths.into_iter().map(ladder).collect() });
+            rows.push(Row { wiring, depths: depths.into_iter().map(of).collect() });
         }
     }
     rows
 }
 
-/// How the largest stable rate goes with depth.
+/// How the largest rate that learns goes with depth.
 pub(crate) fn title(arms: &[Arm]) -> String {
     let depths = distinct(arms.iter().map(|arm| arm.config().depth as f64));
     let (Some(shallow), Some(deep)) = (depths.first(), depths.last()) else {
@@ -87,5 +105,5 @@ pub(crate) fn title(arms: &[Arm]) -> String {
     }
     let found: Vec<(String, Shift)> =
         rows(arms).iter().map(|row| (row.wiring.id().to_string(), row.shift())).collect();
-    format!("In {steps} steps, from depth {shallow} to {deep}, {}", shifts(&found, "stable rate"))
+    format!("In {steps} steps, from depth {shallow} to {deep}, {}", shifts(&found, "learns"))
 }

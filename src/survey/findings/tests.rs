@@ -112,8 +112,8 @@ fn warm_up_saves_or_does_not_or_harms_as_the_runs_say() {
         title(&|lr, warmup, _| trained_if(lr < 2e-3 && warmup == 0)),
         &format!("{largest} falls for post_ln"),
     );
-    says(title(&|_, _, _| Outcome::Ok), "every rate tried is one for post_ln");
-    says(title(&|_, _, _| Outcome::Stuck), "none tried is one for post_ln");
+    says(title(&|_, _, _| Outcome::Ok), "every rate tried trains on every seed for post_ln");
+    says(title(&|_, _, _| Outcome::Stuck), "none tried trains on every seed for post_ln");
     says(title(&|_, _, _| Outcome::Unfinished), &format!("{largest} is not known for post_ln"));
     // One seed of two is luck: the largest rate that trains on every seed stays.
     says(
@@ -163,9 +163,14 @@ fn a_slow_rate_is_not_an_unstable_one() {
     let title = |ending: &dyn Fn(usize, f64) -> Outcome| rates::title(&arms(&depths(ending)));
     let start = "In 120 steps, from depth 4 to 16, ";
     let says = |title: String, what: &str| assert_eq!(title, format!("{start}{what}"));
-    let largest = "the largest stable rate";
-    says(title(&|_, _| Outcome::Unfinished), "every rate tried is one for post_ln");
-    says(title(&|_, _| Outcome::Ok), "every rate tried is one for post_ln");
+    let largest = "the largest rate that learns";
+    says(title(&|_, _| Outcome::Unfinished), "none tried learns for post_ln");
+    says(title(&|_, _| Outcome::Ok), "every rate tried learns for post_ln");
+    let unstable = |ending: Outcome| {
+        let runs = depths(|_, lr| if lr > 5e-3 { ending.clone() } else { Outcome::Ok });
+        rates::rows(&arms(&runs))[0].depths[0].unstable.clone()
+    };
+    assert!(unstable(Outcome::Unfinished).is_empty());
     let broken = [
         Outcome::Collapsed,
         Outcome::Diverged { step: 9 },
@@ -173,10 +178,11 @@ fn a_slow_rate_is_not_an_unstable_one() {
         Outcome::NonFinite { step: 9, value: "x".to_string() },
     ];
     for broken in broken {
-        says(title(&|_, _| broken.clone()), "none tried is one for post_ln");
+        says(title(&|_, _| broken.clone()), "none tried learns for post_ln");
+        assert_eq!(unstable(broken.clone()), [1e-2, 1e-1]);
         let deep = |depth: usize, lr: f64| match depth {
             16 if lr > 5e-3 => broken.clone(),
-            _ => Outcome::Unfinished,
+            _ => Outcome::Ok,
         };
         says(title(&deep), &format!("{largest} falls for post_ln"));
         let shallow = |depth: usize, lr: f64| deep(20 - depth, lr);
@@ -236,5 +242,5 @@ fn nothing_and_one_run_and_no_number_make_titles_that_claim_nothing() {
         .collect();
     let text = wirings::sentence(&arms(&nan)).unwrap() + &warmups::title(&arms(&nan));
     assert!(!text.contains("NaN") && !text.contains("trains;"), "{text}");
-    assert!(text.contains("diverges") && text.contains("none tried is one"), "{text}");
+    assert!(text.contains("diverges") && text.contains("none tried trains"), "{text}");
 }

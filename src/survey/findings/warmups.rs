@@ -23,7 +23,7 @@ pub(crate) fn title(arms: &[Arm]) -> String {
         "In {steps} steps, from {} to {} of warm-up, {}",
         none.1,
         long.1,
-        shifts(&found, "rate that trains on every seed")
+        shifts(&found, "trains on every seed")
     )
 }
 
