@@ -14,7 +14,7 @@ pub(super) fn message(error: &Error) -> String {
         ErrorKind::UnknownArgument => {
             let argument = argument.unwrap_or_default();
             if argument.starts_with('-') {
-                let allowed = nearest(error).unwrap_or_else(flags);
+                let allowed = nearest(error).unwrap_or_else(|| flags(error));
                 Invalid::new("flag", argument, allowed).to_string()
             } else {
                 Invalid::new("argument", argument, "what --help shows").to_string()
@@ -52,13 +52,23 @@ fn nearest(error: &Error) -> Option<String> {
     word(error, ContextKind::SuggestedArg)
 }
 
-/// Every flag of every command.
-fn flags() -> String {
+/// Every flag of the command that was given.
+fn flags(error: &Error) -> String {
     let command = command();
-    let mut flags: Vec<String> = (command.get_subcommands().chain([&command]))
-        .flat_map(|command| command.get_arguments())
-        .filter_map(|argument| Some(format!("--{}", argument.get_long()?)))
-        .collect();
+    let usage = match error.get(ContextKind::Usage) {
+        Some(ContextValue::StyledStr(usage)) => usage.to_string(),
+        _ => String::new(),
+    };
+    // "Usage: plummet gate check [OPTIONS]" names it.
+    let words = usage.split_whitespace().skip(2);
+    let mut given = &command;
+    for name in words {
+        let Some(own) = given.find_subcommand(name) else { break };
+        given = own;
+    }
+    let arguments = given.get_arguments().filter(|argument| !argument.is_hide_set());
+    let mut flags: Vec<String> =
+        arguments.filter_map(|argument| Some(format!("--{}", argument.get_long()?))).collect();
     flags.sort();
     flags.dedup();
     format!("one of {}", flags.join(", "))

@@ -5,6 +5,10 @@ use super::operator::{Fill, Slot};
 use super::tensor::Dtype;
 use crate::rng::Rng;
 
+/// The least standard deviation of a row without an eps: a backward may form rstd³, which must be a
+/// number of every dtype that computes.
+const APART: f64 = 1.0 / (1u64 << 41) as f64;
+
 /// The elements of one tensor, before they are rounded to its dtype.
 pub fn fill(slot: &Slot, kind: Kind, upstream: Upstream, dtype: Dtype, rng: &mut Rng) -> Vec<f64> {
     let count: usize = slot.shape.iter().product();
@@ -30,6 +34,9 @@ pub fn fill(slot: &Slot, kind: Kind, upstream: Upstream, dtype: Dtype, rng: &mut
         };
         if slot.varied && is_constant(&row.iter().map(|&x| dtype.round(x)).collect::<Vec<f64>>()) {
             row[0] = if row[0] == 0.0 { 1.0 } else { 3.0 * row[0] };
+        }
+        if slot.varied && deviation(&row) < APART {
+            row[0] += (4.0 * APART * (cols as f64).sqrt()).copysign(row[0]);
         }
         row
     };
@@ -135,6 +142,13 @@ pub fn fill(slot: &Slot, kind: Kind, upstream: Upstream, dtype: Dtype, rng: &mut
             steps
         }
     }
+}
+
+/// The standard deviation of a row.
+fn deviation(row: &[f64]) -> f64 {
+    let n = row.len() as f64;
+    let mean = row.iter().sum::<f64>() / n;
+    (row.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / n).sqrt()
 }
 
 /// True where every element is the same, or the only one is 0.
@@ -316,4 +330,26 @@ fn mask(count: usize, cols: usize, rng: &mut Rng) -> Vec<f64> {
         }));
     }
     mask
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gate::operator::Role;
+
+    #[test]
+    fn a_row_without_an_eps_has_a_deviation_whose_third_power_is_a_number() {
+        for seed in 0..2000 {
+            for cols in [2, 3, 7] {
+                let mut slot = Slot::new("x", &[8, cols], Role::Data, Fill::Rows);
+                slot.varied = true;
+                let mut rng = Rng::new(seed);
+                let x = fill(&slot, Kind::Scaled, Upstream::Whole, Dtype::F32, &mut rng);
+                for row in x.chunks(cols) {
+                    let rstd = 1.0 / deviation(row);
+                    assert!(rstd.powi(3) < f64::from(f32::MAX), "{row:?}");
+                }
+            }
+        }
+    }
 }

@@ -346,7 +346,7 @@ impl<V: Num> Real for Bound<V> {
     }
     fn sum_of(terms: impl IntoIterator<Item = (Self, usize)>) -> Self {
         let (mut v, mut count, mut size) = (V::zero(), 0usize, 0.0);
-        let (mut spread, mut worst) = (0.0, 0.0);
+        let (mut spread, mut widest, mut worst) = (0.0, 0.0f64, 0.0);
         for (term, times) in terms {
             if times == 0 {
                 continue;
@@ -357,15 +357,19 @@ impl<V: Num> Real for Bound<V> {
             size += n * term.size();
             // Equal terms err alike, so that their errors add up.
             spread += (n * term.spread) * (n * term.spread);
+            widest = widest.max(n * term.spread);
             worst += n * term.worst;
         }
-        if count < 2 || !v.value().is_finite() {
-            return Bound { v, spread: f64::sqrt(spread), worst };
-        }
         let n = count as f64;
+        // Squares of what is tiny or huge say nothing; the widest says enough.
+        let told = (f64::MIN_POSITIVE / f64::EPSILON..=f64::MAX).contains(&spread);
+        let spread = if told || widest == 0.0 { spread.sqrt() } else { widest * n.sqrt() };
+        if count < 2 || !v.value().is_finite() {
+            return Bound { v, spread, worst };
+        }
         let worst = worst + (n + 1.0) * unit() * (size + worst);
         let worst = if v.value().abs() > LARGEST.get() { f64::INFINITY } else { worst };
-        Bound { v, spread: f64::sqrt(spread).hypot(n.sqrt() * unit() * size), worst }
+        Bound { v, spread: spread.hypot(n.sqrt() * unit() * size), worst }
     }
     fn narrow(self, dtype: Dtype) -> Self {
         // The rounding is the target's, whose own number may lie on the other side of a boundary.
@@ -444,6 +448,29 @@ impl<V: Num> Real for Bound<V> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_spread_of_a_sum_does_not_vanish_where_squares_do() {
+        for tiny in [1e-100, 1e-160, 1e-200, 1e-290] {
+            let term = Bound { v: tiny, spread: 1e-9 * tiny, worst: 1e-6 * tiny };
+            let sum = Real::sum([term; 4]);
+            assert!((1.9e-9 * tiny..=2.1e-9 * tiny).contains(&sum.spread), "{tiny}: {sum:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_said_of_a_quotient_that_may_be_zero_over_zero_or_infinity_over_infinity() {
+        let of = |a: f64, b: f64| {
+            (Bound::exact(a).exp() / (Bound::exact(b).exp() + Bound::exact(0.0))).worst
+        };
+        // A truth is of a right implementation, which avoids both.
+        assert!(of(-900.0, -120.0).is_finite());
+        overflowing(f64::from(f32::MAX), || {
+            assert!(at_unit(Dtype::F32.unit(), || of(-900.0, -120.0)).is_infinite());
+            assert!(of(100.0, 800.0).is_infinite());
+            assert!(of(1.0, 2.0).is_finite() && of(-900.0, 3.0).is_finite());
+        });
+    }
 
     #[test]
     fn sums_are_exact_where_every_partial_sum_is_a_number() {

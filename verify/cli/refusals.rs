@@ -131,6 +131,9 @@ fn what_the_parser_refuses_reads_the_same() {
         (&["-x"], &["flag = -x"]),
         (&["extra"], &["argument = extra"]),
     ]);
+    // Only the flags of the command that was given.
+    let line = refused(&plummet(&["gate", "check", "--frob"]), &["flag = --frob", "--cases"]);
+    assert!(!line.contains("--depth"), "{line}");
     refused(&plummet(&["trian"]), &["command = trian", "train", "sweep", "list"]);
     refused(&plummet(&["train", "--lr"]), &["lr = (nothing)", "value"]);
     refused(&plummet(&["sweep"]), &["FILE.toml", "nothing"]);

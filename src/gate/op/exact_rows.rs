@@ -82,6 +82,11 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 
 /// Makes a vector one of length 1; nothing of one of next to none, which is a direction of noise.
 fn normalize(v: &mut [f64]) {
+    // Squares of tiny weights would vanish.
+    let most = v.iter().fold(0.0f64, |most, v| most.max(v.abs()));
+    if most > 0.0 {
+        v.iter_mut().for_each(|v| *v /= most);
+    }
     let length = dot(v, v).sqrt();
     let by = if length > 0.0 { 1.0 / length } else { 0.0 };
     v.iter_mut().for_each(|v| *v *= by);
@@ -125,6 +130,20 @@ mod tests {
                 x().iter().map(|&x| f64::from((x as f32 - mean) * (rstd * 1.001))).collect();
             let ratio = residue(&x(), &y).expect("sums are exact");
             assert!(ratio <= 1.0, "off by {off}: {ratio}");
+        }
+    }
+
+    #[test]
+    fn tiny_weights_hide_no_shift() {
+        let (mean, rstd) = moments(&x(), 0.1);
+        for weight in [1e-30, 1e-160, 1e-290] {
+            let off = |x: f64| (x - f64::from(mean)) * f64::from(rstd) * weight;
+            let y: Vec<f64> = x().into_iter().map(off).collect();
+            let weights = vec![weight; y.len()];
+            let weight = Some(&weights[..]);
+            let row = Row { x: &x(), weight, bias: None, y: &y, eps: EPS, dtype: Dtype::F64 };
+            let (ratio, _) = row.residue::<Dd>().expect("sums are exact");
+            assert!(ratio <= 1.0, "{weight:?}: {ratio}");
         }
     }
 
