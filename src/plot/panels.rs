@@ -84,7 +84,7 @@ impl Panels {
                 legend: Some(if self.shared_legend {
                     Key::new(Vec::new(), width, 0)
                 } else {
-                    Key::new(legend(lines.series.iter(), looks), width, 5)
+                    Key::new(legend(lines.series.iter(), looks), width, 9)
                 }),
             })
             .collect();

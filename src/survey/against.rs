@@ -3,7 +3,7 @@
 use super::arm::{Arm, Ending, arms, best};
 use super::data::Data;
 use super::findings::largest::Shift;
-use super::findings::words::{list, names};
+use super::findings::words::{count, names};
 use super::findings::{rates, warmups};
 use crate::config::RunConfig;
 
@@ -180,8 +180,11 @@ fn of_cells(table: &str, short: &[Arm], long: &[Arm]) -> Vec<Checked> {
         let same = long.iter().find(|other| alike(arm, other)).and_then(ending);
         if let (Some(before), Some(after)) = (ending(arm), same) {
             let c = arm.config();
-            let mut name = format!("{}-{}", arm.label(), c.norm.0.id);
-            name += &format!(" at {}", c.lr);
+            let norm = match c.norm.0.id {
+                "layer_norm" => String::new(),
+                norm => format!(", {norm}"),
+            };
+            let name = format!("{}{norm}, lr {}", arm.label(), c.lr);
             match changes.iter_mut().find(|(change, _)| *change == (before, after)) {
                 Some((_, names)) => names.push(name),
                 None => changes.push(((before, after), vec![name])),
@@ -191,7 +194,7 @@ fn of_cells(table: &str, short: &[Arm], long: &[Arm]) -> Vec<Checked> {
     changes.sort_by_key(|(change, _)| *change);
     (changes.into_iter())
         .map(|((before, after), names)| Checked {
-            finding: format!("{table}, {} cells: {}", names.len(), word(before)),
+            finding: format!("{table}, {}: {}", count(names.len(), "cell"), word(before)),
             longer: match before == after {
                 true => word(after).to_string(),
                 false => format!("{}: {}", word(after), few(&names)),
@@ -210,8 +213,8 @@ fn of_cells(table: &str, short: &[Arm], long: &[Arm]) -> Vec<Checked> {
 fn few(names: &[String]) -> String {
     const SHOWN: usize = 6;
     match names.len() {
-        n if n > SHOWN => format!("{} and {} more", names[..SHOWN].join(", "), n - SHOWN),
-        _ => list(names),
+        n if n > SHOWN => format!("{}; and {} more", names[..SHOWN].join("; "), n - SHOWN),
+        _ => names.join("; "),
     }
 }
 

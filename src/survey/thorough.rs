@@ -70,7 +70,7 @@ fn write(
 pub(super) fn summary(checked: &[Checked]) -> String {
     let of = |verdict: Verdict| checked.iter().filter(|c| c.verdict == verdict).count();
     format!(
-        "Of {} findings of the short form, {} are confirmed, {} hold at their rate only, {} are overturned; {} that it left open are now known, {} are still open.",
+        "Of {} findings of the short form, {} confirmed, {} only at the rate of the short form, {} overturned; of those that it left open, {} now known, {} open.",
         checked.len() - of(Verdict::Decided) - of(Verdict::Open),
         of(Verdict::Confirmed),
         of(Verdict::AtThatRate),

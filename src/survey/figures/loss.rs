@@ -62,7 +62,8 @@ pub(super) fn loss(data: &Data) -> Panels {
         ],
         shared_legend: false,
         notes: vec![format!("Losses are running means over {WINDOW} steps.")],
-        size: (1900, 1150),
+        // A line of the legend is as wide as half of the picture where its arms differ in much.
+        size: (1900, 1150 + 45 * main.len().saturating_sub(5) as u32),
         ..Panels::default()
     }
 }

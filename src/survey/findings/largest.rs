@@ -37,7 +37,7 @@ impl Largest {
     /// In a table.
     pub fn show(self) -> String {
         match self {
-            Largest::None => "none tried".to_string(),
+            Largest::None => "none".to_string(),
             Largest::At(rate) => rate.to_string(),
             Largest::AtLeast(rate) => format!("≥ {rate}"),
             Largest::Unknown => "not known".to_string(),

@@ -53,8 +53,16 @@ fn endings(arms: &[(String, &Arm)]) -> String {
 /// The same with its numbers.
 pub(crate) fn sentence(arms: &[Arm]) -> Option<String> {
     let first = arms.first()?;
+    // Where an arm was run at several rates, each is named with its own.
+    let named = |arm: &Arm| {
+        let others = arms.iter().filter(|other| other.label() == arm.label());
+        match others.count() > 1 {
+            true => format!("{} at lr {}", arm.label(), arm.config().lr),
+            false => arm.label(),
+        }
+    };
     let losses: Vec<String> =
-        arms.iter().map(|arm| format!("{} {}", arm.label(), number(arm.held_out(), 2))).collect();
+        arms.iter().map(|arm| format!("{} {}", named(arm), number(arm.held_out(), 2))).collect();
     let mut text = format!("{}. Held-out loss at the end: {}", title(arms), list(&losses));
     let floor = first.runs[0].summary.val_unigram;
     if floor.is_finite() {
@@ -62,7 +70,7 @@ pub(crate) fn sentence(arms: &[Arm]) -> Option<String> {
     }
     text += ".";
     let alike = |arm: &&Arm| arm.runs.iter().all(|run| run.summary.token_cosine > ALIKE);
-    let alike: Vec<String> = arms.iter().filter(alike).map(Arm::label).collect();
+    let alike: Vec<String> = arms.iter().filter(alike).map(named).collect();
     if !alike.is_empty() {
         text += &format!(
             " The tokens of {} are all alike at the end (mean cosine above {ALIKE} on every seed).",
