@@ -13,6 +13,8 @@ pub(super) struct Checked {
     pub finding: String,
     pub longer: String,
     pub verdict: Verdict,
+    /// A longer run that it is checked by: the best of its arm or of its wiring, or the first of its cells.
+    pub run: Option<RunConfig>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,6 +100,7 @@ fn of_wirings(short: &[Arm], long: &[Arm]) -> Vec<Checked> {
                 same.and_then(|arm| arm.tally().ending()),
                 best.and_then(|arm| arm.tally().ending()),
             ),
+            run: best.or(same).map(|arm| arm.config().clone()),
         }
     })
     .collect()
@@ -126,6 +129,7 @@ fn same_cell(a: &RunConfig, b: &RunConfig) -> bool {
 /// What warm-up does to each wiring, and how many cells end the same way.
 fn of_warmups(short: &[Arm], long: &[Arm]) -> Vec<Checked> {
     let longer = warmups::rows(long);
+    let named = names(long);
     let mut found: Vec<Checked> = Vec::new();
     for row in warmups::rows(short) {
         let other = longer.iter().find(|other| other.name == row.name);
@@ -138,6 +142,10 @@ fn of_warmups(short: &[Arm], long: &[Arm]) -> Vec<Checked> {
             ),
             longer: shift.show().to_string(),
             verdict: Verdict::of_shift(row.shift(), shift),
+            run: named
+                .iter()
+                .find(|(name, _)| *name == row.name)
+                .and_then(|(_, own)| best(own.iter().copied()).map(|arm| arm.config().clone())),
         });
     }
     found.extend(of_cells("rate × warm-up", short, long));
@@ -160,6 +168,8 @@ fn of_rates(short: &[Arm], long: &[Arm]) -> Vec<Checked> {
                 ),
                 longer: shift.show().to_string(),
                 verdict: Verdict::of_shift(row.shift(), shift),
+                run: best(long.iter().filter(|arm| arm.config().wiring == row.wiring))
+                    .map(|arm| arm.config().clone()),
             }
         })
         .collect()
@@ -174,26 +184,27 @@ fn of_cells(table: &str, short: &[Arm], long: &[Arm]) -> Vec<Checked> {
         Ending::Diverged => "diverged",
         Ending::Mixed => "seeds disagree",
     };
-    let mut changes: Vec<((Ending, Ending), Vec<String>)> = Vec::new();
+    let mut changes: Vec<((Ending, Ending), Vec<String>, &RunConfig)> = Vec::new();
     for arm in short {
         let ending = |arm: &Arm| arm.tally().ending();
-        let same = long.iter().find(|other| alike(arm, other)).and_then(ending);
-        if let (Some(before), Some(after)) = (ending(arm), same) {
+        let Some(same) = long.iter().find(|other| alike(arm, other)) else { continue };
+        if let (Some(before), Some(after)) = (ending(arm), ending(same)) {
             let c = arm.config();
             let norm = match c.norm.0.id {
                 "layer_norm" => String::new(),
                 norm => format!(", {norm}"),
             };
             let name = format!("{}{norm}, lr {}", arm.label(), c.lr);
-            match changes.iter_mut().find(|(change, _)| *change == (before, after)) {
-                Some((_, names)) => names.push(name),
-                None => changes.push(((before, after), vec![name])),
+            match changes.iter_mut().find(|(change, ..)| *change == (before, after)) {
+                Some((_, names, _)) => names.push(name),
+                None => changes.push(((before, after), vec![name], same.config())),
             }
         }
     }
-    changes.sort_by_key(|(change, _)| *change);
+    changes.sort_by_key(|(change, ..)| *change);
     (changes.into_iter())
-        .map(|((before, after), names)| Checked {
+        .map(|((before, after), names, run)| Checked {
+            run: Some(run.clone()),
             finding: format!("{table}, {}: {}", count(names.len(), "cell"), word(before)),
             longer: match before == after {
                 true => word(after).to_string(),

@@ -181,6 +181,6 @@ mod tests {
         assert!(text.contains("went over their text 3.5 times, so that held-out losses"));
         let pictures = figures::draw_training(&long, place.path(), "thorough-").unwrap();
         let text = thorough::markdown(&short, &long, &pictures, "plummet survey --thorough");
-        assert!(text.contains("| holds at that rate only |"), "{text}");
+        assert!(text.contains("| holds at that rate only | `plummet train"), "{text}");
     }
 }

@@ -30,10 +30,13 @@ fn write(
     )?;
     let checked = check(short, long);
     writeln!(out, "{}\n", summary(&checked))?;
-    writeln!(out, "| the short form says | the longer runs say | so it is |")?;
-    writeln!(out, "|---|---|---|")?;
-    for Checked { finding, longer, verdict } in &checked {
-        writeln!(out, "| {finding} | {longer} | {} |", verdict.show())?;
+    writeln!(out, "| the short form says | the longer runs say | so it is | one of these runs |")?;
+    writeln!(out, "|---|---|---|---|")?;
+    for Checked { finding, longer, verdict, run } in &checked {
+        let run = run.as_ref().map_or(String::new(), |run| {
+            format!("`{}`", format!("plummet train {}", run.flags()).trim_end())
+        });
+        writeln!(out, "| {finding} | {longer} | {} | {run} |", verdict.show())?;
     }
     let show = |out: &mut String, index: usize| match pictures.get(index) {
         Some(picture) => writeln!(out, "![{}]({})\n", picture.caption, picture.file),

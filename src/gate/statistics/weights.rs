@@ -11,6 +11,7 @@ use crate::gate::call::{Broken, Dir};
 use crate::gate::case::Case;
 use crate::gate::op::init;
 use crate::gate::operator::{Operator, Setting};
+use crate::gate::scope::Scope;
 use crate::gate::tensor::Tensor;
 
 impl Stage<'_> {
@@ -25,6 +26,9 @@ impl Stage<'_> {
             self.values("role", &words(init::ROLES)),
         );
         let depths = self.values("depth", &[12.into(), 1.into(), 3.into()]);
+        let scope = Scope::new(operator, self.served);
+        let known = operator.attrs().iter().find(|attr| attr.name == "depth");
+        let deep = known.map_or(Vec::new(), |depth| scope.values(depth));
         let layers = self.values("layer", &[0.into(), 2.into()]);
         let gains = self.values("gain", &[1.0.into(), 0.5.into(), 2.0.into()]);
         // Far from square, so that fans that are swapped differ.
@@ -41,12 +45,20 @@ impl Stage<'_> {
                 let cycled = [
                     ("scheme", scheme),
                     ("role", role),
-                    ("depth", &depths[(s + r + r / 3) % depths.len()]),
                     ("layer", &layers[turn % layers.len()]),
                     ("gain", &gains[(s + r) % gains.len()]),
                 ];
                 for (name, value) in cycled {
                     case.attrs[name] = value.clone();
+                }
+                // A stack of few blocks has no late layer to declare.
+                let in_turn = depths.iter().cycle().skip((s + r + r / 3) % depths.len());
+                let allowed = in_turn.take(depths.len()).chain(&deep).any(|depth| {
+                    case.attrs["depth"] = depth.clone();
+                    scope.allows(&case)
+                });
+                if !allowed {
+                    continue;
                 }
                 let Some(weight) = self.ask(&case)? else { continue };
                 if weight.values.iter().all(|&weight| weight == 0.0) && case.num("gain") == 0.0 {
@@ -85,6 +97,9 @@ impl Stage<'_> {
             for value in [one, other] {
                 let mut own = case.clone();
                 own.attrs[attr] = value.clone();
+                if operator.attributes(&own)[attr] != *value {
+                    continue;
+                }
                 let weight = self.ask(&own)?;
                 coins.extend(weight.map(|weight| negative(&weight.values)));
             }
