@@ -162,7 +162,7 @@ fn of_rates(short: &[Arm], long: &[Arm]) -> Vec<Checked> {
             let shift = other.map_or(Shift::Unknown, rates::Row::shift);
             Checked {
                 finding: format!(
-                    "{}: with depth, the largest rate that learns: {}",
+                    "{}: with depth, the largest rate that learns stably: {}",
                     row.wiring.id(),
                     row.shift().show()
                 ),

@@ -161,7 +161,7 @@ pub(super) fn rates_table(out: &mut String, arms: &[Arm]) -> Result {
     let Some(first) = rows.first() else { return Ok(()) };
     let heads: Vec<String> =
         first.depths.iter().map(|depth| format!("{} blocks", depth.blocks)).collect();
-    writeln!(out, "| largest rate that learns | {} | with depth it |", heads.join(" | "))?;
+    writeln!(out, "| largest rate that learns stably | {} | with depth it |", heads.join(" | "))?;
     writeln!(out, "|---|{}---|", "---:|".repeat(heads.len()))?;
     for row in &rows {
         let cell = |depth: &rates::Depth| {

@@ -90,7 +90,7 @@ impl Shift {
     }
 }
 
-/// "the largest rate that learns falls for pre_ln and peri_ln, stays for rezero" for whatever there is.
+/// "the largest rate that learns stably falls for pre_ln and peri_ln, stays for rezero" for whatever there is.
 pub(crate) fn shifts(shifts: &[(String, Shift)], does: &str) -> String {
     let of = |shift: Shift| -> Vec<String> {
         shifts.iter().filter(|(_, s)| *s == shift).map(|(name, _)| name.clone()).collect()

@@ -1,4 +1,4 @@
-//! Learning rate against depth: the largest rate that learns, and the rates at which something breaks.
+//! Learning rate against depth: the largest rate that learns stably, and the rates at which something breaks.
 
 use super::super::arm::Arm;
 use super::super::data::Run;
@@ -93,7 +93,7 @@ pub(crate) fn rows(arms: &[Arm]) -> Vec<Row> {
     rows
 }
 
-/// How the largest rate that learns goes with depth.
+/// How the largest rate that learns stably goes with depth.
 pub(crate) fn title(arms: &[Arm]) -> String {
     let depths = distinct(arms.iter().map(|arm| arm.config().depth as f64));
     let (Some(shallow), Some(deep)) = (depths.first(), depths.last()) else {
@@ -105,5 +105,5 @@ pub(crate) fn title(arms: &[Arm]) -> String {
     }
     let found: Vec<(String, Shift)> =
         rows(arms).iter().map(|row| (row.wiring.id().to_string(), row.shift())).collect();
-    format!("In {steps} steps, from depth {shallow} to {deep}, {}", shifts(&found, "learns"))
+    format!("In {steps} steps, from depth {shallow} to {deep}, {}", shifts(&found, "learns stably"))
 }

@@ -163,9 +163,9 @@ fn a_slow_rate_is_not_an_unstable_one() {
     let title = |ending: &dyn Fn(usize, f64) -> Outcome| rates::title(&arms(&depths(ending)));
     let start = "In 120 steps, from depth 4 to 16, ";
     let says = |title: String, what: &str| assert_eq!(title, format!("{start}{what}"));
-    let largest = "the largest rate that learns";
-    says(title(&|_, _| Outcome::Unfinished), "none tried learns for post_ln");
-    says(title(&|_, _| Outcome::Ok), "every rate tried learns for post_ln");
+    let largest = "the largest rate that learns stably";
+    says(title(&|_, _| Outcome::Unfinished), "none tried learns stably for post_ln");
+    says(title(&|_, _| Outcome::Ok), "every rate tried learns stably for post_ln");
     let unstable = |ending: Outcome| {
         let runs = depths(|_, lr| if lr > 5e-3 { ending.clone() } else { Outcome::Ok });
         rates::rows(&arms(&runs))[0].depths[0].unstable.clone()
@@ -178,7 +178,7 @@ fn a_slow_rate_is_not_an_unstable_one() {
         Outcome::NonFinite { step: 9, value: "x".to_string() },
     ];
     for broken in broken {
-        says(title(&|_, _| broken.clone()), "none tried learns for post_ln");
+        says(title(&|_, _| broken.clone()), "none tried learns stably for post_ln");
         assert_eq!(unstable(broken.clone()), [1e-2, 1e-1]);
         let deep = |depth: usize, lr: f64| match depth {
             16 if lr > 5e-3 => broken.clone(),
