@@ -452,9 +452,10 @@ mod tests {
     #[test]
     fn the_spread_of_a_sum_does_not_vanish_where_squares_do() {
         for tiny in [1e-100, 1e-160, 1e-200, 1e-290] {
-            let term = Bound { v: tiny, spread: 1e-9 * tiny, worst: 1e-6 * tiny };
+            // Errors far above a rounding of the sum itself.
+            let term = Bound { v: tiny, spread: 1e-3 * tiny, worst: 1e-2 * tiny };
             let sum = Real::sum([term; 4]);
-            assert!((1.9e-9 * tiny..=2.1e-9 * tiny).contains(&sum.spread), "{tiny}: {sum:?}");
+            assert!((1.99e-3 * tiny..=2.01e-3 * tiny).contains(&sum.spread), "{tiny}: {sum:?}");
         }
     }
 
