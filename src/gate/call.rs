@@ -139,6 +139,20 @@ pub struct Limits {
     pub max_columns: Option<usize>,
     /// The largest magnitude of an element of any tensor.
     pub max_abs: Option<f64>,
+    /// The largest seed; others are never given.
+    pub max_seed: Option<u64>,
+}
+
+impl Limits {
+    /// The largest seed that is declared of any, or 2⁵³ − 1: every one that is exact in JSON.
+    pub fn largest_seed(&self) -> u64 {
+        const EXACT: u64 = (1 << 53) - 1;
+        self.max_seed.unwrap_or(EXACT).min(EXACT)
+    }
+    /// A seed that the target takes, itself where it is one.
+    pub fn seed(&self, seed: u64) -> u64 {
+        seed % (self.largest_seed() + 1)
+    }
 }
 
 impl Served {

@@ -10,6 +10,9 @@ use super::case::{Case, Extreme, Kind};
 use super::operator::{Attr, Operator, Role, domain};
 use super::tensor::Dtype;
 
+/// The smallest `max_seed`: whoever keeps a seed in a signed integer of 32 bits has as many.
+pub const FEWEST_SEEDS: u64 = (1 << 31) - 1;
+
 /// An operator within what a target declares of it.
 #[derive(Clone)]
 pub struct Scope {
@@ -66,6 +69,7 @@ impl Scope {
                 if absent { !self.requires(&slot.name) } else { self.understands(&slot.name) }
             })
             && within_limits(case, served)
+            && (!self.operator.random() || case.seed == served.limits.seed(case.seed))
             && self.operator.defined(case)
             && self.within_magnitude(case)
     }
@@ -90,6 +94,9 @@ impl Scope {
     /// Moves a case into what is declared, changing as little as it can: tensors that may not be
     /// there or must be, then attributes and sizes. False where that is not enough.
     pub fn settle(&self, case: &mut Case) -> bool {
+        if self.operator.random() {
+            case.seed = self.served.limits.seed(case.seed);
+        }
         for slot in self.operator.slots(case).into_iter().filter(|slot| slot.optional) {
             if self.requires(&slot.name) {
                 case.absent.remove(&slot.name);

@@ -45,7 +45,9 @@ impl Corner {
         let widest = sizes.filter_map(|t| t.shape.last().copied()).max().unwrap_or(0);
         let most = limits.max_elements.is_some_and(|limit| most > limit);
         let widest = limits.max_columns.is_some_and(|limit| widest > limit);
-        (most || widest).then(|| "too large".to_string())
+        let seed = call.attrs.get("seed").and_then(Value::as_u64);
+        let beyond = seed.zip(limits.max_seed).is_some_and(|(seed, most)| seed > most);
+        (most || widest || beyond).then(|| "too large".to_string())
     }
 }
 
@@ -169,6 +171,10 @@ fn limits_hold_in_every_stage() {
         ] {
             passes(operator.name(), declared(*operator, |served| served.limits = limits));
         }
+    }
+    for operator in op::ALL.iter().filter(|operator| operator.random()) {
+        let short = Limits { max_seed: Some((1 << 31) - 1), ..Limits::default() };
+        passes(operator.name(), declared(*operator, |served| served.limits = short));
     }
     let narrow = Limits { max_columns: Some(2), max_elements: Some(8), ..Limits::default() };
     for op in ["layer_norm", "linear", "softmax", "attention", "cross_entropy", "adamw"] {

@@ -1,6 +1,6 @@
 //! Stage 6 accuses no right target: the probabilities that it works with are those that occur.
 
-use plummet::gate::call::{Dir, Limits, Served};
+use plummet::gate::call::{Broken, Call, Dir, Hello, Limits, Reply, Served};
 use plummet::gate::model::{BANKS, ModelCandidate};
 use plummet::gate::statistics::{Effort, Evidence, LEVEL, evidence};
 use plummet::gate::tensor::Dtype;
@@ -91,6 +91,56 @@ fn what_is_declared_narrowly_is_enough() {
             let evidence = evidence(&mut candidate, op, &served, 7000 * seed, effort).unwrap();
             assert!(evidence.findings.is_empty(), "{op}: {:?}", evidence.findings);
         }
+    }
+}
+
+/// A generator that reads 32 bits of a seed, or 31, is right where it says so, and is told how to
+/// where it does not.
+#[test]
+fn a_generator_that_declares_its_largest_seed_is_asked_no_other() {
+    let low = [("dropout", "drop_seed_low"), ("drop_path", "droppath_seed_low")];
+    for (op, id) in low.into_iter().chain([("init", "init_seed_low")]) {
+        for most in [u64::from(u32::MAX), (1 << 31) - 1] {
+            let mut candidate = ModelCandidate::new(op, id);
+            let mut served = candidate.hello().unwrap().ops[op].clone();
+            let effort =
+                Effort { elements: 1 << 12, crowd: 1 << 12, rare: 1 << 13, ..Effort::FULL };
+            let seed = u64::MAX / 3;
+            let found = evidence(&mut candidate, op, &served, seed, effort).unwrap().findings;
+            let told = found.iter().any(|f| f.message.contains("limits.max_seed"));
+            assert!(told, "{op}: {found:?}");
+            served.limits.max_seed = Some(most);
+            let mut asked = Seeds { inner: candidate, largest: 0 };
+            let evidence = evidence(&mut asked, op, &served, seed, effort).unwrap();
+            assert!(evidence.findings.is_empty(), "{op}: {:?}", evidence.findings);
+            assert!((most / 2..=most).contains(&asked.largest), "{op}: {}", asked.largest);
+        }
+        // What ignores other bits than it says is not excused.
+        let other = format!("{}16", id.trim_end_matches("low"));
+        let bank = BANKS.iter().find(|bank| bank.op == op).unwrap();
+        let Some(other) = bank.mutants.iter().find(|mutant| mutant.id == other) else { continue };
+        let mut candidate = ModelCandidate::new(op, other.id);
+        let mut served = candidate.hello().unwrap().ops[op].clone();
+        served.limits.max_seed = Some(u64::from(u32::MAX));
+        let effort = Effort { elements: 1 << 12, crowd: 1 << 12, rare: 1 << 13, ..Effort::FULL };
+        let found = evidence(&mut candidate, op, &served, 7, effort).unwrap().findings;
+        assert!(!found.is_empty() && !found[0].message.contains("max_seed"), "{op}: {found:?}");
+    }
+}
+
+/// The largest seed that a target was given.
+struct Seeds {
+    inner: ModelCandidate,
+    largest: u64,
+}
+
+impl Candidate for Seeds {
+    fn hello(&mut self) -> Result<Hello, Broken> {
+        self.inner.hello()
+    }
+    fn run(&mut self, call: &Call) -> Result<Reply, Broken> {
+        self.largest = self.largest.max(call.attrs["seed"].as_u64().unwrap());
+        self.inner.run(call)
     }
 }
 

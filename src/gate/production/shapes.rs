@@ -227,7 +227,7 @@ pub fn cases(
             if !affordable(case) || !super::mute(case) {
                 break;
             }
-            case.seed = rng.bits() >> 32;
+            case.seed = served.limits.seed(rng.bits() >> 32);
         }
     }
     cases
@@ -243,7 +243,7 @@ fn drawn(
 ) -> Case {
     let scope = Scope::new(operator, served);
     let mut case = Case::simplest(operator, dir, dtypes.0, dtypes.1);
-    (case.kind, case.seed) = (Kind::Repeated, rng.bits() >> 32);
+    (case.kind, case.seed) = (Kind::Repeated, served.limits.seed(rng.bits() >> 32));
     if dir == Dir::Bwd {
         case.upstream = Upstream::Normal;
     }

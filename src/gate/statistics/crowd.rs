@@ -100,9 +100,10 @@ impl Stage<'_> {
         Clock { end, longest: 0.0, before: now }
     }
 
-    /// Any seed below 2⁵³, so that runs whose seeds are neighbours draw other crowds.
+    /// Any seed that is served, so that runs whose seeds are neighbours draw other crowds.
     fn seed_of_call(&self, call: usize) -> u64 {
-        Rng::new(self.seed).named("crowds").at(call as u64).bits() >> 11
+        let bits = Rng::new(self.seed).named("crowds").at(call as u64).bits() >> 11;
+        self.served.limits.seed(bits)
     }
 
     /// `init`: every scheme in turn, then the normal ones until there are enough of them together.

@@ -105,9 +105,7 @@ pub fn evidence(
     seed: u64,
     effort: Effort,
 ) -> Result<Evidence, Broken> {
-    // Seeds are below 2⁵³, those that follow on this one included.
-    let seed = seed % (1 << 52);
-    let mut stage = Stage { candidate, served, effort, seed, evidence: Evidence::default() };
+    let mut stage = Stage::new(candidate, served, seed, effort);
     let Some(operator) = op::find(op).filter(|operator| operator.random()) else {
         return Ok(stage.evidence);
     };
@@ -133,7 +131,7 @@ pub fn crowds(
     seed: u64,
     effort: Effort,
 ) -> Result<Evidence, Broken> {
-    let mut stage = Stage { candidate, served, effort, seed, evidence: Evidence::default() };
+    let mut stage = Stage::new(candidate, served, seed, effort);
     match op::find(op).filter(|operator| operator.random()) {
         Some(operator) if op == "init" => stage.crowds_of_weights(operator)?,
         Some(operator) => stage.crowds_of_masks(operator)?,
@@ -148,6 +146,19 @@ struct Stage<'a> {
     effort: Effort,
     seed: u64,
     evidence: Evidence,
+}
+
+impl<'a> Stage<'a> {
+    fn new(
+        candidate: &'a mut dyn Candidate,
+        served: &'a Served,
+        seed: u64,
+        effort: Effort,
+    ) -> Stage<'a> {
+        // The seeds that follow on this one are served as well.
+        let seed = seed % (served.limits.largest_seed() / 2 + 1);
+        Stage { candidate, served, effort, seed, evidence: Evidence::default() }
+    }
 }
 
 impl Stage<'_> {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::joint::fine;
 use super::masks::kept;
 use super::weights::negative;
-use super::{GRID, Stage};
+use super::{GRID, LEVEL, Stage};
 use crate::gate::call::{Broken, Dir};
 use crate::gate::case::Case;
 use crate::gate::op::init;
@@ -20,12 +20,37 @@ const EACH: usize = 1 << 10;
 const ROW: (u64, usize) = (256, 8);
 
 /// A seed, the same with each of its 53 bits flipped, and the neighbours of large ones, which are
-/// the same number to whoever keeps a seed in 32 bits, or as a floating-point number.
-fn family(seed: u64) -> Vec<u64> {
+/// the same number to whoever keeps a seed in 32 bits, or as a floating-point number; of these, what
+/// is at most `largest`.
+fn family(seed: u64, largest: u64) -> Vec<u64> {
     let mut all = vec![seed];
     all.extend((0..53).map(|bit| seed ^ (1 << bit)));
     all.extend([24, 31, 32, 52].map(|bit| seed ^ (1 << bit) ^ 1));
+    all.retain(|&seed| seed <= largest);
     all
+}
+
+/// The bits of a seed that change nothing: seeds that differ from the first in that bit alone, and
+/// give the same coins.
+fn unread(seeds: &[u64], lists: &[Vec<bool>]) -> Vec<u32> {
+    let others = seeds.iter().zip(lists).skip(1);
+    let same = others.filter(|(_, coins)| **coins == lists[0]).map(|(seed, _)| seed ^ seeds[0]);
+    same.filter(|bits| bits.is_power_of_two()).map(u64::trailing_zeros).collect()
+}
+
+/// The same in words, of seeds of so many bits.
+fn told(unread: &[u32], bits: u32) -> String {
+    let (count, first) = (unread.len() as u32, unread[0]);
+    if first + count < bits {
+        return format!(
+            "count of a seed's {bits} bits that change nothing, bit {first} the lowest,"
+        );
+    }
+    let hint = match first {
+        31.. => " (limits.max_seed in hello declares a target that reads fewer)",
+        _ => "",
+    };
+    format!("count of a seed's {bits} bits that change nothing, all from bit {first} on,{hint}")
 }
 
 impl Stage<'_> {
@@ -33,7 +58,7 @@ impl Stage<'_> {
     pub(super) fn seeds(&mut self, operator: &'static dyn Operator) -> Result<(), Broken> {
         let Some((mut case, rate)) = self.drawn(operator) else { return Ok(()) };
         self.drawn_sizes(&mut case, EACH);
-        let seeds = family(self.seed);
+        let seeds = family(self.seed, self.served.limits.largest_seed());
         let mut lists = Vec::new();
         let mut all = Vec::new();
         for &seed in &seeds {
@@ -43,6 +68,13 @@ impl Stage<'_> {
             all.extend(values);
         }
         let want = rate * rate + (1.0 - rate) * (1.0 - rate);
+        let by_chance = lists[0].len() as f64 * want.ln();
+        let unread = unread(&seeds, &lists);
+        if !unread.is_empty() && by_chance < LEVEL.ln() {
+            let what = told(&unread, 64 - self.served.limits.largest_seed().leading_zeros());
+            self.evidence.accuse(&case, what, unread.len() as f64, 0.0, 0.0);
+            return Ok(());
+        }
         for (i, a) in lists.iter().enumerate() {
             for (j, b) in lists.iter().enumerate().take(i) {
                 let hits = a.iter().zip(b).filter(|(a, b)| a == b).count();
@@ -55,7 +87,7 @@ impl Stage<'_> {
             }
         }
         if case.op == "init" && fine(case.dtype) {
-            self.evidence.repeats(&case, "58 seeds", &all);
+            self.evidence.repeats(&case, &format!("{} seeds", seeds.len()), &all);
         }
         self.first_numbers(&case, rate)
     }
