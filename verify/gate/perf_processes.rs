@@ -129,7 +129,8 @@ fn twice_the_work_in_c_is_never_called_equal() {
 }
 
 /// By hand, on a quiet machine, with NumPy in `python3`; prints the table of docs/gate.md:
-/// `cargo test --test gate hundred_of_each -- --ignored --nocapture`.
+/// `cargo test --test gate hundred_of_each -- --ignored --nocapture`. `GATE_TARGET=NumPy` takes that
+/// one alone, `GATE_BUDGET=2` two seconds for each comparison, `GATE_COUNT=10` ten comparisons.
 #[test]
 #[ignore = "takes an hour"]
 fn hundred_of_each() {
@@ -140,8 +141,12 @@ fn hundred_of_each() {
         "| target | cand | slower | faster | not slower | left open |\n|---|---|---:|---:|---:|---:|"
     );
     let kinds = [("built-in", &[0.0][..]), ("C", &[0.0, 0.1]), ("C, allocating", &[0.0, 0.1])];
+    let alone = std::env::var("GATE_TARGET").ok();
     let mut failed = Vec::new();
     for (kind, shares) in kinds.into_iter().chain([("NumPy", &[0.0, 0.1][..])]) {
+        if alone.as_ref().is_some_and(|alone| alone != kind) {
+            continue;
+        }
         for &share in shares {
             let mut ends = [0; 4];
             for seed in 0..count as u64 {
