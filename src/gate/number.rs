@@ -134,6 +134,17 @@ pub fn sums_exactly(values: impl IntoIterator<Item = f64>, unit: f64) -> bool {
     size == 0.0 || size * unit < 2f64.powi(step)
 }
 
+/// √Σ dᵢ² of deviations, none of them negative. The library's `hypot` costs ten times as much and is
+/// needed only where squares vanish or overflow.
+#[inline]
+fn joined(one: f64, others: &[f64]) -> f64 {
+    let squares = others.iter().fold(one * one, |sum, d| sum + d * d);
+    if (f64::MIN_POSITIVE / f64::EPSILON..=f64::MAX).contains(&squares) {
+        return squares.sqrt();
+    }
+    others.iter().fold(one, |all, d| if *d == 0.0 { all } else { all.hypot(*d) })
+}
+
 /// Twice the unit roundoff: what one operation costs.
 fn unit() -> f64 {
     2.0 * UNIT.get()
@@ -151,7 +162,8 @@ impl<V: Num> Bound<V> {
         Bound { v, spread: 0.0, worst: 0.0 }
     }
     /// A result whose operands contribute these errors, and its rounding.
-    fn rounded(v: V, spread: f64, worst: f64) -> Self {
+    #[inline]
+    fn rounded(v: V, spreads: &[f64], worst: f64) -> Self {
         let magnitude = v.value().abs();
         // What is subnormal may be flushed to 0, or is rounded to a multiple of the least number.
         let own = match magnitude {
@@ -164,14 +176,15 @@ impl<V: Num> Bound<V> {
             return Bound::exact(v);
         }
         let worst = if magnitude > LARGEST.get() { f64::INFINITY } else { worst };
-        Bound { v, spread: spread.hypot(own), worst: worst + own + unit() * worst }
+        let spread = joined(own, spreads);
+        Bound { v, spread, worst: worst + own + unit() * worst }
     }
     fn size(self) -> f64 {
         self.v.value().abs()
     }
     /// f(x) of slope at most `slope` over where x may be.
     fn map(self, v: V, slope: f64, slope_within: f64) -> Self {
-        Self::rounded(v, times(self.spread, slope), times(self.worst, slope_within))
+        Self::rounded(v, &[times(self.spread, slope)], times(self.worst, slope_within))
     }
 }
 
@@ -193,7 +206,7 @@ impl<V: Num> PartialOrd for Bound<V> {
 impl<V: Num> Add for Bound<V> {
     type Output = Self;
     fn add(self, o: Self) -> Self {
-        Self::rounded(self.v + o.v, self.spread.hypot(o.spread), self.worst + o.worst)
+        Self::rounded(self.v + o.v, &[self.spread, o.spread], self.worst + o.worst)
     }
 }
 impl<V: Num> Sub for Bound<V> {
@@ -206,14 +219,14 @@ impl<V: Num> Mul for Bound<V> {
     type Output = Self;
     fn mul(self, o: Self) -> Self {
         let (a, b) = (self.size(), o.size());
-        let spread = times(self.spread, b).hypot(times(o.spread, a));
         // Where both are 0 in truth, only their errors meet.
-        let spread = spread.hypot(times(self.spread, o.spread));
+        let both = times(self.spread, o.spread);
+        let spreads = [times(self.spread, b), times(o.spread, a), both];
         let worst = times(self.worst, b) + times(o.worst, a) + times(self.worst, o.worst);
         // What may be anything may be infinite, and 0 times that is NaN.
         let anything = self.worst.is_infinite() || o.worst.is_infinite();
         let worst = if anything { f64::INFINITY } else { worst };
-        Self::rounded(self.v * o.v, spread, worst)
+        Self::rounded(self.v * o.v, &spreads, worst)
     }
 }
 impl<V: Num> Div for Bound<V> {
@@ -226,7 +239,7 @@ impl<V: Num> Div for Bound<V> {
             let worst = if self.worst.is_infinite() { f64::INFINITY } else { 0.0 };
             return Bound { v, spread: 0.0, worst };
         }
-        let spread = self.spread.hypot(times(o.spread, r)) / b;
+        let spreads = [self.spread / b, times(o.spread, r) / b];
         let nearest = b - o.worst;
         let worst = self.worst + times(o.worst, r);
         // A divisor that may be 0 leaves nothing to say. Where there is nothing to divide either, a right
@@ -239,7 +252,7 @@ impl<V: Num> Div for Bound<V> {
         } else {
             worst / nearest
         };
-        Self::rounded(v, spread, worst)
+        Self::rounded(v, &spreads, worst)
     }
 }
 impl<V: Num> Neg for Bound<V> {
@@ -279,7 +292,7 @@ impl<V: Num> Num for Bound<V> {
             // The side towards 0 is the steeper one; written without cancellation.
             (self.worst.min(x) / (root + below)).max(self.worst / ((x + self.worst).sqrt() + root))
         };
-        Self::rounded(v, spread, worst)
+        Self::rounded(v, &[spread], worst)
     }
     fn exp(self) -> Self {
         let v = self.v.exp();
@@ -287,17 +300,16 @@ impl<V: Num> Num for Bound<V> {
         // A library's exponential may itself reduce its argument in rounded steps.
         let own = unit() * r * self.size();
         let own = if r == 0.0 { 0.0 } else { own };
-        let spread = times(r, self.spread).hypot(own);
         // e^(x+w) − e^x, also where e^x alone is too small a number.
         let worst = times((self.value() + self.worst).exp(), -(-self.worst).exp_m1());
-        Self::rounded(v, spread, worst + own)
+        Self::rounded(v, &[times(r, self.spread), own], worst + own)
     }
     fn ln(self) -> Self {
         let v = self.v.ln();
         let (x, nearest) = (self.value(), self.value() - self.worst);
         let worst = if nearest > 0.0 { -(-self.worst / x).ln_1p() } else { f64::INFINITY };
         let worst = if self.worst == 0.0 { 0.0 } else { worst };
-        Self::rounded(v, self.spread / x, worst)
+        Self::rounded(v, &[self.spread / x], worst)
     }
     fn tanh(self) -> Self {
         let v = self.v.tanh();
@@ -369,7 +381,7 @@ impl<V: Num> Real for Bound<V> {
         }
         let worst = worst + (n + 1.0) * unit() * (size + worst);
         let worst = if v.value().abs() > LARGEST.get() { f64::INFINITY } else { worst };
-        Bound { v, spread: spread.hypot(n.sqrt() * unit() * size), worst }
+        Bound { v, spread: joined(spread, &[n.sqrt() * unit() * size]), worst }
     }
     fn narrow(self, dtype: Dtype) -> Self {
         // The rounding is the target's, whose own number may lie on the other side of a boundary.
@@ -378,7 +390,7 @@ impl<V: Num> Real for Bound<V> {
         if self.worst > 0.0 && self.size() - self.worst < dtype.smallest_normal() {
             own += dtype.smallest_normal();
         }
-        let spread = self.spread.hypot(own.min(self.size().max(dtype.smallest_normal())));
+        let spread = joined(self.spread, &[own.min(self.size().max(dtype.smallest_normal()))]);
         Bound { v: self.v, spread, worst: self.worst + own }
     }
     fn or(self, other: Self) -> Self {
@@ -389,11 +401,11 @@ impl<V: Num> Real for Bound<V> {
         // A dtype no narrower than what computes rounds nothing; a narrow one underflows as well.
         let narrow = dtype.unit() > UNIT.get();
         let own = if narrow { dtype.unit() * (self.size() + dtype.smallest_normal()) } else { 0.0 };
-        Bound { v: self.v, spread: self.spread.hypot(own), worst: self.worst + own }
+        Bound { v: self.v, spread: joined(self.spread, &[own]), worst: self.worst + own }
     }
     fn loosened(self, magnitude: f64) -> Self {
         let own = unit() * magnitude;
-        Bound { v: self.v, spread: self.spread.hypot(own), worst: self.worst + own }
+        Bound { v: self.v, spread: joined(self.spread, &[own]), worst: self.worst + own }
     }
     fn length(terms: &[Self]) -> Self {
         let v = terms.iter().fold(V::zero(), |sum, t| sum + t.v * t.v).sqrt();
@@ -420,7 +432,7 @@ impl<V: Num> Real for Bound<V> {
         let n = terms.len() as f64;
         let own = 0.5 * (n + 2.0) * unit() * (length + up);
         let statistical = 0.5 * (n + 2.0).sqrt() * unit() * length;
-        Self::rounded(v, spread.sqrt().hypot(statistical), up.max(down) + own)
+        Self::rounded(v, &[spread.sqrt(), statistical], up.max(down) + own)
     }
     fn step(self) -> Self {
         let v = if self.v > V::zero() { V::one() } else { V::zero() };
@@ -439,7 +451,7 @@ impl<V: Num> Real for Bound<V> {
         }
         let equal = row.iter().all(|x| x.worst == 0.0 && x.v == first.v);
         if equal && sums_exactly(row.iter().map(|x| x.v.value()), UNIT.get()) {
-            return Bound::rounded(first.v, 0.0, 0.0);
+            return Bound::rounded(first.v, &[], 0.0);
         }
         Self::sum(row.iter().copied()) / Self::count(row.len())
     }

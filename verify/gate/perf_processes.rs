@@ -51,8 +51,8 @@ import sys; sys.path.insert(0, sys.argv[1])
 import numpy as np, plummet
 owed = 0.0
 def softmax(x):
-    e = np.exp(x - x.max(-1, keepdims=True))
-    return e / e.sum(-1, keepdims=True)
+    e = np.exp(x - x.max(-1, keepdims=True).clip(-1e30))
+    return e / e.sum(-1, keepdims=True).clip(1e-30)
 def run(request):
     global owed
     dtype, shape, content = request["tensors"]["x"]

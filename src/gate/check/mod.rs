@@ -4,6 +4,7 @@ mod budget;
 mod causes;
 mod filter;
 mod hello;
+mod opening;
 mod outcome;
 mod sizes;
 mod subjects;
@@ -159,6 +160,8 @@ pub fn check(start: Start, options: &Options, told: Told) -> Report {
     report.uncovered = subjects::uncovered(&hello, options);
     let budget = Budget::new(began, options.time, subjects.len(), options.jobs);
     let run = Run { options, told };
+    let openings = opening::openings(&mut *first, &subjects, &run);
+    let openings: Vec<_> = openings.into_iter().map(Mutex::new).collect();
     let (next, done, stop) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicBool::new(false));
     let rows: Mutex<BTreeMap<usize, Outcome>> = Mutex::new(BTreeMap::new());
     let settled: Mutex<Settled> = Mutex::default();
@@ -188,7 +191,8 @@ pub fn check(start: Start, options: &Options, told: Told) -> Report {
             } else if budget.over() {
                 outcome.cut_short("everything", "time was up");
             } else {
-                outcome.run(target, subject, &hello, &run, until, deaths);
+                let opening = std::mem::take(&mut *openings[i].lock().expect("no worker panics"));
+                outcome.run(target, subject, &hello, &run, (opening, until), deaths);
             }
             let name = outcome.row.name();
             rows.lock().expect("no worker panics").insert(i, outcome);

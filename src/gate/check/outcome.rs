@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::budget::Hurried;
+use super::opening::questions;
 use super::subjects::Subject;
 use super::{Event, Run, STAGES, empty};
 use crate::gate::call::{Broken, Candidate, Hello};
@@ -90,9 +91,10 @@ impl Outcome {
         subject: &Subject,
         hello: &Hello,
         run: &Run,
-        until: Option<Instant>,
+        (opening, until): (Vec<Trial>, Option<Instant>),
         deaths: &mut usize,
     ) {
+        let mut opening = opening.into_iter();
         let options = run.options;
         let mut target = Hurried::row(target, until);
         let target = &mut target;
@@ -104,18 +106,10 @@ impl Outcome {
             return;
         }
         let asked = |stage: u8| options.stages.contains(&stage);
-        let pinned = options.pinned.iter().filter(|case| {
-            (case.op, case.dir, (case.dtype, case.params_dtype)) == (operator.name(), *dir, *dtypes)
-                && scope.allows(case)
-        });
-        let generated = Plan::new(*operator, served, *dir, *dtypes, options.seed);
         self.memory = Memory::new(options.seed);
         let mut twins = Plan::new(*operator, served, *dir, *dtypes, options.seed ^ 0x7717);
         let mut spent = (Duration::ZERO, Duration::ZERO);
-        let cases = std::iter::once((0, plain.clone()))
-            .chain(pinned.map(|case| (1, case.clone())))
-            .chain(generated.take(options.cases).map(|case| (2, case)))
-            .filter(|(stage, _)| asked(*stage));
+        let cases = questions(subject, &scope, options);
         // What comes behind the cases has its part of the time as well.
         let part = if options.stages.iter().any(|&stage| stage > 2) { 0.7 } else { 1.0 };
         let enough = until.map(|until| {
@@ -143,7 +137,9 @@ impl Outcome {
                 break;
             }
             let began = Instant::now();
-            let trial = trial::put(target, served, &case);
+            let opened = opening.next();
+            let told = opened.as_ref().is_some_and(|trial| trial.flaw.is_some());
+            let trial = opened.unwrap_or_else(|| trial::put(target, served, &case));
             if trial.late() {
                 self.cut_short(format!("{} of {all} cases", all - tried), "time was up");
                 break;
@@ -157,7 +153,9 @@ impl Outcome {
                 trial.flaw.as_ref().filter(|_| note(&mut self.failures, stage, &trial))
             {
                 failing = failing.or(Some(Instant::now()));
-                (run.told)(Event::Failure { row: &self.row.name(), flaw });
+                if !told {
+                    (run.told)(Event::Failure { row: &self.row.name(), flaw });
+                }
             }
             let size: usize = trial.call.tensors.values().map(|t| t.values.len()).sum();
             if size <= KEPT {
