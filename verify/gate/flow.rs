@@ -288,6 +288,34 @@ fn a_failure_is_told_before_the_next_question_and_explained_at_the_end_of_its_ro
 }
 
 #[test]
+fn the_first_cases_of_every_row_are_put_before_the_rest_of_any() {
+    let names = ["scale_norm", "softmax", "rms_norm"];
+    let seen: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    let say = |text: String| seen.lock().unwrap().push(text);
+    let start = || {
+        let ops = names.map(|op| (op, both(&[Dtype::F32]))).to_vec();
+        let act = |call: &Call, reply| match (call.op.as_str(), call.dir) {
+            ("rms_norm", Dir::Bwd) => off(reply, |dx| dx + 1.0),
+            _ => Ok(reply),
+        };
+        let target: Box<dyn Candidate> = Box::new(Acts { ops, act });
+        Ok(target)
+    };
+    let report = check(&start, &few(), &|event| match event {
+        Event::Failure { row, flaw } => say(format!("{row} {}", flaw.message)),
+        Event::Explained(_) => {}
+        Event::Done { row, .. } => say(format!("done {row}")),
+    });
+    let seen = seen.into_inner().unwrap();
+    let told = seen.iter().position(|event| event.starts_with("rms_norm:bwd:f32")).unwrap();
+    let done = seen.iter().position(|event| event.starts_with("done")).unwrap();
+    assert!(told < done, "{seen:?}");
+    // They are cases of their rows like the others, and no failure is told twice.
+    assert!(report.rows.iter().all(|row| row.cases == 13), "{:?}", report.rows);
+    assert_eq!(seen.iter().filter(|event| **event == seen[told]).count(), 1, "{seen:?}");
+}
+
+#[test]
 fn fail_fast_ends_with_the_first_explained_failure() {
     let ops = [("softmax", both(&[Dtype::F32])), ("rms_norm", both(&[Dtype::F32]))];
     let options = Options { fail_fast: true, stages: (0..7).collect(), ..few() };

@@ -185,13 +185,13 @@ pub fn check(start: Start, options: &Options, told: Told) -> Report {
             let Some(subject) = subjects.get(i) else { return };
             let deaths = deaths.entry(subject.operator.name()).or_default();
             let mut outcome = Outcome::begin(subject);
+            let opening = std::mem::take(&mut *openings[i].lock().expect("no worker panics"));
             let until = budget.row();
             if stop.load(Ordering::SeqCst) {
                 outcome.cut_short("everything", ENDED);
-            } else if budget.over() {
+            } else if budget.over() && opening.is_empty() {
                 outcome.cut_short("everything", "time was up");
             } else {
-                let opening = std::mem::take(&mut *openings[i].lock().expect("no worker panics"));
                 outcome.run(target, subject, &hello, &run, (opening, until), deaths);
             }
             let name = outcome.row.name();

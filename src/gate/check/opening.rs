@@ -60,10 +60,11 @@ pub(super) fn openings(
             let flaw = trial.flaw.clone();
             opening.push(trial);
             if let Some(flaw) = flaw {
-                (run.told)(Event::Failure {
-                    row: &Outcome::begin(subject).row.name(),
-                    flaw: &flaw,
-                });
+                let row = Outcome::begin(subject).row.name();
+                (run.told)(Event::Failure { row: &row, flaw: &flaw });
+                if run.options.fail_fast {
+                    return openings;
+                }
                 break;
             }
         }

@@ -120,7 +120,11 @@ impl Outcome {
         let all = cases.clone().count();
         for (stage, case) in cases {
             let silent = self.answered == 0 && self.unanswered >= REFUSALS;
-            let why = if tried > 0 && enough.is_some_and(|enough| Instant::now() >= enough) {
+            let opened = opening.next();
+            let why = if tried > 0
+                && opened.is_none()
+                && enough.is_some_and(|enough| Instant::now() >= enough)
+            {
                 "time was up"
             } else if *deaths >= DEATHS {
                 "the target broke three times in a row"
@@ -137,7 +141,6 @@ impl Outcome {
                 break;
             }
             let began = Instant::now();
-            let opened = opening.next();
             let told = opened.as_ref().is_some_and(|trial| trial.flaw.is_some());
             let trial = opened.unwrap_or_else(|| trial::put(target, served, &case));
             if trial.late() {
