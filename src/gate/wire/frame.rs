@@ -95,14 +95,17 @@ impl file::View for View<'_> {
 
 /// The elements as they are stored.
 pub fn bytes(tensor: &Tensor) -> Vec<u8> {
-    let values = tensor.values.iter();
+    fn each<const N: usize>(values: &[f64], write: impl Fn(f64) -> [u8; N]) -> Vec<u8> {
+        values.iter().map(|&v| write(v)).collect::<Vec<_>>().into_flattened()
+    }
+    let values = &tensor.values;
     match tensor.dtype {
-        Dtype::F64 => values.flat_map(|v| v.to_le_bytes()).collect(),
-        Dtype::F32 => values.flat_map(|&v| (v as f32).to_le_bytes()).collect(),
-        Dtype::F16 => values.flat_map(|&v| f16::from_f64(v).to_le_bytes()).collect(),
-        Dtype::Bf16 => values.flat_map(|&v| bf16::from_f64(v).to_le_bytes()).collect(),
-        Dtype::I64 => values.flat_map(|&v| (v as i64).to_le_bytes()).collect(),
-        Dtype::U8 => values.map(|&v| v as u8).collect(),
+        Dtype::F64 => each(values, f64::to_le_bytes),
+        Dtype::F32 => each(values, |v| (v as f32).to_le_bytes()),
+        Dtype::F16 => each(values, |v| f16::from_f64(v).to_le_bytes()),
+        Dtype::Bf16 => each(values, |v| bf16::from_f64(v).to_le_bytes()),
+        Dtype::I64 => each(values, |v| (v as i64).to_le_bytes()),
+        Dtype::U8 => each(values, |v| [v as u8]),
     }
 }
 
