@@ -10,8 +10,9 @@ use super::case::{Case, Extreme, Kind};
 use super::operator::{Attr, Operator, Role, domain};
 use super::tensor::Dtype;
 
-/// The smallest `max_seed`: whoever keeps a seed in a signed integer of 32 bits has as many.
-pub const FEWEST_SEEDS: u64 = (1 << 31) - 1;
+/// The smallest `max_seed` that can be declared: the largest seed in a signed integer of 32 bits. Of far
+/// fewer seeds a run would draw some twice, and its numbers would not be independent.
+pub const LEAST_MAX_SEED: u64 = (1 << 31) - 1;
 
 /// An operator within what a target declares of it.
 #[derive(Clone)]

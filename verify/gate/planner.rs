@@ -176,6 +176,12 @@ fn limits_hold_in_every_stage() {
         let short = Limits { max_seed: Some((1 << 31) - 1), ..Limits::default() };
         passes(operator.name(), declared(*operator, |served| served.limits = short));
     }
+    let few = Limits { max_seed: Some(u64::from(u16::MAX)), ..Limits::default() };
+    let dropout = op::find("dropout").unwrap();
+    let refused = judged("dropout", declared(dropout, |served| served.limits = few));
+    let told = format!("{:?}", refused.findings);
+    assert_eq!(refused.exit_code, 6, "{told}");
+    assert!(told.contains("hello.ops.dropout.limits.max_seed = 65535: allowed from"), "{told}");
     let narrow = Limits { max_columns: Some(2), max_elements: Some(8), ..Limits::default() };
     for op in ["layer_norm", "linear", "softmax", "attention", "cross_entropy", "adamw"] {
         let operator = op::find(op).unwrap();

@@ -32,11 +32,11 @@ pub(super) fn understood(hello: &Hello) -> Result<(), String> {
             scope::attribute(operator, attr, values)
                 .map_err(|why| format!("hello.ops.{name}.attrs.{attr}{why}"))?;
         }
-        if let Some(most) = served.limits.max_seed.filter(|&most| most < scope::FEWEST_SEEDS) {
-            let least = scope::FEWEST_SEEDS;
+        if let Some(most) = served.limits.max_seed.filter(|&most| most < scope::LEAST_MAX_SEED) {
+            let least = scope::LEAST_MAX_SEED;
             return Err(format!(
                 "hello.ops.{name}.limits.max_seed = {most}: allowed from {least} on, so that a run \
-                 draws no seed twice"
+                 draws hardly a seed twice"
             ));
         }
         for (list, names) in [
