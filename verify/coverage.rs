@@ -165,3 +165,28 @@ fn every_operator_has_golden_values_or_a_reason() {
     }
     assert!(exceptions.keys().all(|id| ids.contains(id)), "an exception without an operator");
 }
+
+/// What a page says on one line, however it is broken.
+fn in_one_line(page: &str) -> String {
+    page.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn the_readme_says_what_the_reports_say() {
+    let readme = text(root().join("README.md"));
+    let short = text(root().join("reports/stability.md"));
+    let long = text(root().join("reports/thorough.md"));
+    // A report has the range over the seeds behind each held-out loss: "2.38 (2.38 – 2.39)".
+    let cells = |line: &str| -> Vec<String> {
+        let cells = line.split('|').map(str::trim);
+        cells.map(|cell| cell.split(" (2.").next().unwrap().to_string()).collect()
+    };
+    let reported: Vec<_> = short.lines().map(cells).collect();
+    let rows: Vec<_> = readme.lines().filter(|line| line.ends_with("|")).collect();
+    assert!(rows.len() > 5, "the table of the readme is gone");
+    for row in rows {
+        assert!(reported.contains(&cells(row)), "not in reports/stability.md: {row}");
+    }
+    let summary = long.lines().find(|line| line.starts_with("Of ")).expect("a summary");
+    assert!(in_one_line(&readme).contains(summary), "not in the readme: {summary}");
+}

@@ -21,7 +21,7 @@ pub(super) fn args() -> Vec<Arg> {
         value("threads", "Worker threads (default: one per core)"),
         flag(
             "thorough",
-            "Run the experiments again, longer and on three seeds (about half an hour on two cores), \
+            "Run the experiments again, longer and on three seeds (some forty minutes on two cores), \
              and write what that confirms and overturns to thorough.md",
         ),
         store_arg(),

@@ -99,7 +99,7 @@ impl Default for Maps {
             maps: Vec::new(),
             value: Axis::default(),
             hatched: "did not train".to_string(),
-            pale: "ended too early to tell".to_string(),
+            pale: "hold unfinished runs; at worst".to_string(),
             notes: Vec::new(),
             size: DEFAULT_SIZE,
         }

@@ -4,7 +4,7 @@ use std::fmt::{Result, Write};
 
 use super::arm::{Arm, arms};
 use super::data::{Data, Run};
-use super::figures::{Picture, inits, norms, text_name};
+use super::figures::{Picture, inits, norms, subtitle, text_name};
 use super::findings::largest::Largest;
 use super::findings::words::{conditions, count, number};
 use super::findings::{map, rates, warmups, wirings};
@@ -35,13 +35,13 @@ fn write(out: &mut String, data: &Data, pictures: &[Picture], command: &str) -> 
         None => Ok(()),
     };
     let main = arms(&data.wirings);
-    writeln!(out, "## Sixteen blocks, by wiring and initialisation\n")?;
+    chapter(out, "Sixteen blocks, by wiring and initialisation", &main)?;
     paragraph(out, wirings::sentence(&main))?;
     show(out, "1-loss.png")?;
     wirings_table(out, &main)?;
 
     let warm = arms(&data.warmups);
-    writeln!(out, "## Learning rate or warm-up: which decides?\n")?;
+    chapter(out, "Learning rate or warm-up: which decides?", &warm)?;
     paragraph(out, Some(format!("{}.", warmups::title(&warm))))?;
     paragraph(out, warmups::sentence(&warm))?;
     show(out, "2-warm-up.png")?;
@@ -49,7 +49,7 @@ fn write(out: &mut String, data: &Data, pictures: &[Picture], command: &str) -> 
 
     let all = arms(&data.map);
     let (inits, norms) = (inits(&all), norms(&all));
-    writeln!(out, "## Every wiring under every init and norm\n")?;
+    chapter(out, "Every wiring under every init and norm", &all)?;
     for (arms, other) in [(&inits, "init"), (&norms, "norm")] {
         paragraph(out, Some(format!("{}.", map::title(arms, other))))?;
     }
@@ -57,7 +57,7 @@ fn write(out: &mut String, data: &Data, pictures: &[Picture], command: &str) -> 
     show(out, "3-outcomes.png")?;
 
     let grown = arms(&data.rates);
-    writeln!(out, "## Learning rate against depth\n")?;
+    chapter(out, "Learning rate against depth", &grown)?;
     paragraph(out, Some(format!("{}.", rates::title(&grown))))?;
     show(out, "4-learning-rate.png")?;
     rates_table(out, &grown)?;
@@ -76,6 +76,12 @@ fn write(out: &mut String, data: &Data, pictures: &[Picture], command: &str) -> 
         out,
         "\nWhat no flag says is a default: bytes as tokens, no positions, embeddings N(0, 1) unless the init says otherwise, a norm on the embedding for post_ln, deepnorm and peri_ln, a final norm for the pre-type wirings, an untied head, ReLU feed-forward of 4·width without biases, AdamW with β (0.9, 0.95), clip 1, no weight decay, 95 % of the bytes for training."
     )
+}
+
+/// A chapter and what its runs share.
+pub(super) fn chapter(out: &mut String, heading: &str, arms: &[Arm]) -> Result {
+    writeln!(out, "## {heading}\n")?;
+    paragraph(out, (!arms.is_empty()).then(|| format!("All runs: {}.", subtitle(arms))))
 }
 
 pub(super) fn paragraph(out: &mut String, text: Option<String>) -> Result {

@@ -7,7 +7,7 @@ use super::arm::arms;
 use super::data::Data;
 use super::figures::{Picture, inits, norms};
 use super::findings::{map, rates, warmups, wirings};
-use super::report::{commands, paragraph, rates_table, warmups_table, wirings_table};
+use super::report::{chapter, commands, paragraph, rates_table, warmups_table, wirings_table};
 
 /// `thorough.md`.
 pub(super) fn markdown(short: &Data, long: &Data, pictures: &[Picture], command: &str) -> String {
@@ -43,25 +43,26 @@ fn write(
         None => Ok(()),
     };
     let main = arms(&long.wirings);
-    writeln!(out, "\n## Sixteen blocks, by wiring and initialisation\n")?;
+    writeln!(out)?;
+    chapter(out, "Sixteen blocks, by wiring and initialisation", &main)?;
     paragraph(out, wirings::sentence(&main))?;
     show(out, 0)?;
     wirings_table(out, &main)?;
     let warm = arms(&long.warmups);
-    writeln!(out, "## Learning rate or warm-up: which decides?\n")?;
+    chapter(out, "Learning rate or warm-up: which decides?", &warm)?;
     paragraph(out, Some(format!("{}.", warmups::title(&warm))))?;
     paragraph(out, warmups::sentence(&warm))?;
     show(out, 1)?;
     warmups_table(out, &warm)?;
     let all = arms(&long.map);
-    writeln!(out, "## Every wiring under every init and norm\n")?;
+    chapter(out, "Every wiring under every init and norm", &all)?;
     for (arms, other) in [(&inits(&all), "init"), (&norms(&all), "norm")] {
         paragraph(out, Some(format!("{}.", map::title(arms, other))))?;
     }
     paragraph(out, map::unfinished(&all))?;
     show(out, 2)?;
     let grown = arms(&long.rates);
-    writeln!(out, "## Learning rate against depth\n")?;
+    chapter(out, "Learning rate against depth", &grown)?;
     paragraph(out, Some(format!("{}.", rates::title(&grown))))?;
     show(out, 3)?;
     rates_table(out, &grown)?;

@@ -97,7 +97,7 @@ fn worst(arm: &Arm) -> Mark {
 
 /// The stack, the batches and the text of some runs, which share them; rates, warm-ups and steps
 /// where they share those, too.
-fn subtitle(arms: &[Arm]) -> String {
+pub(super) fn subtitle(arms: &[Arm]) -> String {
     let Some(c) = arms.first().map(Arm::config) else { return String::new() };
     let configs = || arms.iter().map(Arm::config);
     let mut words = Vec::new();
