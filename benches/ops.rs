@@ -11,8 +11,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use plummet::backend::Host;
 use plummet::bench::{self, Stopwatch};
 use plummet::check::{Case, Rows, fast_agrees};
-use plummet::op::{Arg, Fast, Grad, Kind, Op, Shape, View, all};
-use plummet::rng::Rng;
+use plummet::op::{Op, Shape, all};
 use plummet::stack;
 
 /// In the second cache, in the third, and twice in memory.
@@ -43,86 +42,30 @@ fn shapes(op: &dyn Op, rows: usize, cols: usize) -> Vec<Shape> {
     }
 }
 
-/// One call of an operator, with all its buffers.
-struct Call<'a> {
-    op: &'a dyn Op,
-    shapes: Vec<Shape>,
-    args: Vec<Vec<f32>>,
-    outs: Vec<Vec<f32>>,
-    dy: Vec<f32>,
-    grads: Vec<Vec<f32>>,
-    saved: Vec<f32>,
-    scratch: Vec<f32>,
-}
-
-impl<'a> Call<'a> {
-    fn new(op: &'a dyn Op, shapes: Vec<Shape>) -> Self {
-        let mut rng = Rng::new(1).named(op.id());
-        // A prime number of values, told again and again: drawing them all would take long.
-        let normal: Vec<f32> = (0..10_007).map(|_| rng.normal() as f32).collect();
-        let limit = op.index_limit(&shapes);
-        let value = |arg: &Arg, i: usize| match arg.kind {
-            Kind::Index => (i * 7 % limit) as f32,
-            Kind::Mask => 1.0,
-            Kind::Clock => 0.0,
-            Kind::State => normal[i % normal.len()].abs() + 0.1,
-            Kind::Real | Kind::Weight => normal[i % normal.len()],
-        };
-        let pairs = || op.args().iter().zip(&shapes);
-        let args =
-            pairs().map(|(arg, shape)| (0..shape.len()).map(|i| value(arg, i)).collect()).collect();
-        let wanted = |arg: &Arg, n: usize| if arg.kind.differentiable() { n } else { 0 };
-        let grads = pairs().map(|(arg, shape)| vec![0.0; wanted(arg, shape.len())]).collect();
-        let outs: Vec<Vec<f32>> =
-            op.outputs(&shapes).iter().map(|shape| vec![0.0; shape.len()]).collect();
-        let dy = (0..outs[0].len()).map(|i| normal[i % normal.len()]).collect();
-        let (saved, scratch) = (vec![0.0; op.saved(&shapes)], vec![0.0; op.scratch(&shapes)]);
-        Call { op, shapes, args, outs, dy, grads, saved, scratch }
-    }
-
-    fn forward(&mut self) {
-        let args: Vec<View<f32>> =
-            self.shapes.iter().zip(&self.args).map(|(&s, data)| View::new(s, data)).collect();
-        let mut outs: Vec<&mut [f32]> = self.outs.iter_mut().map(|out| &mut out[..]).collect();
-        Fast::forward(self.op, &args, &mut outs, &mut self.saved, &mut self.scratch);
-        black_box(&mut self.outs);
-    }
-
-    fn vjp(&mut self) {
-        let args: Vec<View<f32>> =
-            self.shapes.iter().zip(&self.args).map(|(&s, data)| View::new(s, data)).collect();
-        let mut grads: Vec<Grad> = self.grads.iter_mut().map(|grad| Grad::fresh(grad)).collect();
-        Fast::vjp(self.op, &args, &self.dy, &self.saved, &mut grads, &mut self.scratch);
-        black_box(&mut self.grads);
-    }
-
-    /// Bytes that forward and vjp read or write, every tensor once.
-    fn bytes(&self) -> [u64; 2] {
-        let size = |tensors: &[Vec<f32>]| tensors.iter().map(|t| 4 * t.len() as u64).sum::<u64>();
-        let read = (0..self.args.len()).filter(|&index| self.op.vjp_reads(index));
-        let read: u64 = read.map(|index| 4 * self.args[index].len() as u64).sum();
-        let dy = 4 * self.dy.len() as u64;
-        [size(&self.args) + size(&self.outs), read + dy + size(&self.grads)]
-    }
-}
-
 fn operators(criterion: &mut Criterion) {
     for (index, op) in all().iter().enumerate() {
         fast_agrees(&**op, &Case::draw(&**op, Rows::Normal, 4, 64, 1)).expect("a checked operator");
         let mut group = criterion.benchmark_group(format!("{}-{index}", op.id()));
         for (rows, cols) in SIZES {
-            let mut call = Call::new(&**op, shapes(&**op, rows, cols));
-            let [forward, vjp] = call.bytes();
+            let case = Case::of(&**op, &shapes(&**op, rows, cols), Rows::Normal, 1);
+            let mut call = case.call(&**op, &case.values, |_, _, value| value as f32);
+            let [forward, vjp] = call.bytes(&**op).map(|bytes| bytes as u64);
             let size = format!("{rows}x{cols}");
             group.throughput(Throughput::Bytes(forward));
             group.bench_function(BenchmarkId::new("forward", &size), |bencher| {
-                bencher.iter(|| call.forward())
+                bencher.iter(|| {
+                    call.forward(&**op);
+                    black_box(&mut call.outs);
+                })
             });
             // The saved tensors of a forward pass, also where its own time was not asked for.
-            call.forward();
+            call.forward(&**op);
             group.throughput(Throughput::Bytes(vjp));
             group.bench_function(BenchmarkId::new("vjp", &size), |bencher| {
-                bencher.iter(|| call.vjp())
+                bencher.iter(|| {
+                    call.fresh_vjp(&**op);
+                    black_box(&mut call.grads);
+                })
             });
         }
     }

@@ -2,7 +2,8 @@
 //!
 //! The layers, in the order in which they depend on each other:
 //!
-//! - [`num`]: the number types that a reference is read at; [`rng`]: random numbers by counter.
+//! - [`num`]: the number types that a reference is read at; [`rng`]: random numbers by counter;
+//!   [`setting`]: how one setting is read, written and refused.
 //! - [`op`]: the operators, each with a reference and a fast path, forward and vjp.
 //! - [`check`]: cases, error budgets, gradients and laws for whatever calls itself an operator.
 //! - [`program`]: a stack as a straight list of steps over named values; [`backend`]: what runs it.
@@ -28,6 +29,7 @@ pub mod probe;
 pub mod program;
 pub mod record;
 pub mod rng;
+pub mod setting;
 pub mod stack;
 pub mod store;
 pub mod survey;

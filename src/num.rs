@@ -68,16 +68,16 @@ pub trait Num:
     }
 }
 
-/// A storage format that a value can be rounded to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Format {
-    /// No rounding beyond that of the number itself.
-    #[default]
-    Exact,
-    /// IEEE binary32.
-    F32,
-    /// bfloat16: 8 bits of significand.
-    Bf16,
+crate::choices! {
+    /// A storage format that a value can be rounded to.
+    Format {
+        /// No rounding beyond that of the number itself.
+        Exact = "exact",
+        /// IEEE binary32.
+        F32 = "f32",
+        /// bfloat16: 8 bits of significand.
+        Bf16 = "bf16",
+    }
 }
 
 fn rounded(value: f64, format: Format) -> f64 {

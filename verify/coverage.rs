@@ -166,6 +166,31 @@ fn every_operator_has_golden_values_or_a_reason() {
     assert!(exceptions.keys().all(|id| ids.contains(id)), "an exception without an operator");
 }
 
+#[test]
+fn every_operator_says_its_constants_and_takes_them_back() {
+    let mut with_constants = 0;
+    for op in all() {
+        let consts = op.consts();
+        with_constants += usize::from(!consts.is_empty());
+        let same = consts.iter().fold(op.clone(), |op, constant| {
+            op.with(constant.name, &constant.value).unwrap_or_else(|e| panic!("{}: {e}", op.id()))
+        });
+        assert_eq!(format!("{same:?}"), format!("{op:?}"));
+        for constant in &consts {
+            let refused = op.with(constant.name, "no such value").expect_err(constant.name);
+            assert_eq!((&*refused.field, &*refused.allowed), (constant.name, &*constant.allowed));
+            assert!(!constant.allowed.is_empty(), "{}: {}", op.id(), constant.name);
+            // What the operator prints of itself names every constant and none is missing.
+            assert!(format!("{op:?}").contains(&format!("{}: ", constant.name)), "{op:?}");
+        }
+        let fields = format!("{op:?}").matches(": ").count();
+        // The table of rotary is made for a head width and a length, and is no constant.
+        assert!(fields == consts.len() || op.id() == "rotary", "{op:?} has {consts:?}");
+        assert!(op.with("no such constant", "1").is_err());
+    }
+    assert!(with_constants > 20);
+}
+
 /// What a page says on one line, however it is broken.
 fn in_one_line(page: &str) -> String {
     page.split_whitespace().collect::<Vec<_>>().join(" ")

@@ -54,7 +54,7 @@ fn whole(config: &RunConfig, vocabulary: usize) -> Program {
 struct Plummet {
     trainer: Option<Trainer<f32>>,
     products: BTreeMap<Product, usize>,
-    operator: Option<operators::Trial>,
+    operator: Option<operators::Prepared>,
 }
 
 impl Worker for Plummet {
@@ -81,7 +81,7 @@ impl Worker for Plummet {
     }
 
     fn op(&mut self, name: &str, pass: &str, rows: usize, cols: usize) -> Answer<()> {
-        self.operator = Some(operators::Trial::new(name, pass, rows, cols)?);
+        self.operator = Some(operators::Prepared::new(name, pass, rows, cols)?);
         Ok(())
     }
 

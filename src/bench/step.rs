@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::{Rates, Samples, Size, Stopwatch, products};
 use crate::backend::Host;
-use crate::config::Invalid;
+use crate::setting::Invalid;
 use crate::stack;
 use crate::train::{Corpus, Trainer};
 

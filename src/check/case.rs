@@ -4,7 +4,8 @@
 //! problem, and every case is a function of the operator, the kind of rows, the sizes and the
 //! seed, which its origin states.
 
-use crate::op::{Arg, Kind, Op, Shape};
+use crate::num::Num;
+use crate::op::{Arg, Call, Kind, Op, Shape, Values};
 use crate::rng::Rng;
 
 /// Rows and columns at and beside the widths of registers and blocks.
@@ -137,6 +138,30 @@ impl Case {
         self
     }
 
+    /// A call with these values of the arguments, read at `number(argument, index, value)`, and
+    /// with the gradients that somebody wants.
+    pub fn call<T: Num>(
+        &self,
+        op: &(impl Op + ?Sized),
+        values: &[Vec<f64>],
+        number: impl Fn(usize, usize, f64) -> T,
+    ) -> Call<T> {
+        let argument = |(a, values): (usize, &Vec<f64>)| -> Vec<T> {
+            values.iter().enumerate().map(|(i, &v)| number(a, i, v)).collect()
+        };
+        let args = values.iter().enumerate().map(argument).collect();
+        let dy = self.dy.iter().map(|&dy| T::num(dy)).collect();
+        let mut call = Call::new(op, &self.shapes, args, dy);
+        for (grad, &wanted) in call.grads.iter_mut().zip(&self.wanted) {
+            if wanted {
+                grad.fill(T::num(self.start));
+            } else {
+                grad.clear();
+            }
+        }
+        call
+    }
+
     /// Number of elements in all arguments.
     pub fn len(&self) -> usize {
         self.shapes.iter().map(Shape::len).sum()
@@ -167,10 +192,8 @@ fn argument(arg: &Arg, shape: Shape, kind: Rows, limit: usize, rng: &mut Rng) ->
         Kind::Real if !shape.is_empty() => {
             let rows = (0..shape.rows()).flat_map(|_| {
                 let mut row = kind.draw(shape.cols(), rng);
-                // Queries and keys, and a bias, meet in an exponent. Where logits are beyond some tens, their
-                // own rounding decides what the weights are, and no answer is wrong.
                 let largest = row.iter().fold(0.0f64, |m, v| m.max(v.abs()));
-                if matches!(arg.name, "q" | "k" | "bias") && largest > 4.0 {
+                if arg.values == Values::Exponent && largest > 4.0 {
                     row.iter_mut().for_each(|v| *v *= 4.0 / largest);
                 }
                 row
@@ -181,7 +204,7 @@ fn argument(arg: &Arg, shape: Shape, kind: Rows, limit: usize, rng: &mut Rng) ->
         Kind::Real | Kind::Weight => {
             each(&mut |rng| if rng.below(8) == 0 && shape.len() > 1 { 0.0 } else { rng.normal() })
         }
-        Kind::State if arg.name.ends_with("var") => each(&mut |rng| rng.normal().abs() + 0.1),
+        Kind::State if arg.values == Values::Positive => each(&mut |rng| rng.normal().abs() + 0.1),
         Kind::State => each(&mut |rng| rng.normal()),
         Kind::Index => each(&mut |rng| rng.below(limit) as f64),
         Kind::Mask => each(&mut |rng| f64::from(rng.below(4) > 0)),

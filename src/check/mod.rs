@@ -21,7 +21,7 @@ pub use budget::{Budget, fast_agrees};
 pub use case::{Case, Rows, SIZES};
 
 use crate::num::Num;
-use crate::op::{Fast, Grad, Op, Reference, View};
+use crate::op::{Op, Reference};
 
 /// Which body of an operator is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,33 +82,15 @@ impl Path {
     }
 }
 
-fn slices<T>(buffers: &mut [Vec<T>]) -> Vec<&mut [T]> {
-    buffers.iter_mut().map(|buffer| buffer.as_mut_slice()).collect()
-}
-
-fn views<'a, T>(case: &Case, values: &'a [Vec<T>]) -> Vec<View<'a, T>> {
-    case.shapes.iter().zip(values).map(|(&shape, v)| View::new(shape, v)).collect()
-}
-
-fn gradients<T: Copy>(case: &Case, start: T) -> Vec<Vec<T>> {
-    let len = |(shape, &wanted): (&crate::op::Shape, &bool)| if wanted { shape.len() } else { 0 };
-    case.shapes.iter().zip(&case.wanted).map(|pair| vec![start; len(pair)]).collect()
-}
-
 /// Outputs of the reference, every element of an argument read at `number(argument, index, value)`.
 pub fn forward<T: Num>(
     op: &(impl Reference<T> + Op + ?Sized),
     case: &Case,
     number: impl Fn(usize, usize, f64) -> T,
 ) -> Vec<Vec<T>> {
-    let argument = |(a, values): (usize, &Vec<f64>)| {
-        values.iter().enumerate().map(|(i, &v)| number(a, i, v)).collect()
-    };
-    let values: Vec<Vec<T>> = case.values.iter().enumerate().map(argument).collect();
-    let poison = |shape: &crate::op::Shape| vec![T::num(f64::NAN); shape.len()];
-    let mut outs: Vec<Vec<T>> = op.outputs(&case.shapes).iter().map(poison).collect();
-    Reference::<T>::forward(op, &views(case, &values), &mut slices(&mut outs));
-    outs
+    let mut call = case.call(op, &case.values, number);
+    call.reference_forward(op);
+    call.outs
 }
 
 /// Gradients of the reference at some number.
@@ -118,34 +100,31 @@ pub fn vjp<T: Num>(
     values: &[Vec<f64>],
     number: impl Fn(f64) -> T,
 ) -> Vec<Vec<T>> {
-    let read = |v: &Vec<f64>| v.iter().map(|&v| number(v)).collect::<Vec<T>>();
-    let values: Vec<Vec<T>> = values.iter().map(read).collect();
-    let mut grads = gradients(case, T::num(case.start));
-    Reference::<T>::vjp(op, &views(case, &values), &read(&case.dy), &mut slices(&mut grads));
-    grads
+    let mut call = case.call(op, values, |_, _, value| number(value));
+    call.dy = case.dy.iter().map(|&dy| number(dy)).collect();
+    call.reference_vjp(op);
+    call.grads
 }
 
 /// The fast path; `fresh` gradients are set over NaN instead of being added to [`Case::start`].
 fn fast(op: &dyn Op, case: &Case, backward: &[Vec<f64>], fresh: bool) -> Results {
-    let narrow = |v: &Vec<f64>| v.iter().map(|&v| v as f32).collect::<Vec<f32>>();
+    let narrow = |_: usize, _: usize, value: f64| value as f32;
+    let mut call = case.call(op, &case.values, narrow);
+    call.forward(op);
+    call.args = case.call(op, backward, narrow).args;
+    // Nothing but what is saved lives from forward to vjp.
+    call.poison_scratch();
+    if fresh {
+        call.grads.iter_mut().for_each(|grad| grad.fill(f32::NAN));
+        call.fresh_vjp(op);
+    } else {
+        call.vjp(op);
+    }
     let widen = |v: &Vec<f32>| v.iter().map(|&v| f64::from(v)).collect::<Vec<f64>>();
-    let values: Vec<Vec<f32>> = case.values.iter().map(narrow).collect();
-    let poison = |shape: &crate::op::Shape| vec![f32::NAN; shape.len()];
-    let mut outs: Vec<Vec<f32>> = op.outputs(&case.shapes).iter().map(poison).collect();
-    let mut saved = vec![f32::NAN; op.saved(&case.shapes)];
-    let mut scratch = vec![f32::NAN; op.scratch(&case.shapes)];
-    let args = views(case, &values);
-    Fast::forward(op, &args, &mut slices(&mut outs), &mut saved, &mut scratch);
-
-    let values: Vec<Vec<f32>> = backward.iter().map(narrow).collect();
-    // Nothing but `saved` lives from forward to vjp.
-    scratch.fill(f32::NAN);
-    let (args, dy) = (views(case, &values), narrow(&case.dy));
-    let mut grads = gradients(case, if fresh { f32::NAN } else { case.start as f32 });
-    let grad = if fresh { Grad::fresh } else { Grad::onto };
-    let mut dargs: Vec<Grad> = grads.iter_mut().map(|g| grad(g)).collect();
-    Fast::vjp(op, &args, &dy, &saved, &mut dargs, &mut scratch);
-    Results { outs: outs.iter().map(widen).collect(), grads: grads.iter().map(widen).collect() }
+    Results {
+        outs: call.outs.iter().map(widen).collect(),
+        grads: call.grads.iter().map(widen).collect(),
+    }
 }
 
 /// Why a check refused an operator: enough to repeat it and to see the worst element.

@@ -5,10 +5,10 @@ use std::path::Path;
 use clap::{Arg, ArgMatches};
 
 use super::{Outcome, one};
-use crate::config::Invalid;
 use crate::gate::builtin::Builtin;
 use crate::gate::tensor::Dtype;
 use crate::gate::wire::{library, server};
+use crate::setting::Invalid;
 
 pub(super) fn args() -> Vec<Arg> {
     let value = |name: &'static str, what: &'static str, help: &'static str| {

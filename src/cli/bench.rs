@@ -11,7 +11,7 @@ use crate::bench::{
     Limit, PARTS, Report, SHAPES, SIZES, Share, Size, StepTime, copies, measured, product_peaks,
     share, step_time,
 };
-use crate::config::Invalid;
+use crate::setting::Invalid;
 
 pub(super) fn args() -> Vec<Arg> {
     let value = |name: &'static str, help: &'static str| {

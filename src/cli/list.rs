@@ -4,22 +4,47 @@ use clap::ArgMatches;
 use serde_json::json;
 
 use super::{Outcome, answer, one};
-use crate::config::Invalid;
-use crate::op::norm;
+use crate::config::NormChoice;
+use crate::op::Constant;
+use crate::op::norm::{self, NormEntry};
+use crate::setting::Invalid;
 use crate::stack::{Init, Wiring};
+
+/// One entry: its name, its formula and source, and its constants.
+struct Row {
+    id: &'static str,
+    about: &'static str,
+    constants: Vec<Constant>,
+}
 
 pub(super) fn run(matches: &ArgMatches) -> Outcome {
     let what = one(matches, "what");
-    let rows: Vec<(&str, &str)> = match what {
-        "norms" => norm::ALL.iter().map(|entry| (entry.id, entry.about)).collect(),
-        "wirings" => Wiring::ALL.iter().map(|wiring| (wiring.id(), wiring.about())).collect(),
-        "inits" => Init::ALL.iter().map(|init| (init.id(), init.about())).collect(),
+    let row = |id, about| Row { id, about, constants: Vec::new() };
+    let rows: Vec<Row> = match what {
+        "norms" => norm::ALL.iter().map(norm_row).collect(),
+        "wirings" => Wiring::ALL.iter().map(|wiring| row(wiring.id(), wiring.about())).collect(),
+        "inits" => Init::ALL.iter().map(|init| row(init.id(), init.about())).collect(),
         _ => return Err(Invalid::new("list", what, "norms, wirings, inits").into()),
     };
     if matches.get_flag("json") {
-        let rows = rows.iter().map(|(id, about)| json!({"id": id, "about": about}));
+        let rows = rows.iter().map(|Row { id, about, constants }| {
+            let constants: serde_json::Map<_, _> = (constants.iter())
+                .map(|c| (c.name.into(), json!({"value": c.value, "allowed": c.allowed})))
+                .collect();
+            json!({"id": id, "about": about, "constants": constants})
+        });
         return answer(&format!("{}\n", serde_json::Value::Array(rows.collect())));
     }
-    let lines: Vec<String> = rows.iter().map(|(id, about)| format!("{id:<16} {about}\n")).collect();
-    answer(&lines.concat())
+    let mut text = String::new();
+    for Row { id, about, constants } in rows {
+        text += &format!("{id:<16} {about}\n");
+        for Constant { name, value, allowed } in constants {
+            text += &format!("{:<16}   {name} = {value} ({allowed})\n", "");
+        }
+    }
+    answer(&text)
+}
+
+fn norm_row(entry: &NormEntry) -> Row {
+    Row { id: entry.id, about: entry.about, constants: NormChoice::usual(entry.id).constants() }
 }

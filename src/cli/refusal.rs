@@ -3,7 +3,7 @@
 use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
 
 use super::command;
-use crate::config::Invalid;
+use crate::setting::Invalid;
 
 /// One line for an error of the parser.
 pub(super) fn message(error: &Error) -> String {

@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::{Arg, ArgMatches};
 
 use super::{Outcome, one, open_read, survey};
-use crate::config::Invalid;
+use crate::setting::Invalid;
 use crate::store::{Filter, Store};
 use crate::train::Library;
 

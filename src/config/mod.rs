@@ -4,18 +4,18 @@ use serde_json::{Map, Value as Json};
 
 mod bytes;
 mod check;
-mod setting;
+mod norm;
 mod text;
 mod warnings;
 
 pub use bytes::{Memory, amount};
-pub use setting::{Invalid, Setting};
+pub use norm::NormChoice;
 pub use text::Text;
 pub use warnings::{Warning, far_start};
 
 use crate::choices;
 use crate::op::activation::Function;
-use crate::op::norm::{self, NormEntry};
+pub use crate::setting::{Invalid, Setting};
 use crate::stack::{Init, Wiring};
 
 choices! {
@@ -162,28 +162,6 @@ impl Preset {
     }
 }
 
-/// A norm of the list [`norm::ALL`], chosen by name.
-#[derive(Debug, Clone, Copy)]
-pub struct NormChoice(pub &'static NormEntry);
-
-impl PartialEq for NormChoice {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.id == other.0.id
-    }
-}
-
-impl Setting for NormChoice {
-    fn read(text: &str) -> Result<Self, String> {
-        norm::named(text).map(NormChoice).ok_or_else(|| Self::choices().join(", "))
-    }
-    fn show(&self) -> String {
-        self.0.id.to_string()
-    }
-    fn choices() -> Vec<&'static str> {
-        norm::ALL.iter().map(|entry| entry.id).collect()
-    }
-}
-
 impl Setting for Function {
     fn read(text: &str) -> Result<Self, String> {
         let found = Function::ALL.iter().find(|function| function.id() == text);
@@ -304,8 +282,8 @@ config! {
     clip as "clip": f64 = 1.0;
     /// Decoupled weight decay, on matrices only.
     weight_decay as "weight-decay": f64 = 0.0;
-    /// The norm.
-    norm as "norm": NormChoice = NormChoice(norm::named("layer_norm").expect("in the list"));
+    /// The norm, with constants where they are not the usual ones: layer_norm(eps=1e-6).
+    norm as "norm": NormChoice = NormChoice::usual("layer_norm");
     /// Where norm, skip and branch meet.
     wiring as "wiring": Wiring = Wiring::PreLn;
     /// The law of the initial weights.
@@ -513,9 +491,9 @@ impl RunConfig {
     /// The name in tables and legends.
     pub fn label(&self) -> String {
         self.name.clone().unwrap_or_else(|| {
-            let norm = if self.norm.0.id == "layer_norm" { "" } else { self.norm.0.id };
-            let parts = [self.wiring.id(), norm, self.init.id()];
-            parts.iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join("-")
+            let norm = Some(self.norm.show()).filter(|norm| norm != "layer_norm");
+            let parts = [Some(self.wiring.show()), norm, Some(self.init.show())];
+            parts.into_iter().flatten().collect::<Vec<_>>().join("-")
         })
     }
 

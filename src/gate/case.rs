@@ -14,8 +14,8 @@ use super::call::{Attrs, Call, Dir};
 use super::op;
 use super::operator::{Fill, Operator, Role, Slot};
 use super::tensor::{Dtype, Tensor, Tensors};
-use crate::config::Invalid;
 use crate::rng::Rng;
+use crate::setting::Invalid;
 
 /// What rows of activations look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -106,7 +106,7 @@ pub fn check(
     let mut answers = Vec::new();
     for wiring in [Wiring::PreLn, Wiring::PostLn] {
         let config = RunConfig {
-            norm: NormChoice(crate::op::norm::named(norm).expect("a norm of the list")),
+            norm: NormChoice::usual(norm),
             wiring,
             depth: DEPTH,
             width: 32,

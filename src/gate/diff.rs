@@ -18,7 +18,7 @@ use serde::Serialize;
 use super::report::json::number;
 use super::report::text::short;
 use super::report::{Finding, Report, Row, exit_code};
-use crate::config::Invalid;
+use crate::setting::Invalid;
 
 /// The ratio of q that noise explains.
 pub const GROWTH: f64 = 1.5;

@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use crate::config::Invalid;
+use crate::setting::Invalid;
 
 /// The files of a language's adapter, by the path that they are written to.
 type Files = &'static [(&'static str, &'static str)];

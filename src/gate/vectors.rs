@@ -31,7 +31,7 @@ use super::scope;
 use super::tensor::{Dtype, Tensor, Tensors};
 use super::vacuity;
 use super::wire::message;
-use crate::config::Invalid;
+use crate::setting::Invalid;
 
 /// The largest file of answers that is read: 2 GiB, as for a frame.
 const LARGEST: u64 = 2 << 30;

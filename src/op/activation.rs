@@ -121,6 +121,7 @@ impl Op for Activation {
         const ARGS: &[Arg] = &[Arg::real("x")];
         ARGS
     }
+    crate::constants! { function: Any }
     fn outputs(&self, args: &[Shape]) -> Vec<Shape> {
         vec![args[0]]
     }
@@ -160,6 +161,7 @@ impl Op for Gated {
         const ARGS: &[Arg] = &[Arg::real("gate"), Arg::real("up")];
         ARGS
     }
+    crate::constants! { function: Any }
     fn outputs(&self, args: &[Shape]) -> Vec<Shape> {
         assert_eq!(args[0], args[1], "the gate and what it gates have one shape");
         vec![args[0]]
@@ -370,16 +372,16 @@ impl Fast for Gated {
 
 #[cfg(test)]
 mod tests {
-    use super::super::trial::{Results, Trial};
     use super::*;
+    use crate::check::{Case, Path, Results, Rows};
 
     /// f and f' of the reference and of the fast path at given places.
     fn both(function: Function, x: &[f64]) -> [Results; 2] {
         let op = Activation { function };
-        let mut trial = Trial::new(&op, &op.example(1, x.len()));
-        trial.args[0] = x.to_vec();
-        trial.dy.fill(1.0);
-        [trial.reference(), trial.fast()]
+        let mut case = Case::of(&op, &op.example(1, x.len()), Rows::Normal, 1);
+        case.values[0] = x.to_vec();
+        case.dy.fill(1.0);
+        Path::ALL.map(|path| path.run(&op, &case))
     }
 
     /// Values of Φ, of the tanh approximation and of σ to 12 digits, in multiple precision.
@@ -395,7 +397,7 @@ mod tests {
             (Function::Silu, -20.0, -4.12230723608e-8),
         ] {
             for results in both(function, &[x]) {
-                let got = results.y[0];
+                let got = results.outs[0][0];
                 assert!((got - y).abs() <= 1e-5 * y.abs(), "{function:?}({x}) = {got}, not {y}");
             }
         }
@@ -406,10 +408,14 @@ mod tests {
         for function in Function::ALL {
             for results in both(function, &[-1e30, -2e3, 2e3, 1e30]) {
                 let y = [0.0, 0.0, f64::from(2e3f32), 1e30];
-                for (got, want) in results.y.iter().zip(y) {
-                    assert!((got - want).abs() <= 1e-6 * want, "{function:?}: {:?}", results.y);
+                for (got, want) in results.outs[0].iter().zip(y) {
+                    assert!(
+                        (got - want).abs() <= 1e-6 * want,
+                        "{function:?}: {:?}",
+                        results.outs[0]
+                    );
                 }
-                assert_eq!(results.dargs[0], [0.0, 0.0, 1.0, 1.0], "{function:?}");
+                assert_eq!(results.grads[0], [0.0, 0.0, 1.0, 1.0], "{function:?}");
             }
         }
     }
@@ -418,11 +424,11 @@ mod tests {
     fn nan_goes_through_and_relu_is_flat_at_zero() {
         for function in Function::ALL {
             for results in both(function, &[f64::NAN]) {
-                assert!(results.y[0].is_nan(), "{function:?}");
+                assert!(results.outs[0][0].is_nan(), "{function:?}");
             }
         }
         for results in both(Function::Relu, &[0.0, -0.0]) {
-            assert_eq!((results.y, &results.dargs[0]), (vec![0.0; 2], &vec![0.0; 2]));
+            assert_eq!((&results.outs[0], &results.grads[0]), (&vec![0.0; 2], &vec![0.0; 2]));
         }
     }
 }

@@ -10,15 +10,16 @@ use super::simd::{self, Isa, max};
 use super::{Arg, Fast, Grad, Kind, Law, Op, Reference, Shape, View};
 use crate::num::Num;
 
-/// How the losses of the rows become the output.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reduction {
-    /// The mean over the kept rows, 0 where none is kept.
-    Mean,
-    /// The sum over the kept rows.
-    Sum,
-    /// One loss per row, 0 for an ignored one.
-    None,
+crate::choices! {
+    /// How the losses of the rows become the output.
+    Reduction {
+        /// The mean over the kept rows, 0 where none is kept.
+        Mean = "mean",
+        /// The sum over the kept rows.
+        Sum = "sum",
+        /// One loss per row, 0 for an ignored one.
+        None = "none",
+    }
 }
 
 /// Cross-entropy of rows of logits against one target per row.
@@ -70,6 +71,7 @@ impl Op for CrossEntropy {
         const ARGS: &[Arg] = &[Arg::real("logits"), Arg::new("target", Kind::Index)];
         ARGS
     }
+    crate::constants! { ignore_index: Any, label_smoothing: Share, reduction: Any }
     fn outputs(&self, args: &[Shape]) -> Vec<Shape> {
         let rows = args[0].rows();
         assert_eq!(rows, args[1].len(), "one target per row of {:?}", args[0]);

@@ -17,9 +17,12 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::num::{Dual, Num, Wobble};
+use crate::setting::Invalid;
 
 pub mod activation;
 pub mod attention;
+mod call;
+mod constants;
 pub mod dropout;
 pub mod elementary;
 pub mod embedding;
@@ -33,10 +36,9 @@ pub mod rotary;
 pub mod simd;
 pub mod softmax;
 
-#[cfg(test)]
-mod trial;
-
-pub use registry::all;
+pub use call::Call;
+pub use constants::{Allowed, Constant};
+pub use registry::{all, named};
 
 /// The sizes of a row-major tensor of up to four axes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -159,6 +161,18 @@ pub enum Initial {
     SqrtWidth,
 }
 
+/// Which values an argument may take; who draws problems keeps to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Values {
+    /// Every number.
+    Any,
+    /// Positive ones, as a variance is.
+    Positive,
+    /// They meet in an exponent, as queries and keys do: where logits are beyond some tens, their own
+    /// rounding decides what comes out, and no answer is wrong.
+    Exponent,
+}
+
 /// One argument of an operator.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Arg {
@@ -170,12 +184,14 @@ pub struct Arg {
     pub optional: bool,
     /// What it starts at, if it is learned or carried.
     pub initial: Initial,
+    /// Which values it may take.
+    pub values: Values,
 }
 
 impl Arg {
     /// An argument of some kind.
     pub const fn new(name: &'static str, kind: Kind) -> Self {
-        Arg { name, kind, optional: false, initial: Initial::Law }
+        Arg { name, kind, optional: false, initial: Initial::Law, values: Values::Any }
     }
     /// An activation.
     pub const fn real(name: &'static str) -> Self {
@@ -188,6 +204,21 @@ impl Arg {
     /// The same argument, starting at a constant.
     pub const fn from(mut self, value: f64) -> Self {
         self.initial = Initial::Value(value);
+        self
+    }
+    /// The same argument, starting at √width.
+    pub const fn from_sqrt_width(mut self) -> Self {
+        self.initial = Initial::SqrtWidth;
+        self
+    }
+    /// The same argument, which is positive.
+    pub const fn positive(mut self) -> Self {
+        self.values = Values::Positive;
+        self
+    }
+    /// The same argument, which meets others in an exponent.
+    pub const fn in_exponent(mut self) -> Self {
+        self.values = Values::Exponent;
         self
     }
     /// The same argument, allowed to be absent.
@@ -330,6 +361,18 @@ pub trait Op:
     /// The upper bound, itself excluded, of the values of index arguments of these shapes.
     fn index_limit(&self, _args: &[Shape]) -> usize {
         1
+    }
+    /// The constants that it was made with, by the names of its fields; see [`crate::constants`].
+    fn consts(&self) -> Vec<Constant> {
+        Vec::new()
+    }
+    /// The same operator with one constant changed.
+    ///
+    /// # Errors
+    /// Where it has no such constant, or the constant does not take the value.
+    fn with(&self, name: &str, value: &str) -> Result<SharedOp, Invalid> {
+        let _ = value;
+        Err(Invalid::new("constant", name, format!("none: {} has no constants", self.id())))
     }
     /// What holds for every input.
     fn laws(&self) -> &'static [Law] {

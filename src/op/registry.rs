@@ -41,6 +41,11 @@ pub fn all() -> Vec<SharedOp> {
     ops
 }
 
+/// The operator called `id`, with its usual constants.
+pub fn named(id: &str) -> Option<SharedOp> {
+    all().into_iter().find(|op| op.id() == id)
+}
+
 fn attentions() -> [Attention; 5] {
     let full = Attention { causal: false, ..Attention::causal(2) };
     [

@@ -158,15 +158,15 @@ impl Fast for Rotary {
 
 #[cfg(test)]
 mod tests {
-    use super::super::trial::{SIZES, Trial};
     use super::*;
+    use crate::check::{Case, Path, Rows, fast_agrees, gradient};
 
     #[test]
-    fn fast_is_within_4_units_of_the_reference() {
+    fn heads_of_any_width_agree_with_the_reference() {
         for head_width in [2, 16, 30, 64] {
             let op = Rotary::new(head_width, 64);
-            for n in SIZES {
-                Trial::new(&op, &op.example(n, 70)).agrees(4.0);
+            for rows in [1, 2, 15, 16, 17, 63, 64] {
+                fast_agrees(&op, &Case::draw(&op, Rows::Normal, rows, 70, 1)).unwrap();
             }
         }
     }
@@ -174,16 +174,17 @@ mod tests {
     #[test]
     fn gradients_are_slopes() {
         let op = Rotary::new(6, 8);
-        Trial::new(&op, &op.example(5, 12)).slopes_agree();
+        let case = Case::draw(&op, Rows::Normal, 5, 12, 1);
+        gradient::agrees_with_differences(&op, &case).unwrap();
     }
 
     #[test]
     fn the_norm_of_every_head_is_kept() {
         let op = Rotary::new(8, 16);
-        let trial = Trial::new(&op, &op.example(16, 24));
-        let y = trial.reference().y;
+        let case = Case::of(&op, &op.example(16, 24), Rows::Normal, 1);
+        let y = Path::Reference.run(&op, &case).outs.remove(0);
         let norm = |x: &[f64]| x.iter().map(|x| x * x).sum::<f64>();
-        for (x, y) in trial.args[0].chunks(8).zip(y.chunks(8)) {
+        for (x, y) in case.values[0].chunks(8).zip(y.chunks(8)) {
             assert!((norm(x) - norm(y)).abs() < 1e-12);
         }
     }
@@ -194,10 +195,10 @@ mod tests {
         let op = Rotary::new(8, 16);
         let shapes = [Shape::new(&[1, 16, 8])];
         let turned = |seed: usize| {
-            let mut trial = Trial::new(&op, &shapes);
-            let row = trial.args[0][seed * 8..][..8].to_vec();
-            trial.args[0] = row.repeat(16);
-            let y = trial.reference().y;
+            let mut case = Case::of(&op, &shapes, Rows::Normal, 1);
+            let row = case.values[0][seed * 8..][..8].to_vec();
+            case.values[0] = row.repeat(16);
+            let y = Path::Reference.run(&op, &case).outs.remove(0);
             assert_eq!(y[..8], row);
             y
         };
@@ -215,10 +216,11 @@ mod tests {
     #[test]
     fn a_head_of_two_turns_by_one_radian_per_position() {
         let op = Rotary::new(2, 3);
-        let mut trial = Trial::new(&op, &[Shape::new(&[1, 3, 2])]);
-        trial.args[0] = [1.0, 0.0].repeat(3);
+        let mut case = Case::of(&op, &[Shape::new(&[1, 3, 2])], Rows::Normal, 1);
+        case.values[0] = [1.0, 0.0].repeat(3);
         let exact = [1.0, 0.0, 1f64.cos(), 1f64.sin(), 2f64.cos(), 2f64.sin()];
-        assert_eq!(trial.agrees(4.0).y, exact);
+        assert_eq!(Path::Reference.run(&op, &case).outs[0], exact);
+        fast_agrees(&op, &case).unwrap();
     }
 
     #[test]

@@ -141,32 +141,33 @@ impl Fast for Softmax {
 
 #[cfg(test)]
 mod tests {
-    use super::super::trial::Trial;
     use super::*;
+    use crate::check::{Case, Path, Rows};
 
     #[test]
     fn golden_rows() {
         const NONE: f64 = f64::NEG_INFINITY;
-        let mut trial = Trial::new(&Softmax, &Softmax.example(4, 3));
+        let mut case = Case::of(&Softmax, &Softmax.example(4, 3), Rows::Normal, 1);
         let ln_3 = f64::from(3f32.ln());
-        trial.args[0] = vec![0.0, ln_3, NONE, NONE, NONE, NONE, NONE, 7.0, NONE, -3e38, 3e38, 3e38];
+        case.values[0] =
+            vec![0.0, ln_3, NONE, NONE, NONE, NONE, NONE, 7.0, NONE, -3e38, 3e38, 3e38];
         let want = [0.25, 0.75, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.5, 0.5];
-        for results in [trial.reference(), trial.fast()] {
-            for (y, want) in results.y.iter().zip(want) {
+        for results in Path::ALL.map(|path| path.run(&Softmax, &case)) {
+            for (y, want) in results.outs[0].iter().zip(want) {
                 assert!((y - want).abs() < 1e-7, "{y} is not {want}");
             }
             // Where y is 0 or 1 it does not move.
-            assert!(results.dargs[0][2..9].iter().all(|&dx| dx == 0.0), "{:?}", results.dargs);
+            assert!(results.grads[0][2..9].iter().all(|&dx| dx == 0.0), "{:?}", results.grads);
         }
     }
 
     #[test]
     fn a_nan_spoils_its_row_and_no_other() {
-        let mut trial = Trial::new(&Softmax, &Softmax.example(2, 3));
-        trial.args[0] = vec![f64::NAN, f64::NEG_INFINITY, f64::NEG_INFINITY, 1.0, 2.0, 3.0];
-        for results in [trial.reference(), trial.fast()] {
-            assert!(results.y[..3].iter().all(|y| y.is_nan()), "{:?}", results.y);
-            assert!(results.y[3..].iter().all(|y| y.is_finite()));
+        let mut case = Case::of(&Softmax, &Softmax.example(2, 3), Rows::Normal, 1);
+        case.values[0] = vec![f64::NAN, f64::NEG_INFINITY, f64::NEG_INFINITY, 1.0, 2.0, 3.0];
+        for results in Path::ALL.map(|path| path.run(&Softmax, &case)) {
+            assert!(results.outs[0][..3].iter().all(|y| y.is_nan()), "{:?}", results.outs[0]);
+            assert!(results.outs[0][3..].iter().all(|y| y.is_finite()));
         }
     }
 }

@@ -6,6 +6,7 @@ use super::findings::largest::Shift;
 use super::findings::words::{count, names};
 use super::findings::{rates, warmups};
 use crate::config::RunConfig;
+use crate::setting::Setting;
 
 /// A finding of the short form, and what the longer runs make of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -117,7 +118,7 @@ fn alike(a: &Arm, b: &Arm) -> bool {
 }
 
 fn longer(a: &RunConfig, b: &RunConfig) -> bool {
-    let stack = |c: &RunConfig| (c.wiring, c.init, c.norm, c.depth, c.width);
+    let stack = |c: &RunConfig| (c.wiring, c.init, c.norm.clone(), c.depth, c.width);
     stack(a) == stack(b) && a.steps < b.steps
 }
 
@@ -190,7 +191,7 @@ fn of_cells(table: &str, short: &[Arm], long: &[Arm]) -> Vec<Checked> {
         let Some(same) = long.iter().find(|other| alike(arm, other)) else { continue };
         if let (Some(before), Some(after)) = (ending(arm), ending(same)) {
             let c = arm.config();
-            let norm = match c.norm.0.id {
+            let norm = match &*c.norm.show() {
                 "layer_norm" => String::new(),
                 norm => format!(", {norm}"),
             };

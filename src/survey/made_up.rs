@@ -63,7 +63,7 @@ pub(super) fn plausible(config: &RunConfig) -> (Outcome, f64) {
     let warm = 1.0 + 4.0 * config.warmup as f64 / config.steps.max(1) as f64;
     let edge = config.lr / (bears * warm + 1e-9) * if config.seed == 2 { 1.3 } else { 1.0 };
     let reached = 2.3 + 0.05 / (config.lr * config.steps as f64);
-    match config.norm.0.id {
+    match config.norm.id() {
         "batch_norm" => (Outcome::Unfinished, 3.02),
         _ if edge > 30.0 => (Outcome::Diverged { step: 60 }, f64::NAN),
         _ if edge > 1.0 => (Outcome::Collapsed, 2.94),

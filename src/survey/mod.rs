@@ -20,7 +20,7 @@ use std::path::Path;
 
 pub use data::{Data, Run};
 
-use crate::config::Invalid;
+use crate::setting::Invalid;
 use crate::store::{Store, StoreError};
 use crate::sweep::Sweep;
 

@@ -13,13 +13,28 @@ fn list_names_everything_there_is() {
     let inits: Vec<&str> = Init::ALL.iter().map(|init| init.id()).collect();
     for (what, ids) in [("norms", norms), ("wirings", wirings), ("inits", inits)] {
         let listed = answered(&plummet(&["list", what]));
-        let first: Vec<&str> = listed.lines().map(|l| l.split(' ').next().unwrap()).collect();
+        // The constants of an entry stand below it.
+        let entries = listed.lines().filter(|line| !line.starts_with(' '));
+        let first: Vec<&str> = entries.map(|line| line.split(' ').next().unwrap()).collect();
         assert_eq!(first, ids);
         let objects = json(&plummet(&["list", what, "--json"]));
         let objects = objects.as_array().unwrap();
         assert_eq!(objects.iter().map(|o| o["id"].as_str().unwrap()).collect::<Vec<_>>(), ids);
         assert!(objects.iter().all(|o| !o["about"].as_str().unwrap().is_empty()));
     }
+}
+
+#[test]
+fn a_norm_says_its_constants_and_is_trained_with_others() {
+    let listed = json(&plummet(&["list", "norms", "--json"]));
+    let rms = listed.as_array().unwrap().iter().find(|o| o["id"] == "rms_norm").unwrap();
+    assert_eq!(rms["constants"]["eps"]["value"], "0.000001");
+    let run = |norm: &str| json(&Place::empty().train(&["--json", "--norm", norm]));
+    let (usual, written, other) =
+        (run("layer_norm"), run("layer_norm(eps=1e-5)"), run("layer_norm(eps=0.1)"));
+    assert_eq!(usual["run"], written["run"]);
+    assert_ne!(usual["run"], other["run"]);
+    assert_ne!(usual["loss"], other["loss"]);
 }
 
 #[test]

@@ -130,6 +130,8 @@ fn what_the_parser_refuses_reads_the_same() {
         (&["--dept", "3"], &["flag = --dept", "--depth"]),
         (&["-x"], &["flag = -x"]),
         (&["extra"], &["argument = extra"]),
+        (&["--norm", "layer_norm(eps=-1)"], &["norm = layer_norm(eps=-1)", "eps a finite number"]),
+        (&["--norm", "layer_norm(ebs=1)"], &["the constants of layer_norm: eps"]),
     ]);
     // Only the flags of the command that was given.
     let line = refused(&plummet(&["gate", "check", "--frob"]), &["flag = --frob", "--cases"]);

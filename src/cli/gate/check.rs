@@ -10,7 +10,6 @@ use serde_json::json;
 use super::show::Show;
 use super::{Ending, duration, number, switch, target_args, text, value, words};
 use crate::cli::{Failure, answer, survey};
-use crate::config::Invalid;
 use crate::gate::call::{Broken, Candidate};
 use crate::gate::check::{CASES, Event, Filter, Options, STAGES, check};
 use crate::gate::manifest::{self, Date, Manifest};
@@ -23,6 +22,7 @@ use crate::gate::wire::{Patience, Process, library};
 use crate::gate::{
     Case, depth as stack_depth, diff as reports, init as templates, op, trial, vectors,
 };
+use crate::setting::Invalid;
 
 /// What to look at, and how much.
 pub(super) fn what_args() -> Vec<Arg> {

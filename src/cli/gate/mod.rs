@@ -12,8 +12,8 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{Failure, flag, json_arg, one};
-use crate::config::Invalid;
 use crate::gate::wire::patience;
+use crate::setting::Invalid;
 
 /// What a command of the gate ends with: its exit code.
 type Ending = Result<u8, Failure>;

@@ -7,10 +7,10 @@ use clap::{Arg, ArgMatches};
 
 use super::{Ending, bar, duration, number, text, value};
 use crate::cli::{answer, json_arg};
-use crate::config::Invalid;
 use crate::gate::Candidate;
 use crate::gate::perf::{Options, perf};
 use crate::gate::wire::process::Process;
+use crate::setting::Invalid;
 
 /// Parts of the bar.
 const PARTS: usize = 1000;

@@ -7,9 +7,9 @@ use clap::{Arg, ArgMatches};
 
 use super::{Ending, bar, number, switch, text, value};
 use crate::cli::{answer, json_arg, survey};
-use crate::config::Invalid;
 use crate::gate::op;
 use crate::gate::selftest::{Effort, markdown, run as prove};
+use crate::setting::Invalid;
 
 pub(super) fn args() -> Vec<Arg> {
     vec![

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::call::{Broken, Call, Candidate, Claims, Dir, Hello, Identity, Reply, Served};
 use super::operator::number;
 use super::tensor::{Dtype, Tensor, Tensors};
-use crate::config::Invalid;
+use crate::setting::Invalid;
 use crate::stack::Init;
 
 /// Plummet's operators on the CPU, in one dtype.
@@ -23,25 +23,13 @@ pub struct Builtin {
     dtype: Dtype,
 }
 
-/// The operators that run as programs, forward and backward.
-const PROGRAMS: [&str; 16] = [
-    "layer_norm",
-    "rms_norm",
-    "scale_norm",
-    "batch_norm",
-    "dynamic_tanh",
-    "softmax",
-    "activation",
-    "linear",
-    "feed_forward",
-    "attention",
-    "residual",
-    "transformer_block",
-    "transformer_stack",
-    "cross_entropy",
-    "dropout",
-    "drop_path",
-];
+/// What is composed of several operators, as the trainer does it.
+const COMPOSED: [&str; 4] = ["feed_forward", "residual", "transformer_block", "transformer_stack"];
+
+/// Whether an operator of the specification runs as a program, forward and backward.
+fn is_program(op: &str) -> bool {
+    COMPOSED.contains(&op) || crate::op::named(op).is_some()
+}
 
 /// What the trainer does outside of programs, forward only.
 const TRAINING: [&str; 4] = ["adamw", "clip_grad_norm", "lr_schedule", "init"];
@@ -59,7 +47,7 @@ impl Builtin {
     }
 
     fn served(&self, op: &str) -> Served {
-        let dir = if PROGRAMS.contains(&op) { vec![Dir::Fwd, Dir::Bwd] } else { vec![Dir::Fwd] };
+        let dir = if is_program(op) { vec![Dir::Fwd, Dir::Bwd] } else { vec![Dir::Fwd] };
         let mut served =
             Served { dir: Some(dir), dtype: Some(vec![self.dtype]), ..Served::default() };
         if op == "init" {
@@ -77,7 +65,8 @@ impl Builtin {
 
 impl Candidate for Builtin {
     fn hello(&mut self) -> Result<Hello, Broken> {
-        let names = PROGRAMS.iter().chain(&TRAINING);
+        let served = |op: &&str| is_program(op) || TRAINING.contains(op);
+        let names = super::op::names().into_iter().filter(served);
         let ops = names.map(|op| (op.to_string(), self.served(op))).collect();
         let identity = Identity {
             name: format!("plummet cpu {}", self.dtype),
@@ -115,7 +104,7 @@ fn serve<T: crate::backend::Element>(call: &Call) -> Option<Tensors> {
         "clip_grad_norm" => training::clip_grad_norm::<T>(call),
         "lr_schedule" => training::lr_schedule(call),
         "init" => training::init(call)?,
-        op if PROGRAMS.contains(&op) => program::run::<T>(call),
+        op if is_program(op) => program::run::<T>(call),
         _ => return None,
     };
     answer.retain(|name, _| call.want.contains(name));

@@ -3,22 +3,22 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use crate::backend::{Element, Host, Observer};
-use crate::gate::call::{Call, Dir};
+use crate::gate::call::{Attrs, Call, Dir};
 use crate::gate::operator::number;
 use crate::gate::tensor::Tensors;
-use crate::op::View;
 use crate::op::activation::{Activation, Function, Gated};
 use crate::op::attention::{Attention, Layout};
-use crate::op::dropout::{DropPath, Dropout};
 use crate::op::embedding::{AddPositions, Embedding};
 use crate::op::linear::Linear;
-use crate::op::loss::{CrossEntropy, Reduction};
-use crate::op::norm::rms_norm::Cast;
-use crate::op::norm::{BatchNorm, DynamicTanh, LayerNorm, RmsNorm, ScaleNorm};
+use crate::op::loss::CrossEntropy;
+use crate::op::norm::{LayerNorm, Norm, RmsNorm};
 use crate::op::residual::Residual;
-use crate::op::softmax::Softmax;
+use crate::op::{self, Kind, SharedOp, View};
 use crate::program::{Id, Program, Source, Start, Step};
+use crate::setting::Setting;
 
 /// Runs a call and answers with every output of its pass.
 pub fn run<T: Element>(call: &Call) -> Tensors {
@@ -60,6 +60,32 @@ pub fn run<T: Element>(call: &Call) -> Tensors {
         (format!("d{}", value.name), super::tensor(call.dtype, shape, own))
     });
     tensors.collect()
+}
+
+/// The operator with every constant that an attribute names.
+fn configured(op: SharedOp, attrs: &Attrs) -> SharedOp {
+    // The protocol calls the function of an activation `fn`.
+    let attr = |name: &str| attrs.get(if name == "function" { "fn" } else { name });
+    op.consts().iter().fold(op, |op, constant| match attr(constant.name) {
+        Some(value) => set(op, constant.name, &text(value)),
+        None => op,
+    })
+}
+
+/// The operator with one constant changed; what it does not take is an error of the call.
+fn set(op: SharedOp, name: &str, value: &str) -> SharedOp {
+    op.with(name, value).unwrap_or_else(|invalid| panic!("{invalid}"))
+}
+
+/// An attribute as a constant is written.
+fn text(value: &Value) -> String {
+    match value {
+        Value::Null => "auto".to_string(),
+        Value::String(word) => word.clone(),
+        // A whole number is one, whether or not it was written with a point.
+        Value::Number(number) if number.is_f64() => number.as_f64().unwrap_or(f64::NAN).to_string(),
+        other => other.to_string(),
+    }
 }
 
 /// The shape of an output of the forward pass.
@@ -104,69 +130,10 @@ struct Maker<'a> {
 impl Maker<'_> {
     /// The program of the call; its outputs by name.
     fn make(&mut self) -> Vec<(&'static str, Id)> {
-        let eps = || self.num("eps");
         let y = match self.call.op.as_str() {
-            "layer_norm" => {
-                let dims = self.num("normalized_dims") as usize;
-                let shape = &self.call.tensors["x"].shape;
-                let cols = shape[shape.len() - dims..].iter().product();
-                let norm = LayerNorm { eps: eps() };
-                let args = [self.rows("x", cols), self.flat("weight"), self.flat("bias")];
-                self.program.apply("y", norm, &args)
-            }
-            "rms_norm" => {
-                let norm = RmsNorm {
-                    eps: eps(),
-                    offset: self.num("offset"),
-                    cast: match self.word("cast") {
-                        "before_weight" => Cast::BeforeWeight,
-                        _ => Cast::AfterWeight,
-                    },
-                    format: crate::num::Format::Exact,
-                };
-                let args = [self.matrix("x"), self.flat("weight")];
-                self.program.apply("y", norm, &args)
-            }
-            "scale_norm" => {
-                let norm = ScaleNorm { eps: eps() };
-                let args = [self.matrix("x"), self.flat("weight")];
-                self.program.apply("y", norm, &args)
-            }
-            "batch_norm" => return self.batch_norm(),
-            "dynamic_tanh" => {
-                let own = ["alpha", "weight", "bias"].map(|name| self.flat(name));
-                let x = self.matrix("x");
-                self.program.apply("y", DynamicTanh, &[x, own[0], own[1], own[2]])
-            }
-            "softmax" => {
-                let x = self.matrix("x");
-                self.program.apply("y", Softmax, &[x])
-            }
-            "activation" => {
-                let (x, function) = (self.matrix("x"), self.function());
-                self.program.apply("y", Activation { function }, &[x])
-            }
-            "linear" => {
-                let x = self.matrix("x");
-                self.linear(x, "weight", "bias")
-            }
             "feed_forward" => {
                 let x = self.matrix("x");
                 self.feed_forward(x, ["up", "gate", "down"], ["", ""])
-            }
-            "attention" => {
-                let [q, k] = ["q", "k"].map(|name| &self.call.tensors[name].shape);
-                let attention = Attention {
-                    heads: q[1],
-                    kv_heads: k[1],
-                    causal: self.flag("causal"),
-                    scale: self.call.attrs["scale"].as_f64(),
-                    layout: Layout::HeadMajor,
-                };
-                let mut args = ["q", "k", "v"].map(|name| self.weight(name)).to_vec();
-                args.push(self.input("mask"));
-                args.push(self.weight("bias"));
-                self.program.apply("y", attention, &args)
             }
             "residual" => self.residual(),
             "transformer_block" => {
@@ -174,24 +141,52 @@ impl Maker<'_> {
                 self.block("", x)
             }
             "transformer_stack" => return self.stack(),
-            "cross_entropy" => {
-                let args = [self.weight("logits"), self.input("target")];
-                return vec![("loss", self.loss(&args))];
-            }
-            "dropout" | "drop_path" => {
-                let (p, seed) = (self.num("p"), self.num("seed") as u64);
-                let training = self.flag("training");
-                let (x, clock) = (self.weight("x"), self.program.input("clock", &[2]));
-                match self.call.op.as_str() {
-                    "dropout" => {
-                        self.program.apply("y", Dropout { p, seed, training }, &[x, clock])
-                    }
-                    _ => self.program.apply("y", DropPath { p, seed, training }, &[x, clock]),
-                }
-            }
-            other => unreachable!("{other} is no program"),
+            _ => return self.single(),
         };
         vec![("y", y)]
+    }
+
+    /// An operator by itself, with the constants that the attributes name.
+    fn single(&mut self) -> Vec<(&'static str, Id)> {
+        let id = self.call.op.as_str();
+        let op = op::named(id).unwrap_or_else(|| unreachable!("{id} is no program"));
+        let mut op = configured(op, &self.call.attrs);
+        let is_norm = op::norm::named(id).is_some();
+        if id == "attention" {
+            let [q, k] = ["q", "k"].map(|name| &self.call.tensors[name].shape);
+            for (name, value) in [
+                ("heads", q[1].to_string()),
+                ("kv_heads", k[1].to_string()),
+                ("layout", Layout::HeadMajor.show()),
+            ] {
+                op = set(op, name, &value);
+            }
+        }
+        let args = op.args().iter().map(|arg| match arg.kind {
+            // What has rows has any number of axes before them, and a stack's values have four.
+            Kind::Real if arg.name == "x" && is_norm => {
+                let dims = self.call.attrs.get("normalized_dims").and_then(|dims| dims.as_u64());
+                let shape = &self.call.tensors["x"].shape;
+                let cols = shape[shape.len() - dims.unwrap_or(1) as usize..].iter().product();
+                self.rows("x", cols)
+            }
+            Kind::Real if matches!(id, "softmax" | "activation" | "linear") => {
+                self.matrix(arg.name)
+            }
+            Kind::Weight if is_norm => self.flat(arg.name),
+            Kind::Real | Kind::Weight => self.weight(arg.name),
+            Kind::State => {
+                let shape = &self.call.tensors[arg.name].shape;
+                self.program.state(arg.name, shape, Start::Value(0.0))
+            }
+            Kind::Index | Kind::Mask => self.input(arg.name),
+            Kind::Clock => self.program.input(arg.name, &[2]),
+        });
+        let args: Vec<Id> = args.collect();
+        let first = if id == "cross_entropy" { "loss" } else { "y" };
+        let states = op.args().iter().filter(|arg| arg.kind == Kind::State).map(|arg| arg.name);
+        let names: Vec<&'static str> = std::iter::once(first).chain(states).collect();
+        names.into_iter().zip(self.program.apply_shared(first, op, &args)).collect()
     }
 
     fn num(&self, attr: &str) -> f64 {
@@ -205,8 +200,7 @@ impl Maker<'_> {
     }
     fn function(&self) -> Function {
         let asked = self.word("fn");
-        let function = Function::ALL.into_iter().find(|function| function.id() == asked);
-        function.unwrap_or_else(|| panic!("fn = {asked}: allowed is relu, gelu, gelu_tanh, silu"))
+        Function::read(asked).unwrap_or_else(|allowed| panic!("fn = {asked}: allowed is {allowed}"))
     }
 
     /// A tensor with a gradient, or nothing where it is absent.
@@ -261,18 +255,6 @@ impl Maker<'_> {
         self.linear(hidden, names[2], biases[1])
     }
 
-    fn batch_norm(&mut self) -> Vec<(&'static str, Id)> {
-        let (eps, momentum) = (self.num("eps"), self.num("momentum"));
-        let norm = BatchNorm { eps, momentum, training: self.flag("training") };
-        let mut args = ["x", "weight", "bias"].map(|name| self.weight(name)).to_vec();
-        for name in ["running_mean", "running_var"] {
-            let shape = &self.call.tensors[name].shape;
-            args.push(self.program.state(name, shape, Start::Value(0.0)));
-        }
-        let outs = self.program.apply_shared("y", Arc::new(norm), &args);
-        ["y", "running_mean", "running_var"].into_iter().zip(outs).collect()
-    }
-
     /// The one norm of a residual, at one of its places.
     fn residual_norm(&mut self, site: &str, x: Id) -> Id {
         let norm = LayerNorm { eps: self.num("eps") };
@@ -307,8 +289,7 @@ impl Maker<'_> {
         let (site, eps) = (format!("{name}.y"), self.num("eps"));
         let weight = self.weight(&format!("{name}.weight"));
         if self.word("norm") == "rms_norm" {
-            let plain = <RmsNorm as crate::op::norm::Norm>::new(true);
-            return self.program.apply(&site, RmsNorm { eps, ..plain }, &[x, weight]);
+            return self.program.apply(&site, RmsNorm { eps, ..RmsNorm::new(true) }, &[x, weight]);
         }
         let bias = self.weight(&format!("{name}.bias"));
         self.program.apply(&site, LayerNorm { eps }, &[x, weight, bias])
@@ -371,20 +352,7 @@ impl Maker<'_> {
         vec![("loss", self.loss(&[logits, targets])), ("logits", logits)]
     }
     fn loss(&mut self, args: &[Id]) -> Id {
-        let loss = CrossEntropy {
-            ignore_index: self.num("ignore_index") as i64,
-            label_smoothing: self
-                .call
-                .attrs
-                .get("label_smoothing")
-                .and_then(|s| s.as_f64())
-                .unwrap_or(0.0),
-            reduction: match self.call.attrs.get("reduction").and_then(|r| r.as_str()) {
-                Some("sum") => Reduction::Sum,
-                Some("none") => Reduction::None,
-                _ => Reduction::Mean,
-            },
-        };
-        self.program.apply("loss", loss, args)
+        let loss = configured(Arc::new(CrossEntropy::default()), &self.call.attrs);
+        self.program.apply_shared("loss", loss, args)[0]
     }
 }

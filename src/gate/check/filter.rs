@@ -1,10 +1,10 @@
 //! Which operators, passes and dtypes a run looks at.
 
-use crate::config::Invalid;
 use crate::gate::call::{Dir, Served};
 use crate::gate::op;
 use crate::gate::report::Row;
 use crate::gate::tensor::Dtype;
+use crate::setting::Invalid;
 
 /// `layer_norm`, `layer_norm:bwd` or `layer_norm:bwd:f32`.
 #[derive(Debug, Clone, PartialEq, Eq)]

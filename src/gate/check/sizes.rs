@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use super::outcome::{Outcome, note};
 use super::subjects::Subject;
 use super::{Event, Options, Run};
-use crate::config::Invalid;
 use crate::gate::call::{Candidate, Served};
 use crate::gate::production::{self, Asked, shapes};
 use crate::gate::report::Fault;
 use crate::gate::{shrink, trial};
+use crate::setting::Invalid;
 
 /// Time that one row may take for sizes that nobody asked for.
 const TIME: Duration = Duration::from_secs(2);

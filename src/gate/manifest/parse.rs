@@ -5,9 +5,9 @@ use toml::{Table, Value};
 
 use super::date::Date;
 use super::pattern::matches;
-use crate::config::Invalid;
 use crate::gate::production::Asked;
 use crate::gate::wire::patience::{self, Patience};
+use crate::setting::Invalid;
 
 /// A manifest.
 #[derive(Debug, Clone, Default, PartialEq)]

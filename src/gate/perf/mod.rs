@@ -26,8 +26,8 @@ use super::case::Case;
 use super::judge::{Grade, Judged, judge};
 use super::oracle::{self, Expected};
 use super::tensor::Tensors;
-use crate::config::Invalid;
 use crate::rng::Rng;
+use crate::setting::Invalid;
 
 /// What to time, and for how long.
 #[derive(Debug, Clone)]

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::config::Invalid;
 use crate::gate::call::{Dir, Hello, Served};
 use crate::gate::case::{Case, Kind, Upstream};
 use crate::gate::op;
 use crate::gate::operator::Operator;
 use crate::gate::scope::{self, Scope};
 use crate::gate::tensor::Dtype;
+use crate::setting::Invalid;
 
 /// Elements of a problem, all tensors together, where no sizes are asked for: one that lies in the
 /// first cache, where calls and loops count, and one that lies in the second, where bytes do.

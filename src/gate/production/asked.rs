@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::config::Invalid;
 use crate::gate::op;
+use crate::setting::Invalid;
 
 /// The most of one size.
 const MOST: usize = 1 << 24;

@@ -6,7 +6,7 @@
 use serde_json::Value;
 
 use super::Report;
-use crate::config::Invalid;
+use crate::setting::Invalid;
 
 /// A report as JSON, indented.
 pub fn write(report: &Report) -> String {

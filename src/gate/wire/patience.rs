@@ -10,8 +10,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::Invalid;
 use crate::gate::call::Call;
+use crate::setting::Invalid;
 
 /// How long a target may take.
 #[derive(Debug, Clone, Copy, PartialEq)]

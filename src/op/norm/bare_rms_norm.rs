@@ -31,6 +31,7 @@ impl Op for BareRmsNorm {
         const ARGS: &[Arg] = &[Arg::real("x")];
         ARGS
     }
+    crate::constants! { eps: NotNegative }
     fn outputs(&self, args: &[Shape]) -> Vec<Shape> {
         vec![args[0]]
     }

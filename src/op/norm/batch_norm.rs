@@ -45,10 +45,11 @@ impl Op for BatchNorm {
             Arg::weight("weight").from(1.0),
             Arg::weight("bias").from(0.0),
             Arg::new("running_mean", Kind::State).from(0.0),
-            Arg::new("running_var", Kind::State).from(1.0),
+            Arg::new("running_var", Kind::State).from(1.0).positive(),
         ];
         ARGS
     }
+    crate::constants! { eps: NotNegative, momentum: Share, training: Any }
     fn outputs(&self, args: &[Shape]) -> Vec<Shape> {
         let cols = args[0].cols();
         assert!(args[1..].iter().all(|own| own.len() == cols), "{args:?}");
@@ -295,15 +296,15 @@ fn moments(rows: usize, x: &[f32], mean: &mut [f32], squares: &mut [f32], own: &
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::trial::{Results, Trial};
     use super::*;
+    use crate::check::{Case, Path, Results, Rows, fast_agrees};
 
     fn both(training: bool, x: &[f64]) -> [Results; 2] {
         let op = BatchNorm { eps: 0.0, ..BatchNorm::new(training) };
-        let mut trial = Trial::new(&op, &op.example(x.len(), 1));
-        trial.args = vec![x.to_vec(), vec![2.0], vec![1.0], vec![0.5], vec![4.0]];
-        trial.dy = x.iter().map(|_| 1.0).collect();
-        [trial.reference(), trial.fast()]
+        let mut case = Case::of(&op, &op.example(x.len(), 1), Rows::Normal, 1);
+        case.values = vec![x.to_vec(), vec![2.0], vec![1.0], vec![0.5], vec![4.0]];
+        case.dy = x.iter().map(|_| 1.0).collect();
+        Path::ALL.map(|path| path.run(&op, &case))
     }
 
     fn near(got: f64, want: f64) {
@@ -313,22 +314,22 @@ mod tests {
     #[test]
     fn training_moves_the_running_statistics() {
         for results in both(true, &[1.0, 2.0, 3.0, 4.0]) {
-            near(results.y[0], 1.0 - 2.0 * 1.5 / 1.25f64.sqrt());
-            near(results.others[0][0], 0.9 * 0.5 + 0.1 * 2.5);
-            near(results.others[1][0], 0.9 * 4.0 + 0.1 * 5.0 / 3.0);
+            near(results.outs[0][0], 1.0 - 2.0 * 1.5 / 1.25f64.sqrt());
+            near(results.outs[1][0], 0.9 * 0.5 + 0.1 * 2.5);
+            near(results.outs[2][0], 0.9 * 4.0 + 0.1 * 5.0 / 3.0);
             // A uniform dy moves the mean only, which the statistics take out again.
-            results.dargs[0].iter().for_each(|&dx| near(dx, 0.0));
-            near(results.dargs[2][0], 4.0);
+            results.grads[0].iter().for_each(|&dx| near(dx, 0.0));
+            near(results.grads[2][0], 4.0);
         }
     }
 
     #[test]
     fn evaluation_is_an_affine_map() {
         for results in both(false, &[1.0, 1.0]) {
-            near(results.y[0], 2.0 * (1.0 - 0.5) / 2.0 + 1.0);
-            assert_eq!((results.others[0][0], results.others[1][0]), (0.5, 4.0));
-            near(results.dargs[0][0], 1.0);
-            near(results.dargs[1][0], 0.5);
+            near(results.outs[0][0], 2.0 * (1.0 - 0.5) / 2.0 + 1.0);
+            assert_eq!((results.outs[1][0], results.outs[2][0]), (0.5, 4.0));
+            near(results.grads[0][0], 1.0);
+            near(results.grads[1][0], 0.5);
         }
     }
 
@@ -343,10 +344,10 @@ mod tests {
     #[test]
     fn many_rows_far_from_zero() {
         let op = BatchNorm::new(true);
-        let mut trial = Trial::new(&op, &op.example(1000, 3));
-        for x in &mut trial.args[0] {
+        let mut case = Case::of(&op, &op.example(1000, 3), Rows::Normal, 1);
+        for x in &mut case.values[0] {
             *x = f64::from((*x + 1e3) as f32);
         }
-        trial.within_budget();
+        fast_agrees(&op, &case).unwrap();
     }
 }

@@ -153,18 +153,18 @@ impl Fast for DynamicTanh {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::trial::Trial;
     use super::*;
+    use crate::check::{Case, Path, Rows};
 
     /// tanh(½ ln 3) = ½, with slope ¾.
     #[test]
     fn golden_numbers() {
-        let mut trial = Trial::new(&DynamicTanh, &DynamicTanh.example(1, 1));
+        let mut case = Case::of(&DynamicTanh, &DynamicTanh.example(1, 1), Rows::Normal, 1);
         let x = f64::from(3f32.ln());
-        trial.args = vec![vec![x], vec![0.5], vec![4.0], vec![-1.0]];
-        trial.dy = vec![1.0];
-        for results in [trial.reference(), trial.fast()] {
-            let got = results.dargs.iter().flatten().chain(&results.y);
+        case.values = vec![vec![x], vec![0.5], vec![4.0], vec![-1.0]];
+        case.dy = vec![1.0];
+        for results in Path::ALL.map(|path| path.run(&DynamicTanh, &case)) {
+            let got = results.grads.iter().flatten().chain(&results.outs[0]);
             for (got, want) in got.zip([1.5, 3.0 * x, 0.5, 1.0, 1.0]) {
                 assert!((got - want).abs() < 1e-6, "{got} is not {want}");
             }

@@ -41,6 +41,7 @@ impl Op for LayerNorm {
         ];
         ARGS
     }
+    crate::constants! { eps: NotNegative }
     fn outputs(&self, args: &[Shape]) -> Vec<Shape> {
         let cols = args[0].cols();
         for own in &args[1..] {

@@ -15,13 +15,14 @@ use super::super::{Arg, Fast, Grad, Law, Op, Reference, Shape, View};
 use super::Norm;
 use crate::num::{Format, Num};
 
-/// Where x̂ is rounded to the storage format.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cast {
-    /// x̂ is rounded, then multiplied by the weight, then rounded.
-    BeforeWeight,
-    /// x̂ is multiplied by the weight, then rounded.
-    AfterWeight,
+crate::choices! {
+    /// Where x̂ is rounded to the storage format.
+    Cast {
+        /// x̂ is rounded, then multiplied by the weight, then rounded.
+        BeforeWeight = "before_weight",
+        /// x̂ is multiplied by the weight, then rounded.
+        AfterWeight = "after_weight",
+    }
 }
 
 /// Root mean square normalisation over the last axis; the weight is optional.
@@ -55,6 +56,7 @@ impl Op for RmsNorm {
         const AROUND_ONE: &[Arg] = &[Arg::real("x"), Arg::weight("weight").from(0.0).optional()];
         if self.offset == 0.0 { PLAIN } else { AROUND_ONE }
     }
+    crate::constants! { eps: NotNegative, offset: Finite, cast: Any, format: Any }
     fn outputs(&self, args: &[Shape]) -> Vec<Shape> {
         let (cols, weight) = (args[0].cols(), args[1]);
         assert!(weight.is_empty() || weight.len() == cols, "{weight:?} for rows of {cols}");
@@ -246,15 +248,15 @@ fn row_vjp(
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::trial::Trial;
     use super::*;
+    use crate::check::{Case, Path, Rows, fast_agrees};
 
     /// x of one row of the norm 2.5 in the root mean square: x̂ is 1.2 and 1.6, inexact.
-    fn trial(op: &RmsNorm) -> Trial<'_> {
-        let mut trial = Trial::new(op, &op.example(1, 4));
-        trial.args = vec![vec![3.0, 4.0, 0.0, 0.0], vec![3.0; 4]];
-        trial.dy = vec![1.0; 4];
-        trial
+    fn case(op: &RmsNorm) -> Case {
+        let mut case = Case::draw(op, Rows::Normal, 1, 4, 1);
+        case.values = vec![vec![3.0, 4.0, 0.0, 0.0], vec![3.0; 4]];
+        case.dy = vec![1.0; 4];
+        case
     }
 
     #[test]
@@ -265,9 +267,9 @@ mod tests {
             [(Cast::BeforeWeight, 3.609375, 1.203125), (Cast::AfterWeight, 3.59375, 1.2)]
         {
             let op = RmsNorm { cast, ..half };
-            for results in [trial(&op).reference(), trial(&op).fast()] {
-                assert_eq!(results.y[0], y);
-                assert!((results.dargs[1][0] - dweight).abs() < 1e-6);
+            for results in Path::ALL.map(|path| path.run(&op, &case(&op))) {
+                assert_eq!(results.outs[0][0], y);
+                assert!((results.grads[1][0] - dweight).abs() < 1e-6);
             }
         }
     }
@@ -276,8 +278,8 @@ mod tests {
     fn sixteen_bits_agree_but_for_ties() {
         for cast in [Cast::BeforeWeight, Cast::AfterWeight] {
             let op = RmsNorm { cast, format: Format::Bf16, ..RmsNorm::new(true) };
-            let trial = Trial::new(&op, &op.example(8, 257));
-            let (exact, fast) = (trial.reference().y, trial.fast().y);
+            let case = Case::of(&op, &op.example(8, 257), Rows::Normal, 1);
+            let [exact, fast] = Path::ALL.map(|path| path.run(&op, &case).outs.remove(0));
             let differ = exact.iter().zip(&fast).filter(|(a, b)| a != b).count();
             // Rounding falls otherwise where x̂ is within 2⁻²⁴ of a tie 2⁻⁹ apart, or nearly so.
             assert!(differ * 1000 < exact.len(), "{differ} of {}", exact.len());
@@ -287,12 +289,12 @@ mod tests {
     #[test]
     fn a_weight_around_one_starts_as_no_weight() {
         let op = RmsNorm { offset: 1.0, ..RmsNorm::new(true) };
-        let mut with = trial(&op);
-        with.args[1] = vec![0.0; 4];
-        let mut without = trial(&op);
-        (without.args[1], without.shapes[1]) = (Vec::new(), Shape::ABSENT);
-        assert_eq!(with.fast().y, without.fast().y);
-        assert_eq!(with.reference().y, without.reference().y);
-        without.within_budget();
+        let mut with = case(&op);
+        with.values[1] = vec![0.0; 4];
+        let without = case(&op).without(1);
+        for path in Path::ALL {
+            assert_eq!(path.run(&op, &with).outs, path.run(&op, &without).outs);
+        }
+        fast_agrees(&op, &without).unwrap();
     }
 }

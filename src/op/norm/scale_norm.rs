@@ -7,7 +7,7 @@
 //! At ‖x‖ = eps the two branches of dx differ; the flat one is taken, as for a norm held constant.
 
 use super::super::simd::{self, dot};
-use super::super::{Arg, Fast, Grad, Initial, Kind, Law, Op, Reference, Shape, View};
+use super::super::{Arg, Fast, Grad, Law, Op, Reference, Shape, View};
 use super::Norm;
 use crate::num::Num;
 
@@ -31,11 +31,10 @@ impl Op for ScaleNorm {
         Self::ID
     }
     fn args(&self) -> &'static [Arg] {
-        const WEIGHT: Arg =
-            Arg { name: "weight", kind: Kind::Weight, optional: false, initial: Initial::SqrtWidth };
-        const ARGS: &[Arg] = &[Arg::real("x"), WEIGHT];
+        const ARGS: &[Arg] = &[Arg::real("x"), Arg::weight("weight").from_sqrt_width()];
         ARGS
     }
+    crate::constants! { eps: NotNegative }
     fn outputs(&self, args: &[Shape]) -> Vec<Shape> {
         assert_eq!(args[1].len(), 1, "one weight for all columns");
         vec![args[0]]
@@ -157,25 +156,25 @@ impl Fast for ScaleNorm {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::trial::Trial;
     use super::*;
+    use crate::check::{Case, Path, Rows};
 
     #[test]
     fn eps_is_a_floor_of_the_norm() {
         let op = ScaleNorm { eps: 1.0 };
-        let mut trial = Trial::new(&op, &op.example(2, 2));
-        trial.args = vec![vec![3.0, 4.0, 0.25, 0.5], vec![2.0]];
-        trial.dy = vec![1.0, 0.0, 1.0, 0.0];
-        for results in [trial.reference(), trial.fast()] {
+        let mut case = Case::of(&op, &op.example(2, 2), Rows::Normal, 1);
+        case.values = vec![vec![3.0, 4.0, 0.25, 0.5], vec![2.0]];
+        case.dy = vec![1.0, 0.0, 1.0, 0.0];
+        for results in Path::ALL.map(|path| path.run(&op, &case)) {
             let near = |a: f64, b: f64| assert!((a - b).abs() < 1e-6, "{a} is not {b}");
-            for (y, want) in results.y.iter().zip([1.2, 1.6, 0.5, 1.0]) {
+            for (y, want) in results.outs[0].iter().zip([1.2, 1.6, 0.5, 1.0]) {
                 near(*y, want);
             }
             // Above the floor 2/5·(dy − u·⟨u, dy⟩) with u = (0.6, 0.8), below it 2·dy.
-            for (dx, want) in results.dargs[0].iter().zip([0.256, -0.192, 2.0, 0.0]) {
+            for (dx, want) in results.grads[0].iter().zip([0.256, -0.192, 2.0, 0.0]) {
                 near(*dx, want);
             }
-            near(results.dargs[1][0], 0.6 + 0.25);
+            near(results.grads[1][0], 0.6 + 0.25);
         }
     }
 }

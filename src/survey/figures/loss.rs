@@ -2,6 +2,7 @@
 
 use super::{Arm, Run, arms, series, subtitle, worst};
 use crate::plot::{Axis, Lines, Panels, Reference, Series};
+use crate::setting::Setting;
 use crate::survey::data::Data;
 use crate::survey::findings::wirings;
 
@@ -40,7 +41,7 @@ pub(super) fn loss(data: &Data) -> Panels {
     let shown = |arm: &Arm, of: &[Arm]| Series { end: Some(worst(arm)), ..series(arm, of, curve) };
     let field: Vec<Run> = (data.map.iter())
         .filter(|run| run.config.init.id() == "xavier_normal")
-        .filter(|run| run.config.norm.0.id == "layer_norm")
+        .filter(|run| run.config.norm.show() == "layer_norm")
         .cloned()
         .collect();
     let field = arms(&field);

@@ -3,6 +3,7 @@
 use super::tables::{Table, by_count};
 use super::{Arm, arms, subtitle};
 use crate::plot::{Axis, Maps};
+use crate::setting::Setting;
 use crate::stack::Wiring;
 use crate::survey::data::Data;
 use crate::survey::findings::map;
@@ -48,5 +49,5 @@ pub(in crate::survey) fn init(arm: &Arm) -> String {
 }
 
 pub(in crate::survey) fn norm(arm: &Arm) -> String {
-    arm.config().norm.0.id.to_string()
+    arm.config().norm.show()
 }

@@ -2,6 +2,7 @@
 
 use super::super::arm::{Arm, Ending};
 use super::words::{conditions, count, list};
+use crate::setting::Setting;
 
 /// The counts, for arms that differ in wiring and in `other` ("init", "norm").
 pub(crate) fn title(arms: &[Arm], other: &str) -> String {
@@ -33,8 +34,8 @@ pub(crate) fn title(arms: &[Arm], other: &str) -> String {
 
 /// Which pairs were not run long enough to say: they count as neither.
 pub(crate) fn unfinished(arms: &[Arm]) -> Option<String> {
-    let other = |arm: &Arm| match arm.config().norm.0.id {
-        "layer_norm" => arm.config().init.id(),
+    let other = |arm: &Arm| match arm.config().norm.show() {
+        norm if norm == "layer_norm" => arm.config().init.show(),
         norm => norm,
     };
     let open: Vec<&Arm> = arms.iter().filter(|arm| arm.tally().unfinished > 0).collect();
@@ -43,7 +44,7 @@ pub(crate) fn unfinished(arms: &[Arm]) -> Option<String> {
     }
     let mut by: Vec<(String, Vec<String>)> = Vec::new();
     for arm in &open {
-        let (column, wiring) = (other(arm).to_string(), arm.config().wiring.id().to_string());
+        let (column, wiring) = (other(arm), arm.config().wiring.id().to_string());
         match by.iter_mut().find(|(name, _)| *name == column) {
             Some((_, wirings)) => wirings.push(wiring),
             None => by.push((column, vec![wiring])),

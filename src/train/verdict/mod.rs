@@ -12,7 +12,7 @@ mod spike;
 use std::ops::Range;
 
 use crate::config::RunConfig;
-use crate::op::norm;
+use crate::op::norm::{BatchNorm, Norm};
 use crate::record::{Measure, Outcome, Trend};
 use divergence::Divergence;
 
@@ -126,7 +126,7 @@ impl Watch {
 /// Everything else that a configuration sets leaves the loss the plain mean over all tokens.
 pub fn measure(config: &RunConfig, passes: f64) -> Measure {
     let dropped = config.dropout > 0.0 || config.stochastic_depth > 0.0;
-    let whole_batch = norm::named("batch_norm").is_some_and(|batch| config.norm.0.id == batch.id);
+    let whole_batch = config.norm.id() == BatchNorm::ID;
     if passes > 1.0 || config.label_smoothing > 0.0 || dropped || whole_batch {
         Measure::HeldOut
     } else {

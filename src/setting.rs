@@ -65,6 +65,7 @@ macro_rules! number_setting {
 number_setting! {
     usize: "a whole number from 0 up",
     u64: "a whole number from 0 up",
+    i64: "a whole number",
     f64: "a number",
 }
 
@@ -93,6 +94,20 @@ impl<T: Setting> Setting for Option<T> {
     }
 }
 
+/// A name and the settings in brackets behind it, `name(a=1, b=2)`; nothing where it is written
+/// otherwise.
+pub fn named_with(text: &str) -> Option<(&str, Vec<(&str, &str)>)> {
+    let Some((name, rest)) = text.split_once('(') else {
+        return Some((text.trim(), Vec::new()));
+    };
+    let inside = rest.trim_end().strip_suffix(')')?;
+    let pairs = inside.split(',').map(|pair| {
+        let (name, value) = pair.split_once('=')?;
+        Some((name.trim(), value.trim()))
+    });
+    Some((name.trim(), pairs.collect::<Option<_>>()?))
+}
+
 /// Declares an enum whose variants have one spelling everywhere.
 #[macro_export]
 macro_rules! choices {
@@ -112,7 +127,7 @@ macro_rules! choices {
             }
         }
 
-        impl $crate::config::Setting for $name {
+        impl $crate::setting::Setting for $name {
             fn read(text: &str) -> Result<Self, String> {
                 let found = $name::ALL.iter().find(|choice| choice.id() == text);
                 found.copied().ok_or_else(|| [$($id),+].join(", "))
