@@ -3,7 +3,8 @@
 //! The layers, in the order in which they depend on each other:
 //!
 //! - [`num`]: the number types that a reference is read at; [`rng`]: random numbers by counter;
-//!   [`setting`]: how one setting is read, written and refused.
+//!   [`setting`]: how one setting is read, written and refused; [`choice`]: one of a list, with
+//!   constants of its own.
 //! - [`op`]: the operators, each with a reference and a fast path, forward and vjp.
 //! - [`check`]: cases, error budgets, gradients and laws for whatever calls itself an operator.
 //! - [`program`]: a stack as a straight list of steps over named values; [`backend`]: what runs it.
@@ -18,6 +19,7 @@
 pub mod backend;
 pub mod bench;
 pub mod check;
+pub mod choice;
 pub mod cli;
 pub mod config;
 pub mod gate;

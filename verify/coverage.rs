@@ -66,7 +66,7 @@ fn every_norm_is_a_file_of_its_name() {
     assert_eq!(files, ids);
     assert_eq!(ids.len(), norm::ALL.len(), "a norm is listed twice");
     for entry in norm::ALL {
-        assert_eq!((entry.make)(true).id(), entry.id);
+        assert_eq!((entry.make)().id(), entry.id);
         assert!(norm::named(entry.id).is_some());
     }
 }

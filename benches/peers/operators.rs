@@ -43,7 +43,7 @@ impl Prepared {
 
 fn named(name: &str) -> Option<SharedOp> {
     if let Some(entry) = norm::named(name) {
-        return Some((entry.make)(true));
+        return Some((entry.make)());
     }
     if let Some(&function) = Function::ALL.iter().find(|function| function.id() == name) {
         return Some(std::sync::Arc::new(Activation { function }));

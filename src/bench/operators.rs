@@ -28,7 +28,7 @@ pub const SHAPES: [(usize, usize); 3] = [(1024, 64), (4096, 256), (8192, 1024)];
 /// Every norm, softmax and every activation, with their names.
 pub fn measured() -> Vec<(&'static str, SharedOp)> {
     let mut ops: Vec<(&'static str, SharedOp)> =
-        norm::ALL.iter().map(|entry| (entry.id, (entry.make)(true))).collect();
+        norm::ALL.iter().map(|entry| (entry.id, (entry.make)())).collect();
     ops.push(("softmax", Arc::new(Softmax)));
     ops.extend(
         Function::ALL

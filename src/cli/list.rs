@@ -4,9 +4,8 @@ use clap::ArgMatches;
 use serde_json::json;
 
 use super::{Outcome, answer, one};
-use crate::config::NormChoice;
-use crate::op::Constant;
-use crate::op::norm::{self, NormEntry};
+use crate::choice::{Choice, Constant, Entry, Listed};
+use crate::op::norm;
 use crate::setting::Invalid;
 use crate::stack::{Init, Wiring};
 
@@ -21,7 +20,7 @@ pub(super) fn run(matches: &ArgMatches) -> Outcome {
     let what = one(matches, "what");
     let row = |id, about| Row { id, about, constants: Vec::new() };
     let rows: Vec<Row> = match what {
-        "norms" => norm::ALL.iter().map(norm_row).collect(),
+        "norms" => norm::ALL.iter().map(chosen).collect(),
         "wirings" => Wiring::ALL.iter().map(|wiring| row(wiring.id(), wiring.about())).collect(),
         "inits" => Init::ALL.iter().map(|init| row(init.id(), init.about())).collect(),
         _ => return Err(Invalid::new("list", what, "norms, wirings, inits").into()),
@@ -45,6 +44,6 @@ pub(super) fn run(matches: &ArgMatches) -> Outcome {
     answer(&text)
 }
 
-fn norm_row(entry: &NormEntry) -> Row {
-    Row { id: entry.id, about: entry.about, constants: NormChoice::usual(entry.id).constants() }
+fn chosen<T: Listed + ?Sized>(entry: &'static Entry<T>) -> Row {
+    Row { id: entry.id, about: entry.about, constants: Choice::of(entry).constants() }
 }

@@ -4,17 +4,16 @@ use serde_json::{Map, Value as Json};
 
 mod bytes;
 mod check;
-mod norm;
 mod text;
 mod warnings;
 
 pub use bytes::{Memory, amount};
-pub use norm::NormChoice;
 pub use text::Text;
 pub use warnings::{Warning, far_start};
 
 use crate::choices;
 use crate::op::activation::Function;
+use crate::op::norm::NormChoice;
 pub use crate::setting::{Invalid, Setting};
 use crate::stack::{Init, Wiring};
 

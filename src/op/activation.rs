@@ -121,7 +121,7 @@ impl Op for Activation {
         const ARGS: &[Arg] = &[Arg::real("x")];
         ARGS
     }
-    crate::constants! { function: Any }
+    crate::constants! { dyn Op; function: Any }
     fn outputs(&self, args: &[Shape]) -> Vec<Shape> {
         vec![args[0]]
     }
@@ -161,7 +161,7 @@ impl Op for Gated {
         const ARGS: &[Arg] = &[Arg::real("gate"), Arg::real("up")];
         ARGS
     }
-    crate::constants! { function: Any }
+    crate::constants! { dyn Op; function: Any }
     fn outputs(&self, args: &[Shape]) -> Vec<Shape> {
         assert_eq!(args[0], args[1], "the gate and what it gates have one shape");
         vec![args[0]]

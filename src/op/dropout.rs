@@ -116,7 +116,7 @@ macro_rules! dropping {
                 const ARGS: &[Arg] = &[Arg::real("x"), Arg::new("clock", Kind::Clock)];
                 ARGS
             }
-            crate::constants! { p: Share, seed: Any, training: Any }
+            crate::constants! { dyn Op; p: Share, seed: Any, training: Any }
             fn outputs(&self, args: &[Shape]) -> Vec<Shape> {
                 assert!(!args[0].sizes().is_empty(), "x has an axis of samples");
                 assert_eq!(args[1].len(), 2, "the clock is the step and the first sample");

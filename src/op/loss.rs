@@ -71,7 +71,7 @@ impl Op for CrossEntropy {
         const ARGS: &[Arg] = &[Arg::real("logits"), Arg::new("target", Kind::Index)];
         ARGS
     }
-    crate::constants! { ignore_index: Any, label_smoothing: Share, reduction: Any }
+    crate::constants! { dyn Op; ignore_index: Any, label_smoothing: Share, reduction: Any }
     fn outputs(&self, args: &[Shape]) -> Vec<Shape> {
         let rows = args[0].rows();
         assert_eq!(rows, args[1].len(), "one target per row of {:?}", args[0]);

@@ -16,13 +16,13 @@ use std::fmt::Debug;
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::choice::Constant;
 use crate::num::{Dual, Num, Wobble};
 use crate::setting::Invalid;
 
 pub mod activation;
 pub mod attention;
 mod call;
-mod constants;
 pub mod dropout;
 pub mod elementary;
 pub mod embedding;
@@ -37,7 +37,6 @@ pub mod simd;
 pub mod softmax;
 
 pub use call::Call;
-pub use constants::{Allowed, Constant};
 pub use registry::{all, named};
 
 /// The sizes of a row-major tensor of up to four axes.

@@ -16,12 +16,12 @@ use super::{Op, SharedOp};
 
 /// Every operator, once per variant that behaves differently.
 pub fn all() -> Vec<SharedOp> {
-    let mut ops: Vec<SharedOp> = norm::ALL.iter().map(|entry| (entry.make)(true)).collect();
+    let mut ops: Vec<SharedOp> = norm::ALL.iter().map(|entry| (entry.make)()).collect();
     ops.extend(Function::ALL.map(|function| shared(Activation { function })));
     ops.extend(Function::ALL.map(|function| shared(Gated { function })));
     ops.extend([
-        shared(BatchNorm::new(false)),
-        shared(RmsNorm { offset: 1.0, ..RmsNorm::new(true) }),
+        shared(BatchNorm { training: false, ..BatchNorm::new() }),
+        shared(RmsNorm { offset: 1.0, ..RmsNorm::new() }),
         shared(Softmax),
         shared(Dropout { p: 0.3, seed: 5, training: true }),
         shared(Dropout { p: 0.3, seed: 5, training: false }),

@@ -31,7 +31,7 @@ impl Op for Residual {
         const ARGS: &[Arg] = &[Arg::real("x"), Arg::real("branch")];
         ARGS
     }
-    crate::constants! { alpha: Finite, beta: Finite }
+    crate::constants! { dyn Op; alpha: Finite, beta: Finite }
     fn outputs(&self, args: &[Shape]) -> Vec<Shape> {
         assert_eq!(args[0], args[1], "the stream and the branch have one shape");
         vec![args[0]]
@@ -221,7 +221,7 @@ impl Op for Scale {
         const ARGS: &[Arg] = &[Arg::real("x")];
         ARGS
     }
-    crate::constants! { factor: Finite }
+    crate::constants! { dyn Op; factor: Finite }
     fn outputs(&self, args: &[Shape]) -> Vec<Shape> {
         vec![args[0]]
     }

@@ -59,7 +59,7 @@ impl<'a> Builder<'a> {
     /// A norm whose output is `name` and whose tensors are named behind it.
     pub fn norm(&mut self, name: &str, x: Id) -> Id {
         let width = self.program.shape(x).cols();
-        let op = self.config.norm.make(self.training);
+        let op = self.config.norm.operator(self.training);
         let example = op.example(2, width);
         let mut args = vec![x];
         for (arg, shape) in op.args().iter().zip(&example).skip(1) {

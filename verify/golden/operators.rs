@@ -100,7 +100,7 @@ fn operator(golden: &Golden) -> (SharedOp, Vec<&'static str>) {
         "rms_norm" => {
             assert_eq!(golden.word("cast"), "before_weight");
             let offset = golden.number("offset");
-            own(Arc::new(RmsNorm { eps: eps(), offset, ..RmsNorm::new(true) }))
+            own(Arc::new(RmsNorm { eps: eps(), offset, ..RmsNorm::new() }))
         }
         "scale_norm" => own(Arc::new(ScaleNorm { eps: eps() })),
         "batch_norm" => own(Arc::new(BatchNorm {

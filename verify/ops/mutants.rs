@@ -153,8 +153,8 @@ fn refusal(op: &dyn Op) -> Option<Fault> {
 
 fn mutants() -> Vec<Mutant> {
     let layer = LayerNorm { eps: 1e-5 };
-    let rms = RmsNorm::new(true);
-    let batch = BatchNorm::new(true);
+    let rms = RmsNorm::new();
+    let batch = BatchNorm::new();
     let attention = Attention::causal(2);
     let loss = CrossEntropy::default();
     let dropout = Dropout { p: 0.3, seed: 5, training: true };

@@ -289,7 +289,7 @@ impl Maker<'_> {
         let (site, eps) = (format!("{name}.y"), self.num("eps"));
         let weight = self.weight(&format!("{name}.weight"));
         if self.word("norm") == "rms_norm" {
-            return self.program.apply(&site, RmsNorm { eps, ..RmsNorm::new(true) }, &[x, weight]);
+            return self.program.apply(&site, RmsNorm { eps, ..RmsNorm::new() }, &[x, weight]);
         }
         let bias = self.weight(&format!("{name}.bias"));
         self.program.apply(&site, LayerNorm { eps }, &[x, weight, bias])

@@ -18,7 +18,7 @@ pub struct BareRmsNorm {
 impl Norm for BareRmsNorm {
     const ID: &'static str = "bare_rms_norm";
     const ABOUT: &'static str = "x/√(mean(x²) + eps): rms_norm with nothing to learn";
-    fn new(_training: bool) -> Self {
+    fn new() -> Self {
         BareRmsNorm { eps: 1e-6 }
     }
 }
@@ -31,7 +31,7 @@ impl Op for BareRmsNorm {
         const ARGS: &[Arg] = &[Arg::real("x")];
         ARGS
     }
-    crate::constants! { eps: NotNegative }
+    crate::constants! { dyn Op; eps: NotNegative }
     fn outputs(&self, args: &[Shape]) -> Vec<Shape> {
         vec![args[0]]
     }

@@ -30,8 +30,8 @@ impl Norm for BatchNorm {
     const ID: &'static str = "batch_norm";
     const ABOUT: &'static str =
         "(x − mean)/√(var + eps)·weight + bias, mean and var over the batch (Ioffe & Szegedy 2015)";
-    fn new(training: bool) -> Self {
-        BatchNorm { eps: 1e-5, momentum: 0.1, training }
+    fn new() -> Self {
+        BatchNorm { eps: 1e-5, momentum: 0.1, training: true }
     }
 }
 
@@ -49,7 +49,7 @@ impl Op for BatchNorm {
         ];
         ARGS
     }
-    crate::constants! { eps: NotNegative, momentum: Share, training: Any }
+    crate::constants! { dyn Op; eps: NotNegative, momentum: Share, training: Any }
     fn outputs(&self, args: &[Shape]) -> Vec<Shape> {
         let cols = args[0].cols();
         assert!(args[1..].iter().all(|own| own.len() == cols), "{args:?}");
@@ -300,7 +300,7 @@ mod tests {
     use crate::check::{Case, Path, Results, Rows, fast_agrees};
 
     fn both(training: bool, x: &[f64]) -> [Results; 2] {
-        let op = BatchNorm { eps: 0.0, ..BatchNorm::new(training) };
+        let op = BatchNorm { eps: 0.0, training, ..BatchNorm::new() };
         let mut case = Case::of(&op, &op.example(x.len(), 1), Rows::Normal, 1);
         case.values = vec![x.to_vec(), vec![2.0], vec![1.0], vec![0.5], vec![4.0]];
         case.dy = x.iter().map(|_| 1.0).collect();
@@ -337,13 +337,13 @@ mod tests {
     #[should_panic(expected = "one row")]
     fn one_row_has_no_variance() {
         let own = Shape::new(&[3]);
-        BatchNorm::new(true).outputs(&[Shape::new(&[1, 3]), own, own, own, own]);
+        BatchNorm::new().outputs(&[Shape::new(&[1, 3]), own, own, own, own]);
     }
 
     /// More rows than a block of the sums, and not a whole number of blocks.
     #[test]
     fn many_rows_far_from_zero() {
-        let op = BatchNorm::new(true);
+        let op = BatchNorm::new();
         let mut case = Case::of(&op, &op.example(1000, 3), Rows::Normal, 1);
         for x in &mut case.values[0] {
             *x = f64::from((*x + 1e3) as f32);

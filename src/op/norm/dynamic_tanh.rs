@@ -19,7 +19,7 @@ pub struct DynamicTanh;
 impl Norm for DynamicTanh {
     const ID: &'static str = "dynamic_tanh";
     const ABOUT: &'static str = "weight·tanh(alpha·x) + bias, one alpha (Zhu et al. 2025)";
-    fn new(_training: bool) -> Self {
+    fn new() -> Self {
         DynamicTanh
     }
 }

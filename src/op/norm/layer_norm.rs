@@ -24,7 +24,7 @@ pub struct LayerNorm {
 impl Norm for LayerNorm {
     const ID: &'static str = "layer_norm";
     const ABOUT: &'static str = "(x − mean)/√(var + eps)·weight + bias (Ba et al. 2016)";
-    fn new(_training: bool) -> Self {
+    fn new() -> Self {
         LayerNorm { eps: 1e-5 }
     }
 }
@@ -41,7 +41,7 @@ impl Op for LayerNorm {
         ];
         ARGS
     }
-    crate::constants! { eps: NotNegative }
+    crate::constants! { dyn Op; eps: NotNegative }
     fn outputs(&self, args: &[Shape]) -> Vec<Shape> {
         let cols = args[0].cols();
         for own in &args[1..] {

@@ -4,7 +4,11 @@
 //! each of one element per column or of a single element. Everything else (the checks, the stacks
 //! under every wiring, the command line, the reports) iterates over [`ALL`].
 
+use std::sync::Arc;
+
 use super::{Op, Shape, SharedOp};
+use crate::choice::{Choice, Constant, Entry, Listed};
+use crate::setting::Invalid;
 
 /// A norm that the list below can name.
 pub trait Norm: Op + Sized {
@@ -12,19 +16,36 @@ pub trait Norm: Op + Sized {
     const ID: &'static str;
     /// The formula and its source in one line.
     const ABOUT: &'static str;
-    /// The norm with its usual constants; `training` matters to batch statistics only.
-    fn new(training: bool) -> Self;
+    /// The norm with its usual constants.
+    fn new() -> Self;
 }
 
-/// An entry of the list of norms.
-#[derive(Debug, Clone, Copy)]
-pub struct NormEntry {
-    /// The one name.
-    pub id: &'static str,
-    /// The formula and its source in one line.
-    pub about: &'static str,
-    /// Makes the operator, for training or for evaluation.
-    pub make: fn(training: bool) -> SharedOp,
+/// A norm and its constants, as a stack is given it: `layer_norm(eps=1e-6)`.
+pub type NormChoice = Choice<dyn Op>;
+
+impl NormChoice {
+    /// The operator, for training or for evaluation, which matters to batch statistics only.
+    pub fn operator(&self, training: bool) -> SharedOp {
+        let has_mode = self.consts().iter().any(|constant| constant.name == Self::MODE);
+        match has_mode {
+            true => self.with(Self::MODE, &training.to_string()).expect("true or false"),
+            false => self.shared(),
+        }
+    }
+    const MODE: &'static str = <dyn Op as Listed>::MODE;
+}
+
+impl Listed for dyn Op {
+    fn entries() -> &'static [Entry<dyn Op>] {
+        ALL
+    }
+    fn constants(&self) -> Vec<Constant> {
+        self.consts()
+    }
+    fn changed(&self, name: &str, value: &str) -> Result<SharedOp, Invalid> {
+        self.with(name, value)
+    }
+    const MODE: &'static str = "training";
 }
 
 macro_rules! norms {
@@ -32,10 +53,10 @@ macro_rules! norms {
         $(pub mod $module;)+
         $(pub use $module::$norm;)+
         /// Every norm there is.
-        pub const ALL: &[NormEntry] = &[$(NormEntry {
+        pub const ALL: &[Entry<dyn Op>] = &[$(Entry {
             id: <$norm as Norm>::ID,
             about: <$norm as Norm>::ABOUT,
-            make: |training| std::sync::Arc::new(<$norm as Norm>::new(training)),
+            make: || Arc::new(<$norm as Norm>::new()),
         }),+];
     };
 }
@@ -50,7 +71,7 @@ norms! {
 }
 
 /// The norm called `id`.
-pub fn named(id: &str) -> Option<&'static NormEntry> {
+pub fn named(id: &str) -> Option<&'static Entry<dyn Op>> {
     ALL.iter().find(|entry| entry.id == id)
 }
 

@@ -21,7 +21,7 @@ pub struct ScaleNorm {
 impl Norm for ScaleNorm {
     const ID: &'static str = "scale_norm";
     const ABOUT: &'static str = "weight·x/max(‖x‖, eps), one weight (Nguyen & Salazar 2019)";
-    fn new(_training: bool) -> Self {
+    fn new() -> Self {
         ScaleNorm { eps: 1e-5 }
     }
 }
@@ -34,7 +34,7 @@ impl Op for ScaleNorm {
         const ARGS: &[Arg] = &[Arg::real("x"), Arg::weight("weight").from_sqrt_width()];
         ARGS
     }
-    crate::constants! { eps: NotNegative }
+    crate::constants! { dyn Op; eps: NotNegative }
     fn outputs(&self, args: &[Shape]) -> Vec<Shape> {
         assert_eq!(args[1].len(), 1, "one weight for all columns");
         vec![args[0]]
