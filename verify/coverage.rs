@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use plummet::config::RunConfig;
 use plummet::op::{all, norm};
-use plummet::stack::{Init, Wiring};
+use plummet::stack::{init, wiring};
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -71,6 +71,22 @@ fn every_norm_is_a_file_of_its_name() {
     }
 }
 
+#[test]
+fn every_wiring_and_every_init_is_a_file_of_its_name() {
+    let wirings: Vec<&str> = wiring::ALL.iter().map(|entry| entry.id).collect();
+    let inits: Vec<&str> = init::ALL.iter().map(|entry| entry.id).collect();
+    for (folder, besides, listed) in [
+        ("src/stack/wiring", &["mod"][..], wirings),
+        ("src/stack/init", &["mod", "weights"], inits),
+    ] {
+        let mut files: BTreeSet<String> = files(folder, "rs").into_keys().collect();
+        assert!(besides.iter().all(|file| files.remove(*file)));
+        let ids: BTreeSet<String> = listed.iter().map(|id| id.to_string()).collect();
+        assert_eq!(files, ids);
+        assert_eq!(ids.len(), listed.len(), "{folder}: one is listed twice");
+    }
+}
+
 fn assert_ids<'a>(kind: &str, ids: impl Iterator<Item = &'a str>) {
     let mut seen = BTreeSet::new();
     for id in ids {
@@ -84,8 +100,8 @@ fn assert_ids<'a>(kind: &str, ids: impl Iterator<Item = &'a str>) {
 #[test]
 fn ids_are_snake_case_and_name_one_thing_each() {
     assert_ids("norm", norm::ALL.iter().map(|entry| entry.id));
-    assert_ids("wiring", Wiring::ALL.iter().map(|wiring| wiring.id()));
-    assert_ids("init", Init::ALL.iter().map(|init| init.id()));
+    assert_ids("wiring", wiring::ALL.iter().map(|wiring| wiring.id));
+    assert_ids("init", init::ALL.iter().map(|init| init.id));
     // Variants of one operator share its id; two types never do.
     let types: BTreeSet<(String, &str)> = all()
         .iter()
@@ -108,8 +124,8 @@ fn the_command_line_offers_every_norm_wiring_and_init() {
         field.unwrap_or_else(|| panic!("no field {name}")).choices
     };
     assert_eq!(choices("norm"), norm::ALL.iter().map(|e| e.id).collect::<Vec<_>>());
-    assert_eq!(choices("wiring"), Wiring::ALL.iter().map(|w| w.id()).collect::<Vec<_>>());
-    assert_eq!(choices("init"), Init::ALL.iter().map(|i| i.id()).collect::<Vec<_>>());
+    assert_eq!(choices("wiring"), wiring::ALL.iter().map(|w| w.id).collect::<Vec<_>>());
+    assert_eq!(choices("init"), init::ALL.iter().map(|i| i.id).collect::<Vec<_>>());
 }
 
 /// Test files are not found by themselves here (autotests = false): one that nobody names is one

@@ -7,7 +7,7 @@ use super::{Outcome, answer, one};
 use crate::choice::{Choice, Constant, Entry, Listed};
 use crate::op::norm;
 use crate::setting::Invalid;
-use crate::stack::{Init, Wiring};
+use crate::stack::{init, wiring};
 
 /// One entry: its name, its formula and source, and its constants.
 struct Row {
@@ -18,11 +18,10 @@ struct Row {
 
 pub(super) fn run(matches: &ArgMatches) -> Outcome {
     let what = one(matches, "what");
-    let row = |id, about| Row { id, about, constants: Vec::new() };
     let rows: Vec<Row> = match what {
         "norms" => norm::ALL.iter().map(chosen).collect(),
-        "wirings" => Wiring::ALL.iter().map(|wiring| row(wiring.id(), wiring.about())).collect(),
-        "inits" => Init::ALL.iter().map(|init| row(init.id(), init.about())).collect(),
+        "wirings" => wiring::ALL.iter().map(chosen).collect(),
+        "inits" => init::ALL.iter().map(chosen).collect(),
         _ => return Err(Invalid::new("list", what, "norms, wirings, inits").into()),
     };
     if matches.get_flag("json") {

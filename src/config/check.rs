@@ -109,7 +109,6 @@ impl RunConfig {
         real("lr", self.lr, self.lr > 0.0, above)?;
         real("clip", self.clip, self.clip >= 0.0, from)?;
         real("weight-decay", self.weight_decay, self.weight_decay >= 0.0, from)?;
-        real("layer-scale", self.layer_scale, true, "a finite number")?;
         real(
             "ffn-ratio",
             self.ffn_ratio,

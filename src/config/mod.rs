@@ -283,15 +283,13 @@ config! {
     weight_decay as "weight-decay": f64 = 0.0;
     /// The norm, with constants where they are not the usual ones: layer_norm(eps=1e-6).
     norm as "norm": NormChoice = NormChoice::usual("layer_norm");
-    /// Where norm, skip and branch meet.
-    wiring as "wiring": Wiring = Wiring::PreLn;
-    /// The law of the initial weights.
-    init as "init": Init = Init::XavierNormal;
+    /// Where norm, skip and branch meet, with constants where they are not the usual ones.
+    wiring as "wiring": Wiring = Wiring::usual("pre_ln");
+    /// How weights start, with constants where they are not the usual ones.
+    init as "init": Init = Init::usual("xavier_normal");
     /// Standard deviation of the token embedding; auto is 1, 0.02 under gpt2 and normal_02, and
     /// small enough for a tied head to start near ln(vocabulary).
     embed_std as "embed-std": Option<f64> = None;
-    /// Initial gain of every branch under layer_scale.
-    layer_scale as "layer-scale": f64 = 1e-4;
     /// How a token's place enters the stack.
     positions as "positions": Positions = Positions::None;
     /// The nonlinearity of the feed-forward.
@@ -373,6 +371,9 @@ impl Setting for Checkpoint {
         }
     }
 }
+
+/// The field that the gain of `layer_scale` was, in records of before wirings had constants.
+const FORMER_GAIN: &str = "layer-scale";
 
 /// Fields that say where and how a run is kept, not what it computes.
 const OUTSIDE: &[&str] = &["threads", "store", "name", "snapshot-seconds", "memory"];
@@ -457,9 +458,16 @@ impl RunConfig {
         // The digest goes behind the text that it is of.
         let (last, first): (Vec<_>, Vec<_>) =
             object.iter().partition(|(name, _)| *name == text::SHA256);
+        let mut gain = None;
         for (name, value) in first.into_iter().chain(last) {
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_string);
-            config.set(name, &text)?;
+            match &**name {
+                FORMER_GAIN => gain = Some(text),
+                _ => config.set(name, &text)?,
+            }
+        }
+        if let Some(gain) = gain.filter(|_| config.wiring.id() == "layer_scale") {
+            config.set("wiring", &format!("layer_scale(gain={gain})"))?;
         }
         Ok(config)
     }
@@ -501,6 +509,11 @@ impl RunConfig {
     /// ([`crate::train::Library`]).
     pub fn id(&self) -> String {
         let mut hash = 0xcbf2_9ce4_8422_2325u64;
+        let mut count = |name: &str, text: &str| {
+            for byte in name.bytes().chain([0]).chain(text.bytes()).chain([1]) {
+                hash = (hash ^ byte as u64).wrapping_mul(0x0100_0000_01b3);
+            }
+        };
         let identical = self.identical();
         for field in RunConfig::fields() {
             if !OUTSIDE.contains(&field.name) {
@@ -508,9 +521,11 @@ impl RunConfig {
                     "text" => identical.text.content(),
                     name => identical.get(name).expect("a listed field"),
                 };
-                for byte in field.name.bytes().chain([0]).chain(text.bytes()).chain([1]) {
-                    hash = (hash ^ byte as u64).wrapping_mul(0x0100_0000_01b3);
-                }
+                count(field.name, &text);
+            }
+            if field.name == "embed-std" {
+                // Where this field was, so that runs of before keep their ids.
+                count(FORMER_GAIN, "0.0001");
             }
         }
         let label: String = (self.label().chars())
@@ -528,14 +543,13 @@ impl RunConfig {
     /// add little at first. Without a norm the stream is small itself, and 1/√w does. The narrow
     /// inits keep their published 0.02.
     pub fn embed_std(&self) -> Option<f64> {
-        let narrow = matches!(self.init, Init::Normal02 | Init::Gpt2);
+        let narrow = self.init.embedding_std() < 1.0;
         if self.embed_std.is_some() || !self.tied_head || narrow {
             return self.embed_std;
         }
         let width = self.width as f64;
         let root = 1.0 / width.sqrt();
-        let normed = !matches!(self.wiring, Wiring::NoNorm | Wiring::Rezero);
-        Some(if normed { root.min(3.0 / width) } else { root })
+        Some(if self.wiring.has_norm() { root.min(3.0 / width) } else { root })
     }
 
     /// Key and value heads.

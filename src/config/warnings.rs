@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::{Optimizer, RunConfig, Schedule, Survival, Task};
-use crate::stack::Wiring;
+use crate::choice::Constant;
+use crate::setting::Setting;
 
 /// A setting that is surely not meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,8 +111,10 @@ impl RunConfig {
             warn(std == 0.0, "embed-std", &std, "all tokens start alike");
             warn(std > 10.0, "embed-std", &std, "drowns what the blocks add; 1 is usual");
         }
-        let gain = self.wiring == Wiring::LayerScale && self.layer_scale.abs() > 1.0;
-        warn(gain, "layer-scale", &self.layer_scale, "is meant to be small, such as 1e-4");
+        let large =
+            |c: &Constant| c.name == "gain" && c.value.parse::<f64>().is_ok_and(|g| g.abs() > 1.0);
+        let gain = self.wiring.constants().iter().any(large);
+        warn(gain, "wiring", &self.wiring.show(), "its gain is meant to be small, such as 1e-4");
         let thin = self.heads == self.width && self.width > 1;
         warn(thin, "heads", &self.heads, "leaves each head one feature of the width");
         let narrow = self.hidden() == 1 && self.width > 1;
@@ -136,9 +139,7 @@ impl RunConfig {
         let sgd = self.optimizer == Optimizer::Sgd;
         idle(sgd, "beta2", under("optimizer"));
         idle(sgd, "adam-eps", under("optimizer"));
-        idle(self.wiring != Wiring::LayerScale, "layer-scale", under("wiring"));
-        let normless = matches!(self.wiring, Wiring::NoNorm | Wiring::Rezero);
-        idle(normless, "norm", under("wiring"));
+        idle(!self.wiring.has_norm(), "norm", under("wiring"));
         let kept = self.stochastic_depth == 0.0 && self.survival != Survival::Linear;
         idle(kept, "survival", "without stochastic-depth".to_string());
         idle(self.task == Task::Markov, "text", under("task"));
@@ -187,7 +188,7 @@ mod tests {
 
     #[test]
     fn what_is_surely_not_meant_is_said() {
-        let cases: [(&[(&str, &str)], &str); 26] = [
+        let cases: [(&[(&str, &str)], &str); 25] = [
             (&[("warmup", "200")], "warmup"),
             (&[("preset", "vaswani"), ("steps", "100")], "warmup"),
             (&[("eval-every", "200")], "eval-every"),
@@ -207,8 +208,7 @@ mod tests {
             (&[("label-smoothing", "0.9")], "label-smoothing"),
             (&[("embed-std", "0")], "embed-std"),
             (&[("embed-std", "100")], "embed-std"),
-            (&[("layer-scale", "0.1")], "layer-scale"),
-            (&[("wiring", "layer_scale"), ("layer-scale", "100")], "layer-scale"),
+            (&[("wiring", "layer_scale(gain=100)")], "wiring"),
             (&[("heads", "64")], "heads"),
             (&[("ffn-ratio", "0.01")], "ffn-ratio"),
             (&[("optimizer", "sgd"), ("beta2", "0.9")], "beta2"),

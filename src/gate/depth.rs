@@ -105,10 +105,10 @@ pub fn check(
         return Err(Invalid::new("norm", norm, NORMS.join(", ")).into());
     }
     let mut answers = Vec::new();
-    for wiring in [Wiring::PreLn, Wiring::PostLn] {
+    for wiring in ["pre_ln", "post_ln"].map(Wiring::usual) {
         let config = RunConfig {
             norm: NormChoice::usual(norm),
-            wiring,
+            wiring: wiring.clone(),
             depth: DEPTH,
             width: 32,
             heads: 4,

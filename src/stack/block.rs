@@ -1,5 +1,6 @@
 //! One block: its two branches, and the pieces that a wiring puts together.
 
+use super::Streams;
 use crate::config::{FeedForward, Positions, RunConfig, Survival};
 use crate::op::activation::{Activation, Gated};
 use crate::op::attention::Attention;
@@ -45,14 +46,14 @@ impl<'a> Builder<'a> {
     }
 
     /// Both sublayers of block `layer`, counted from 1.
-    pub fn block(&mut self, layer: usize, x: Id) -> Id {
-        let wiring = self.config.wiring;
+    pub fn block(&mut self, layer: usize, x: Streams) -> Streams {
+        let wiring = &self.config.wiring;
         let mut sublayer = Sublayer { builder: self, branch: Branch::Attention, layer };
         let x = wiring.wire(&mut sublayer, x);
-        sublayer.builder.program.call(x, "mid");
+        sublayer.builder.program.call(x.first(), "mid");
         sublayer.branch = Branch::FeedForward;
         let x = wiring.wire(&mut sublayer, x);
-        self.program.call(x, "stream");
+        self.program.call(x.first(), "stream");
         x
     }
 
@@ -208,9 +209,9 @@ impl Sublayer<'_, '_> {
         self.builder.program.apply(site, Scale { factor }, &[x])
     }
 
-    /// DeepNorm's factor of the stream, (2·depth)^¼ (Wang et al. 2022, for decoders).
-    pub fn deepnorm_alpha(&self) -> f64 {
-        (2.0 * self.builder.config.depth as f64).powf(0.25)
+    /// Blocks of the stack.
+    pub fn depth(&self) -> usize {
+        self.builder.config.depth
     }
 
     /// The block, counted from 1.
@@ -221,10 +222,5 @@ impl Sublayer<'_, '_> {
     /// Features of the stream.
     pub fn width(&self) -> usize {
         self.builder.config.width
-    }
-
-    /// Where a learned gain per channel starts.
-    pub fn layer_scale(&self) -> f64 {
-        self.builder.config.layer_scale
     }
 }

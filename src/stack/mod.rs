@@ -7,12 +7,12 @@
 //! adds `norm1_out`, `norm2_out`, `scale1`, `scale2` under the block and `embed_norm` before it.
 
 mod block;
-mod init;
-mod wiring;
+pub mod init;
+pub mod wiring;
 
 pub use block::{Branch, Sublayer};
 pub use init::{Draw, Init, states};
-pub use wiring::Wiring;
+pub use wiring::{Streams, Wire, Wiring};
 
 use crate::config::{Positions, RunConfig};
 use crate::op::embedding::{AddPositions, Embedding};
@@ -42,14 +42,16 @@ pub fn build(config: &RunConfig, vocabulary: usize, samples: usize, training: bo
     b.program.enter("", Some(0));
     let table =
         b.program.weight("embed.weight", &[vocabulary, config.width], Start::Law(Role::Embed));
-    let mut x = embed(&mut b, tokens, table);
+    let x = embed(&mut b, tokens, table);
 
+    let mut streams = Streams::from(x);
     for layer in 1..=config.depth {
         b.program.enter(&format!("blocks.{}", layer - 1), Some(layer));
-        x = b.block(layer, x);
+        streams = b.block(layer, streams);
     }
 
     b.program.enter("", None);
+    let mut x = streams.one();
     if config.wiring.norms_output() {
         x = b.norm("norm", x);
     }
@@ -98,7 +100,7 @@ pub fn block(config: &RunConfig, samples: usize, causal: bool) -> Program {
     let mut b = Builder::new(config, samples, false);
     b.causal = causal;
     let x = b.program.input("x", &[samples, config.seq, config.width]);
-    b.block(1, x);
+    b.block(1, x.into());
     b.program
 }
 

@@ -118,7 +118,8 @@ fn alike(a: &Arm, b: &Arm) -> bool {
 }
 
 fn longer(a: &RunConfig, b: &RunConfig) -> bool {
-    let stack = |c: &RunConfig| (c.wiring, c.init, c.norm.clone(), c.depth, c.width);
+    let stack =
+        |c: &RunConfig| (c.wiring.clone(), c.init.clone(), c.norm.clone(), c.depth, c.width);
     stack(a) == stack(b) && a.steps < b.steps
 }
 

@@ -3,6 +3,8 @@
 use super::data::Run;
 use crate::config::RunConfig;
 use crate::record::Outcome;
+use crate::setting::Setting;
+use crate::stack::{Wiring, wiring};
 
 /// Points of x and y.
 pub(super) type Curve = Vec<(f64, f64)>;
@@ -189,11 +191,23 @@ where
 
 /// The wiring, and the init where it is another word.
 pub(super) fn wiring_and_init(config: &RunConfig) -> String {
-    let (wiring, init) = (config.wiring.id(), config.init.id());
-    if wiring == init { wiring.to_string() } else { format!("{wiring} ({init})") }
+    let (wiring, init) = (config.wiring.show(), config.init.show());
+    if wiring == init { wiring } else { format!("{wiring} ({init})") }
 }
 
 /// The warm-up as a share of the run.
 pub(super) fn share(config: &RunConfig) -> String {
     format!("{:.0} %", 100.0 * config.warmup as f64 / config.steps.max(1) as f64)
+}
+
+/// The wirings of some arms, each once, in the order of the list.
+pub(super) fn wirings(arms: &[Arm]) -> Vec<Wiring> {
+    let mut found: Vec<Wiring> = Vec::new();
+    for arm in arms {
+        if !found.contains(&arm.config().wiring) {
+            found.push(arm.config().wiring.clone());
+        }
+    }
+    found.sort_by_key(|wiring| wiring::ALL.iter().position(|entry| entry.id == wiring.id()));
+    found
 }

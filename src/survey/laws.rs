@@ -51,12 +51,12 @@ pub(super) fn laws(data: &Data) -> Vec<Law> {
     let mut wirings: Vec<Wiring> = Vec::new();
     for run in &data.laws {
         if !wirings.contains(&run.config.wiring) {
-            wirings.push(run.config.wiring);
+            wirings.push(run.config.wiring.clone());
         }
     }
-    let of = |wiring: Wiring, value: &dyn Fn(&Run) -> Option<f64>| -> Vec<(f64, f64)> {
+    let of = |wiring: &Wiring, value: &dyn Fn(&Run) -> Option<f64>| -> Vec<(f64, f64)> {
         let mut points: Vec<(f64, f64, f64)> = Vec::new();
-        for run in data.laws.iter().filter(|run| run.config.wiring == wiring) {
+        for run in data.laws.iter().filter(|run| run.config.wiring == *wiring) {
             let depth = run.config.depth as f64;
             let Some(value) = value(run) else { continue };
             match points.iter_mut().find(|point| point.0 == depth) {
@@ -68,8 +68,8 @@ pub(super) fn laws(data: &Data) -> Vec<Law> {
     };
     (wirings.into_iter())
         .map(|wiring| {
-            let gradients = of(wiring, &|run| run.last(0, "ffn.down.weight", "grad_norm"));
-            let squares = of(wiring, &|run| run.last(0, "stream", "rms").map(|rms| rms * rms));
+            let gradients = of(&wiring, &|run| run.last(0, "ffn.down.weight", "grad_norm"));
+            let squares = of(&wiring, &|run| run.last(0, "stream", "rms").map(|rms| rms * rms));
             Law { wiring, gradient: exponent(&gradients), stream: exponent(&squares), squares }
         })
         .collect()

@@ -2,15 +2,15 @@
 
 use super::support::*;
 use plummet::op::norm;
-use plummet::stack::{Init, Wiring};
+use plummet::stack::{init, wiring};
 use serde_json::Value as Json;
 use std::process::Stdio;
 
 #[test]
 fn list_names_everything_there_is() {
     let norms: Vec<&str> = norm::ALL.iter().map(|entry| entry.id).collect();
-    let wirings: Vec<&str> = Wiring::ALL.iter().map(|wiring| wiring.id()).collect();
-    let inits: Vec<&str> = Init::ALL.iter().map(|init| init.id()).collect();
+    let wirings: Vec<&str> = wiring::ALL.iter().map(|wiring| wiring.id).collect();
+    let inits: Vec<&str> = init::ALL.iter().map(|init| init.id).collect();
     for (what, ids) in [("norms", norms), ("wirings", wirings), ("inits", inits)] {
         let listed = answered(&plummet(&["list", what]));
         // The constants of an entry stand below it.

@@ -8,7 +8,7 @@
 use super::support::*;
 use plummet::num::{Num, Wobble};
 use plummet::op::norm;
-use plummet::stack::Wiring;
+use plummet::stack::wiring;
 
 const READINGS: u64 = 6;
 const FACTOR: f64 = 6.0;
@@ -16,10 +16,10 @@ const FACTOR: f64 = 6.0;
 #[test]
 fn f32_strays_from_f64_as_far_as_rounding_explains() {
     for entry in norm::ALL {
-        for wiring in Wiring::ALL {
+        for wiring in wiring::ALL.iter().map(|entry| entry.id) {
             let config = config(&[
                 ("norm", entry.id),
-                ("wiring", wiring.id()),
+                ("wiring", wiring),
                 ("bias", "true"),
                 ("positions", "rotary"),
                 ("ffn", "gated"),

@@ -127,7 +127,7 @@ impl Observer<f32> for Streams {
 
 #[test]
 fn branches_with_a_gain_of_zero_leave_the_stream_alone() {
-    for more in [&[("wiring", "rezero")][..], &[("wiring", "layer_scale"), ("layer-scale", "0")]] {
+    for more in [&[("wiring", "rezero")][..], &[("wiring", "layer_scale(gain=0)")]] {
         let config = config(&[&[("depth", "4"), ("positions", "learned")], more].concat());
         let program = program(&config);
         let weights = numbers(&config.init.weights(&program, config.depth, None, 1));

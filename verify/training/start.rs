@@ -2,7 +2,7 @@
 
 use plummet::config::{RunConfig, far_start};
 use plummet::op::norm;
-use plummet::stack::{Init, Wiring};
+use plummet::stack::{init, wiring};
 use plummet::train::{Corpus, Trainer};
 use std::sync::Arc;
 
@@ -27,11 +27,11 @@ fn off(config: &RunConfig, corpus: &Arc<Corpus>) -> f64 {
 fn a_tied_head_starts_near_ln_of_the_vocabulary() {
     for task in ["text", "markov"] {
         let corpus = Arc::new(Corpus::load(&config(&[("task", task)])).unwrap());
-        for wiring in Wiring::ALL.iter().map(|wiring| wiring.id()) {
-            for init in Init::ALL {
+        for wiring in wiring::ALL.iter().map(|wiring| wiring.id) {
+            for init in init::ALL.iter().map(|entry| entry.id) {
                 for width in ["16", "64"] {
                     let fields =
-                        [("task", task), ("wiring", wiring), ("init", init.id()), ("width", width)];
+                        [("task", task), ("wiring", wiring), ("init", init), ("width", width)];
                     let tied = config(&[&fields[..], &[("tied-head", "true")]].concat());
                     let off = off(&tied, &corpus);
                     // Without any norm the stream is as large as the blocks make it.
@@ -79,9 +79,9 @@ fn an_absurd_start_is_warned_of_whatever_makes_it() {
     for fields in absurd {
         assert!(off(&config(fields), &corpus) > 1.0, "{fields:?}");
     }
-    for init in Init::ALL {
+    for init in init::ALL.iter().map(|entry| entry.id) {
         // What is not warned of is near; `off` checks that both agree.
-        off(&config(&[("init", init.id())]), &corpus);
+        off(&config(&[("init", init)]), &corpus);
     }
     assert!(off(&config(&[]), &corpus) < 0.6, "the default is no case for a warning");
 }

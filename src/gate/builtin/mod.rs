@@ -15,7 +15,7 @@ use super::call::{Broken, Call, Candidate, Claims, Dir, Hello, Identity, Reply, 
 use super::operator::number;
 use super::tensor::{Dtype, Tensor, Tensors};
 use crate::setting::Invalid;
-use crate::stack::Init;
+use crate::stack::init;
 
 /// Plummet's operators on the CPU, in one dtype.
 #[derive(Debug, Clone, Copy)]
@@ -51,8 +51,8 @@ impl Builtin {
         let mut served =
             Served { dir: Some(dir), dtype: Some(vec![self.dtype]), ..Served::default() };
         if op == "init" {
-            let schemes = Init::ALL.iter().filter(|init| **init != Init::Orthogonal);
-            let schemes: Vec<Value> = schemes.map(|init| init.id().into()).collect();
+            let schemes = init::ALL.iter().filter(|init| init.id != "orthogonal");
+            let schemes: Vec<Value> = schemes.map(|init| init.id.into()).collect();
             served.attrs = [("scheme".into(), schemes), ("gain".into(), vec![json!(1.0)])].into();
         }
         if op == "lr_schedule" {

@@ -8,6 +8,7 @@ use crate::num::Num;
 use crate::op::Shape;
 use crate::program::{Program, Role, Start};
 use crate::rng::Rng;
+use crate::setting::Setting;
 use crate::stack::Init;
 use crate::train::{Optimizer, clip_factor, learning_rate, norm};
 
@@ -89,7 +90,7 @@ pub fn lr_schedule(call: &Call) -> Tensors {
 /// A weight as it starts; nothing for a law or a gain that Plummet does not have.
 pub fn init(call: &Call) -> Option<Tensors> {
     let num = |attr: &str| number(&call.attrs, attr);
-    let scheme = Init::ALL.iter().copied().find(|init| init.id() == word(call, "scheme"))?;
+    let scheme = Init::read(word(call, "scheme")).ok()?;
     if num("gain") != 1.0 {
         return None;
     }

@@ -149,8 +149,8 @@ fn label(arm: &Arm, arms: &[Arm]) -> String {
 /// A line for an arm. Its first appearance has the look of its wiring, others have their own.
 fn series(arm: &Arm, arms: &[Arm], curve: impl Fn(&Run) -> Vec<(f64, f64)>) -> Series {
     let (points, band) = arm.curve(curve);
-    let wiring = arm.config().wiring;
-    let first = arms.iter().find(|other| other.config().wiring == wiring);
+    let wiring = &arm.config().wiring;
+    let first = arms.iter().find(|other| other.config().wiring == *wiring);
     let plain = first.is_some_and(|first| first.config() == arm.config());
     let label = label(arm, arms);
     let style_key = if plain { wiring.id().to_string() } else { label.clone() };

@@ -4,7 +4,6 @@ use super::tables::{Table, by_count};
 use super::{Arm, arms, subtitle};
 use crate::plot::{Axis, Maps};
 use crate::setting::Setting;
-use crate::stack::Wiring;
 use crate::survey::data::Data;
 use crate::survey::findings::map;
 
@@ -40,7 +39,7 @@ pub(in crate::survey) fn inits<'a>(arms: &[Arm<'a>]) -> Vec<Arm<'a>> {
 
 /// The arms of the table of norms: those that have a norm.
 pub(in crate::survey) fn norms<'a>(arms: &[Arm<'a>]) -> Vec<Arm<'a>> {
-    let normed = |arm: &&Arm| !matches!(arm.config().wiring, Wiring::NoNorm | Wiring::Rezero);
+    let normed = |arm: &&Arm| arm.config().wiring.has_norm();
     arms.iter().filter(|arm| init(arm) == "xavier_normal").filter(normed).cloned().collect()
 }
 

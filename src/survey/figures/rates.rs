@@ -3,7 +3,8 @@
 use super::tables::Table;
 use super::{Arm, arms, subtitle};
 use crate::plot::{Axis, Ground, Maps};
-use crate::stack::Wiring;
+use crate::setting::Setting;
+use crate::survey::arm::wirings;
 use crate::survey::data::Data;
 use crate::survey::findings::rates::{self, Bearing, worst};
 
@@ -21,10 +22,10 @@ pub(super) fn rates(data: &Data) -> Maps {
             Bearing::Unstable => Ground::Hatched,
         })
     };
-    let maps = Wiring::ALL.iter().filter_map(|&wiring| {
+    let maps = wirings(&arms).into_iter().filter_map(|wiring| {
         let own: Vec<&Arm> = arms.iter().filter(|arm| arm.config().wiring == wiring).collect();
         let table = Table {
-            title: wiring.id().to_string(),
+            title: wiring.show(),
             rows: ("lr", &|arm| arm.config().lr.to_string()),
             columns: ("blocks", &|arm| arm.config().depth.to_string()),
             ground: &ground,

@@ -1,6 +1,6 @@
 //! Learning rate against depth: the largest rate that learns stably, and the rates at which something breaks.
 
-use super::super::arm::Arm;
+use super::super::arm::{Arm, wirings};
 use super::super::data::Run;
 use super::largest::{Ladder, Shift, shifts};
 use super::words::{distinct, range};
@@ -72,7 +72,7 @@ impl Row {
 /// One row for every wiring that was run.
 pub(crate) fn rows(arms: &[Arm]) -> Vec<Row> {
     let mut rows = Vec::new();
-    for &wiring in Wiring::ALL {
+    for wiring in wirings(arms) {
         let own: Vec<&Arm> = arms.iter().filter(|arm| arm.config().wiring == wiring).collect();
         let depths = distinct(own.iter().map(|arm| arm.config().depth as f64));
         let of = |depth: f64| {

@@ -77,7 +77,7 @@ pub(crate) fn names<'a, 'b>(arms: &'b [Arm<'a>]) -> Vec<(String, Vec<&'b Arm<'a>
             None => groups.push((name, vec![arm])),
         }
     }
-    let wiring = |group: &(String, Vec<&Arm>)| group.1[0].config().wiring;
+    let wiring = |group: &(String, Vec<&Arm>)| group.1[0].config().wiring.clone();
     let wirings: Vec<_> = groups.iter().map(wiring).collect();
     for group in &mut groups {
         let own = wiring(group);

@@ -1,50 +1,12 @@
-//! The law of every weight.
-//!
-//! | id | standard deviation of a matrix `[out, in]` | source |
-//! |---|---|---|
-//! | xavier | √(2/(in + out)) | Glorot & Bengio 2010 |
-//! | kaiming | √(2/in) | He et al. 2015, for ReLU |
-//! | lecun | √(1/in) | LeCun et al. 1998 |
-//! | orthogonal | rows or columns orthonormal | Saxe et al. 2014 |
-//! | normal_02 | 0.02 | BERT, OLMo 2 |
-//! | gpt2 | 0.02; out and down 0.02/√(2·depth) | Radford et al. 2019 |
-//! | deepnorm | xavier; (8·depth)^(−1/4) times that on value, out, up, gate, down | Wang et al. 2022 |
-//!
-//! A uniform law has the bound √3 times the standard deviation. Embeddings and positions are
-//! always normal: N(0, 1), but N(0, 0.02²) under gpt2 and normal_02. A tied head needs them
-//! narrower, as [`RunConfig::embed_std`](crate::config::RunConfig::embed_std()) says.
+//! From a scheme to numbers: the weights of a program, drawn one by one.
 
 use faer::Mat;
 use rayon::prelude::*;
 
-use crate::choices;
+use super::{Init, Matrix};
 use crate::op::Shape;
 use crate::program::{Program, Role, Start, Value};
 use crate::rng::Rng;
-
-choices! {
-    /// The law of the initial weights.
-    Init {
-        /// U(±√(6/(in + out))).
-        XavierUniform = "xavier_uniform",
-        /// N(0, 2/(in + out)).
-        XavierNormal = "xavier_normal",
-        /// U(±√(6/in)).
-        KaimingUniform = "kaiming_uniform",
-        /// N(0, 2/in).
-        KaimingNormal = "kaiming_normal",
-        /// N(0, 1/in).
-        LecunNormal = "lecun_normal",
-        /// Orthonormal rows or columns.
-        Orthogonal = "orthogonal",
-        /// N(0, 0.02²).
-        Normal02 = "normal_02",
-        /// N(0, 0.02²), narrower on the last matrix of every branch.
-        Gpt2 = "gpt2",
-        /// Xavier, narrower on what DeepNorm's bound needs small.
-        Deepnorm = "deepnorm",
-    }
-}
 
 /// How the elements of one weight are drawn.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -63,62 +25,29 @@ pub enum Draw {
     Orthogonal,
 }
 
-impl Init {
-    /// One line for the list.
-    pub fn about(self) -> &'static str {
-        match self {
-            Init::XavierUniform => "U(±√(6/(in+out))) (Glorot & Bengio 2010)",
-            Init::XavierNormal => "N(0, 2/(in+out)) (Glorot & Bengio 2010)",
-            Init::KaimingUniform => "U(±√(6/in)) (He et al. 2015)",
-            Init::KaimingNormal => "N(0, 2/in) (He et al. 2015)",
-            Init::LecunNormal => "N(0, 1/in) (LeCun et al. 1998)",
-            Init::Orthogonal => "orthonormal rows or columns by QR (Saxe et al. 2014)",
-            Init::Normal02 => "N(0, 0.02²) on everything",
-            Init::Gpt2 => "N(0, 0.02²), out and down over √(2·depth) (Radford et al. 2019)",
-            Init::Deepnorm => {
-                "xavier, (8·depth)^(−1/4) on value, out, feed-forward (Wang et al. 2022)"
-            }
-        }
+impl Draw {
+    /// The uniform distribution of a standard deviation: its bound is √3 times that.
+    pub fn uniform(std: f64) -> Draw {
+        Draw::Uniform { bound: 3f64.sqrt() * std }
     }
+}
 
-    /// The law of a weight of `shape` `[out, in]` in a stack of `depth` blocks; `embed_std`
+impl Init {
+    /// How a weight of `shape` `[out, in]` is drawn in a stack of `depth` blocks; `embed_std`
     /// overrides the deviation of embedding and positions.
-    pub fn draw(self, role: Role, shape: Shape, depth: usize, embed_std: Option<f64>) -> Draw {
-        let narrow = matches!(self, Init::Normal02 | Init::Gpt2);
+    pub fn draw(&self, role: Role, shape: Shape, depth: usize, embed_std: Option<f64>) -> Draw {
         if matches!(role, Role::Embed | Role::Positions) {
-            return Draw::Normal { std: embed_std.unwrap_or(if narrow { 0.02 } else { 1.0 }) };
+            return Draw::Normal { std: embed_std.unwrap_or(self.embedding_std()) };
         }
         let (fan_in, fan_out) = (shape.cols() as f64, shape.rows() as f64);
-        let xavier = (2.0 / (fan_in + fan_out)).sqrt();
-        let kaiming = (2.0 / fan_in).sqrt();
-        let normal = |std: f64| Draw::Normal { std };
-        let uniform = |std: f64| Draw::Uniform { bound: 3f64.sqrt() * std };
-        match self {
-            Init::XavierUniform => uniform(xavier),
-            Init::XavierNormal => normal(xavier),
-            Init::KaimingUniform => uniform(kaiming),
-            Init::KaimingNormal => normal(kaiming),
-            Init::LecunNormal => normal((1.0 / fan_in).sqrt()),
-            Init::Orthogonal => Draw::Orthogonal,
-            Init::Normal02 => normal(0.02),
-            Init::Gpt2 => match role {
-                Role::Out | Role::Down => normal(0.02 / (2.0 * depth as f64).sqrt()),
-                _ => normal(0.02),
-            },
-            Init::Deepnorm => match role {
-                Role::Value | Role::Out | Role::Up | Role::Gate | Role::Down => {
-                    normal(xavier * (8.0 * depth as f64).powf(-0.25))
-                }
-                _ => normal(xavier),
-            },
-        }
+        self.matrix(Matrix { role, fan_in, fan_out, depth: depth as f64 })
     }
 
     /// The weights of `program`, in the order of [`Program::weights`], for one seed.
     ///
     /// A weight depends on the seed and its own name only.
     pub fn weights(
-        self,
+        &self,
         program: &Program,
         depth: usize,
         embed_std: Option<f64>,

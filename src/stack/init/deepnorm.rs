@@ -1,0 +1,29 @@
+//! DeepNorm (Wang et al. 2022, arXiv 2203.00555, figure 2): Xavier, and (8·depth)^(−1/4) times that
+//! on value, out and the feed-forward, what the bound of the paper needs small.
+
+use super::{Draw, Matrix, Scheme, Schemed};
+use crate::program::Role;
+
+/// Xavier, narrower on value, out, up, gate and down.
+#[derive(Debug, Clone, Copy)]
+pub struct Deepnorm;
+
+impl Schemed for Deepnorm {
+    const ID: &'static str = "deepnorm";
+    const ABOUT: &'static str = "xavier, (8·depth)^(−1/4) on value, out, feed-forward (Wang et al. 2022)";
+    fn new() -> Self {
+        Deepnorm
+    }
+}
+
+impl Scheme for Deepnorm {
+    fn matrix(&self, m: Matrix) -> Draw {
+        let std = match m.role {
+            Role::Value | Role::Out | Role::Up | Role::Gate | Role::Down => {
+                m.xavier() * (8.0 * m.depth).powf(-0.25)
+            }
+            _ => m.xavier(),
+        };
+        Draw::Normal { std }
+    }
+}

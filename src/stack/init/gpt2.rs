@@ -1,0 +1,34 @@
+//! GPT-2 (Radford et al. 2019, section 2.3): N(0, 0.02²), and over √(2·depth) on the last matrix of
+//! every branch, so that the residual stream grows as one layer does.
+
+use super::{Draw, Matrix, Scheme, Schemed};
+use crate::program::Role;
+
+/// N(0, std²), narrower on the last matrix of every branch.
+#[derive(Debug, Clone, Copy)]
+pub struct Gpt2 {
+    /// The standard deviation.
+    pub std: f64,
+}
+
+impl Schemed for Gpt2 {
+    const ID: &'static str = "gpt2";
+    const ABOUT: &'static str = "N(0, 0.02²), out and down over √(2·depth) (Radford et al. 2019)";
+    fn new() -> Self {
+        Gpt2 { std: 0.02 }
+    }
+}
+
+impl Scheme for Gpt2 {
+    crate::constants! { dyn Scheme; std: NotNegative }
+    fn embedding_std(&self) -> f64 {
+        self.std
+    }
+    fn matrix(&self, m: Matrix) -> Draw {
+        let std = match m.role {
+            Role::Out | Role::Down => self.std / (2.0 * m.depth).sqrt(),
+            _ => self.std,
+        };
+        Draw::Normal { std }
+    }
+}

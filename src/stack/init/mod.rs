@@ -1,0 +1,108 @@
+//! How weights start: one file and one line in the list below each.
+//!
+//! A scheme says how a matrix is drawn, by its role, its sizes and the depth of the stack.
+//! Embeddings and positions are always normal: N(0, 1), but as narrow as the rest under gpt2 and
+//! normal_02. A tied head needs them narrower, as
+//! [`RunConfig::embed_std`](crate::config::RunConfig::embed_std()) says.
+
+mod weights;
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+pub use weights::{Draw, states};
+
+use crate::choice::{Choice, Constant, Entry, Listed};
+use crate::program::Role;
+use crate::setting::Invalid;
+
+/// What a scheme knows of a matrix `[out, in]`.
+#[derive(Debug, Clone, Copy)]
+pub struct Matrix {
+    /// Where it stands in a block.
+    pub role: Role,
+    /// Features that it reads.
+    pub fan_in: f64,
+    /// Features that it writes.
+    pub fan_out: f64,
+    /// Blocks of the stack.
+    pub depth: f64,
+}
+
+impl Matrix {
+    /// Xavier's standard deviation, √(2/(in + out)).
+    pub fn xavier(&self) -> f64 {
+        (2.0 / (self.fan_in + self.fan_out)).sqrt()
+    }
+}
+
+/// How weights start.
+pub trait Scheme: Debug + Send + Sync {
+    /// Its constants; see [`crate::constants`].
+    fn consts(&self) -> Vec<Constant> {
+        Vec::new()
+    }
+    /// The same with one constant changed.
+    ///
+    /// # Errors
+    /// Where it has no such constant, or the constant does not take the value.
+    fn with(&self, name: &str, _value: &str) -> Result<Arc<dyn Scheme>, Invalid> {
+        Err(Invalid::new("constant", name, "none"))
+    }
+    /// Standard deviation of embeddings and positions.
+    fn embedding_std(&self) -> f64 {
+        1.0
+    }
+    /// How a matrix of a block, or the head, is drawn.
+    fn matrix(&self, m: Matrix) -> Draw;
+}
+
+/// A scheme that the list below can name.
+pub trait Schemed: Scheme + Sized {
+    /// The one name, in snake_case, that of the file.
+    const ID: &'static str;
+    /// The formula and its source in one line.
+    const ABOUT: &'static str;
+    /// The scheme with its usual constants.
+    fn new() -> Self;
+}
+
+/// A scheme and its constants, as a stack is given it: `xavier_normal(gain=0.5)`.
+pub type Init = Choice<dyn Scheme>;
+
+impl Listed for dyn Scheme {
+    fn entries() -> &'static [Entry<dyn Scheme>] {
+        ALL
+    }
+    fn constants(&self) -> Vec<Constant> {
+        self.consts()
+    }
+    fn changed(&self, name: &str, value: &str) -> Result<Arc<dyn Scheme>, Invalid> {
+        self.with(name, value)
+    }
+}
+
+macro_rules! schemes {
+    ($($module:ident::$scheme:ident),+ $(,)?) => {
+        $(mod $module;)+
+        $(pub use $module::$scheme;)+
+        /// Every scheme there is.
+        pub const ALL: &[Entry<dyn Scheme>] = &[$(Entry {
+            id: <$scheme as Schemed>::ID,
+            about: <$scheme as Schemed>::ABOUT,
+            make: || Arc::new(<$scheme as Schemed>::new()),
+        }),+];
+    };
+}
+
+schemes! {
+    xavier_uniform::XavierUniform,
+    xavier_normal::XavierNormal,
+    kaiming_uniform::KaimingUniform,
+    kaiming_normal::KaimingNormal,
+    lecun_normal::LecunNormal,
+    orthogonal::Orthogonal,
+    normal_02::Normal02,
+    gpt2::Gpt2,
+    deepnorm::Deepnorm,
+}

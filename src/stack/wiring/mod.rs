@@ -1,0 +1,116 @@
+//! Where norm, skip and branch meet: one file and one line in the list below each.
+//!
+//! A wiring says how a sublayer meets the residual streams, and where the stack has norms besides.
+//! Everything else (the command line, the survey, the checks of whole stacks) iterates over [`ALL`].
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use super::Sublayer;
+use crate::choice::{Choice, Constant, Entry, Listed};
+use crate::program::Id;
+use crate::setting::Invalid;
+
+/// The residual streams between two sublayers: one under most wirings.
+///
+/// The first is the one that probes look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Streams(pub Vec<Id>);
+
+impl Streams {
+    /// The only stream.
+    pub fn one(&self) -> Id {
+        assert_eq!(self.0.len(), 1, "a wiring of one stream is given several");
+        self.0[0]
+    }
+    /// The stream that probes look at.
+    pub fn first(&self) -> Id {
+        self.0[0]
+    }
+}
+
+impl From<Id> for Streams {
+    fn from(stream: Id) -> Self {
+        Streams(vec![stream])
+    }
+}
+
+/// How a sublayer meets the residual streams.
+pub trait Wire: Debug + Send + Sync {
+    /// Its constants; see [`crate::constants`].
+    fn consts(&self) -> Vec<Constant> {
+        Vec::new()
+    }
+    /// The same with one constant changed.
+    ///
+    /// # Errors
+    /// Where it has no such constant, or the constant does not take the value.
+    fn with(&self, name: &str, _value: &str) -> Result<Arc<dyn Wire>, Invalid> {
+        Err(Invalid::new("constant", name, "none"))
+    }
+    /// Whether the embedding is normed.
+    fn norms_embedding(&self) -> bool {
+        false
+    }
+    /// Whether the last stream is normed: where the blocks leave it unnormed.
+    fn norms_output(&self) -> bool {
+        true
+    }
+    /// Whether there is a norm anywhere.
+    fn has_norm(&self) -> bool {
+        true
+    }
+    /// Adds one sublayer to the program and returns the new streams.
+    fn wire(&self, s: &mut Sublayer, x: Streams) -> Streams;
+}
+
+/// A wiring that the list below can name.
+pub trait Wired: Wire + Sized {
+    /// The one name, in snake_case, that of the file.
+    const ID: &'static str;
+    /// The formula and its source in one line.
+    const ABOUT: &'static str;
+    /// The wiring with its usual constants.
+    fn new() -> Self;
+}
+
+/// A wiring and its constants, as a stack is given it: `layer_scale(gain=0.1)`.
+pub type Wiring = Choice<dyn Wire>;
+
+impl Listed for dyn Wire {
+    fn entries() -> &'static [Entry<dyn Wire>] {
+        ALL
+    }
+    fn constants(&self) -> Vec<Constant> {
+        self.consts()
+    }
+    fn changed(&self, name: &str, value: &str) -> Result<Arc<dyn Wire>, Invalid> {
+        self.with(name, value)
+    }
+}
+
+macro_rules! wirings {
+    ($($module:ident::$wiring:ident),+ $(,)?) => {
+        $(mod $module;)+
+        $(pub use $module::$wiring;)+
+        /// Every wiring there is.
+        pub const ALL: &[Entry<dyn Wire>] = &[$(Entry {
+            id: <$wiring as Wired>::ID,
+            about: <$wiring as Wired>::ABOUT,
+            make: || Arc::new(<$wiring as Wired>::new()),
+        }),+];
+    };
+}
+
+wirings! {
+    no_residual::NoResidual,
+    no_norm::NoNorm,
+    post_ln::PostLn,
+    pre_ln::PreLn,
+    sandwich_ln::SandwichLn,
+    peri_ln::PeriLn,
+    deepnorm::Deepnorm,
+    rezero::Rezero,
+    layer_scale::LayerScale,
+    ln_scaling::LnScaling,
+}
