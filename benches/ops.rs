@@ -77,7 +77,7 @@ fn steps(criterion: &mut Criterion) {
     for size in bench::SIZES {
         let mut config = size.config();
         config.shards = Some(1);
-        let program = Arc::new(stack::build(&config, 256, config.samples(), true));
+        let program = Arc::new(stack::build(&config.architecture(), 256, config.samples(), true));
         let weights = config.init.weights(&program, config.depth, None, 1);
         let weights: Vec<f32> = weights.into_iter().map(|weight| weight as f32).collect();
         let mut host = Host::<f32>::training(program, 0);

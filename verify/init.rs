@@ -30,7 +30,7 @@ fn stack(init: &str, more: &[(&str, &str)]) -> (RunConfig, Program) {
     let base = base.into_iter().filter(|(name, _)| more.iter().all(|(other, _)| other != name));
     let config = RunConfig::from_settings(base.chain(more.iter().copied()).collect::<Vec<_>>());
     let config = config.unwrap();
-    let program = stack::build(&config, VOCABULARY, config.samples(), true);
+    let program = stack::build(&config.architecture(), VOCABULARY, config.samples(), true);
     (config, program)
 }
 

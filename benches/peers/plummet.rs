@@ -46,7 +46,7 @@ fn config(size: &str) -> Answer<RunConfig> {
 
 /// The program of a whole step, not cut into shards.
 fn whole(config: &RunConfig, vocabulary: usize) -> Program {
-    stack::build(config, vocabulary, config.batch, true)
+    stack::build(&config.architecture(), vocabulary, config.batch, true)
 }
 
 /// Our side: a stack in training, or an operator.

@@ -39,7 +39,8 @@ pub fn step_time(size: Size, seconds: f64, pool: &rayon::ThreadPool) -> Result<S
     let config = size.config();
     let corpus = Arc::new(Corpus::load(&config)?);
     let shards = config.shards();
-    let program = Arc::new(stack::build(&config, corpus.vocabulary, config.samples(), true));
+    let program =
+        Arc::new(stack::build(&config.architecture(), corpus.vocabulary, config.samples(), true));
     let list = products(&program);
     let floor = || shards as f64 * Rates::measure(&list).seconds(&list);
     let before = floor();

@@ -91,7 +91,7 @@ pub(super) fn warned_json(
 
 fn plan(config: &RunConfig, corpus: &Corpus) -> Outcome {
     let footprint = fits(config, corpus)?;
-    let program = stack::build(config, corpus.vocabulary, config.samples(), true);
+    let program = stack::build(&config.architecture(), corpus.vocabulary, config.samples(), true);
     let segment = match footprint.segment {
         0 => "every activation is kept".to_string(),
         1 => "checkpoints at every block".to_string(),

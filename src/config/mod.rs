@@ -13,9 +13,11 @@ pub use warnings::{Warning, far_start};
 
 use crate::choices;
 use crate::op::activation::Function;
+use crate::op::loss::CrossEntropy;
 use crate::op::norm::NormChoice;
 pub use crate::setting::{Invalid, Setting};
-use crate::stack::{Init, Wiring};
+use crate::stack::{Architecture, Init, MAPS, Wiring};
+pub use crate::stack::{FeedForward, Positions, Survival};
 
 choices! {
     /// What is learned.
@@ -58,38 +60,6 @@ choices! {
         Adamw = "adamw",
         /// Stochastic gradient descent with momentum.
         Sgd = "sgd",
-    }
-}
-
-choices! {
-    /// How a token's place enters the stack.
-    Positions {
-        /// By the causal mask only.
-        None = "none",
-        /// A learned vector per place, added to the embedding.
-        Learned = "learned",
-        /// Queries and keys are rotated by their place (Su et al. 2021).
-        Rotary = "rotary",
-    }
-}
-
-choices! {
-    /// The feed-forward sublayer.
-    FeedForward {
-        /// down · f(up · x).
-        Plain = "plain",
-        /// down · (f(gate · x) ⊙ (up · x)) (Shazeer 2020).
-        Gated = "gated",
-    }
-}
-
-choices! {
-    /// How the chance to drop a block grows with depth.
-    Survival {
-        /// From nearly 0 at the first block to `stochastic-depth` at the last.
-        Linear = "linear",
-        /// The same at every block.
-        Uniform = "uniform",
     }
 }
 
@@ -550,6 +520,36 @@ impl RunConfig {
         let width = self.width as f64;
         let root = 1.0 / width.sqrt();
         Some(if self.wiring.has_norm() { root.min(3.0 / width) } else { root })
+    }
+
+    /// The stack that is trained.
+    pub fn architecture(&self) -> Architecture {
+        Architecture {
+            width: self.width,
+            depth: self.depth,
+            heads: self.heads,
+            kv_heads: self.kv_heads(),
+            hidden: self.hidden(),
+            seq: self.seq,
+            places: self.seq,
+            norm: self.norm.clone(),
+            norms_embedding: self.wiring.norms_embedding(),
+            norms_output: self.wiring.norms_output(),
+            wiring: self.wiring.clone(),
+            init: self.init.clone(),
+            causal: true,
+            positions: self.positions,
+            activation: self.activation,
+            ffn: self.ffn,
+            biases: if self.bias { MAPS.to_vec() } else { Vec::new() },
+            tied_head: self.tied_head,
+            stochastic_depth: self.stochastic_depth,
+            survival: self.survival,
+            dropout: self.dropout,
+            label_smoothing: self.label_smoothing,
+            ignore_index: CrossEntropy::default().ignore_index,
+            seed: self.seed,
+        }
     }
 
     /// Key and value heads.

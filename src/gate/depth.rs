@@ -115,7 +115,7 @@ pub fn check(
             seq: 8,
             ..RunConfig::default()
         };
-        let program = stack::build(&config, 64, 2, false);
+        let program = stack::build(&config.architecture(), 64, 2, false);
         let weights = config.init.weights(&program, DEPTH, None, seed);
         let run = |norms| Stack::new(&program, &weights, norm, served, seed).run(norms);
         let truth = run(Norms::Right)?;

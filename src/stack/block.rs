@@ -1,7 +1,6 @@
 //! One block: its two branches, and the pieces that a wiring puts together.
 
-use super::Streams;
-use crate::config::{FeedForward, Positions, RunConfig, Survival};
+use super::{Architecture, FeedForward, Positions, Streams, Survival};
 use crate::op::activation::{Activation, Gated};
 use crate::op::attention::Attention;
 use crate::op::dropout::{DropPath, Dropout};
@@ -12,12 +11,14 @@ use crate::op::{Initial, Kind};
 use crate::program::{Id, Program, Role, Start};
 
 /// A program in the making.
-pub(super) struct Builder<'a> {
+pub struct Builder<'a> {
+    /// What has been built so far.
     pub program: Program,
-    pub config: &'a RunConfig,
+    /// What it is built from.
+    pub stack: &'a Architecture,
+    /// The input that random operators draw from, where there are any.
     pub clock: Option<Id>,
-    pub training: bool,
-    pub causal: bool,
+    training: bool,
     samples: usize,
     /// Number of random operators so far: each draws from a stream of its own.
     random: u64,
@@ -40,14 +41,15 @@ pub struct Sublayer<'b, 'a> {
 }
 
 impl<'a> Builder<'a> {
-    pub fn new(config: &'a RunConfig, samples: usize, training: bool) -> Self {
-        let program = Program::new();
-        Builder { program, config, clock: None, training, causal: true, samples, random: 0 }
+    /// Nothing yet, of a stack over `samples` sequences; `training` switches on what is dropped and
+    /// the statistics of the batch.
+    pub fn new(stack: &'a Architecture, samples: usize, training: bool) -> Self {
+        Builder { program: Program::new(), stack, clock: None, training, samples, random: 0 }
     }
 
     /// Both sublayers of block `layer`, counted from 1.
     pub fn block(&mut self, layer: usize, x: Streams) -> Streams {
-        let wiring = &self.config.wiring;
+        let wiring = &self.stack.wiring;
         let mut sublayer = Sublayer { builder: self, branch: Branch::Attention, layer };
         let x = wiring.wire(&mut sublayer, x);
         sublayer.builder.program.call(x.first(), "mid");
@@ -60,7 +62,7 @@ impl<'a> Builder<'a> {
     /// A norm whose output is `name` and whose tensors are named behind it.
     pub fn norm(&mut self, name: &str, x: Id) -> Id {
         let width = self.program.shape(x).cols();
-        let op = self.config.norm.operator(self.training);
+        let op = self.stack.norm.operator(self.training);
         let example = op.example(2, width);
         let mut args = vec![x];
         for (arg, shape) in op.args().iter().zip(&example).skip(1) {
@@ -90,7 +92,7 @@ impl<'a> Builder<'a> {
 
     /// Dropout of the elements of x, where the configuration asks for it.
     pub fn dropout(&mut self, site: &str, x: Id) -> Id {
-        let p = self.config.dropout;
+        let p = self.stack.dropout;
         if p == 0.0 || !self.training {
             return x;
         }
@@ -100,13 +102,13 @@ impl<'a> Builder<'a> {
 
     fn random_seed(&mut self) -> u64 {
         self.random += 1;
-        crate::rng::mix(self.config.seed ^ crate::rng::mix(self.random))
+        crate::rng::mix(self.stack.seed ^ crate::rng::mix(self.random))
     }
 
     fn linear(&mut self, name: &str, x: Id, features: usize, role: Role) -> Id {
         let shape = [features, self.program.shape(x).cols()];
         let weight = self.program.weight(&format!("{name}.weight"), &shape, Start::Law(role));
-        let bias = if self.config.bias {
+        let bias = if self.stack.biases.contains(&name) {
             self.program.weight(&format!("{name}.bias"), &[features], Start::Value(0.0))
         } else {
             Id::ABSENT
@@ -115,43 +117,43 @@ impl<'a> Builder<'a> {
     }
 
     fn attention(&mut self, x: Id) -> Id {
-        let config = self.config;
-        let (heads, kv_heads) = (config.heads, config.kv_heads());
-        let head_width = config.width / heads;
-        let mut q = self.linear("attn.q", x, config.width, Role::Query);
+        let stack = self.stack;
+        let (heads, kv_heads) = (stack.heads, stack.kv_heads);
+        let head_width = stack.width / heads;
+        let mut q = self.linear("attn.q", x, stack.width, Role::Query);
         let mut k = self.linear("attn.k", x, kv_heads * head_width, Role::Key);
         let v = self.linear("attn.v", x, kv_heads * head_width, Role::Value);
-        if config.positions == Positions::Rotary {
-            q = self.program.apply("attn.q.rotated", Rotary::new(head_width, config.seq), &[q]);
-            k = self.program.apply("attn.k.rotated", Rotary::new(head_width, config.seq), &[k]);
+        if stack.positions == Positions::Rotary {
+            q = self.program.apply("attn.q.rotated", Rotary::new(head_width, stack.seq), &[q]);
+            k = self.program.apply("attn.k.rotated", Rotary::new(head_width, stack.seq), &[k]);
         }
-        let attention = Attention { kv_heads, causal: self.causal, ..Attention::causal(heads) };
+        let attention = Attention { kv_heads, causal: stack.causal, ..Attention::causal(heads) };
         let mixed = self.program.apply("attn.mixed", attention, &[q, k, v, Id::ABSENT, Id::ABSENT]);
-        self.linear("attn.out", mixed, config.width, Role::Out)
+        self.linear("attn.out", mixed, stack.width, Role::Out)
     }
 
     fn feed_forward(&mut self, x: Id) -> Id {
-        let config = self.config;
-        let up = self.linear("ffn.up", x, config.hidden(), Role::Up);
-        let hidden = match config.ffn {
+        let stack = self.stack;
+        let up = self.linear("ffn.up", x, stack.hidden, Role::Up);
+        let hidden = match stack.ffn {
             FeedForward::Plain => {
-                let activation = Activation { function: config.activation };
+                let activation = Activation { function: stack.activation };
                 self.program.apply("ffn.hidden", activation, &[up])
             }
             FeedForward::Gated => {
-                let gate = self.linear("ffn.gate", x, config.hidden(), Role::Gate);
-                let gated = Gated { function: config.activation };
+                let gate = self.linear("ffn.gate", x, stack.hidden, Role::Gate);
+                let gated = Gated { function: stack.activation };
                 self.program.apply("ffn.hidden", gated, &[gate, up])
             }
         };
-        self.linear("ffn.down", hidden, config.width, Role::Down)
+        self.linear("ffn.down", hidden, stack.width, Role::Down)
     }
 
     fn drop_path(&mut self, site: &str, layer: usize, x: Id) -> Id {
-        let config = self.config;
-        let p = match config.survival {
-            Survival::Linear => config.stochastic_depth * layer as f64 / config.depth as f64,
-            Survival::Uniform => config.stochastic_depth,
+        let stack = self.stack;
+        let p = match stack.survival {
+            Survival::Linear => stack.stochastic_depth * layer as f64 / stack.depth as f64,
+            Survival::Uniform => stack.stochastic_depth,
         };
         if p == 0.0 || !self.training {
             return x;
@@ -211,7 +213,7 @@ impl Sublayer<'_, '_> {
 
     /// Blocks of the stack.
     pub fn depth(&self) -> usize {
-        self.builder.config.depth
+        self.builder.stack.depth
     }
 
     /// The block, counted from 1.
@@ -221,6 +223,6 @@ impl Sublayer<'_, '_> {
 
     /// Features of the stream.
     pub fn width(&self) -> usize {
-        self.builder.config.width
+        self.builder.stack.width
     }
 }

@@ -1,4 +1,4 @@
-//! From a configuration to a program.
+//! From an architecture to a program.
 //!
 //! tokens → embedding (+ positions) → `depth` blocks of attention and feed-forward under one
 //! [`Wiring`] → head → cross-entropy. Parameters are named `embed.weight`, `positions.weight`,
@@ -6,19 +6,19 @@
 //! `blocks.{i}.ffn.{up,gate,down}.weight`, `norm.weight`, `head.weight`; a wiring that needs more
 //! adds `norm1_out`, `norm2_out`, `scale1`, `scale2` under the block and `embed_norm` before it.
 
+mod architecture;
 mod block;
 pub mod init;
 pub mod wiring;
 
-pub use block::{Branch, Sublayer};
+pub use architecture::{Architecture, FeedForward, MAPS, Positions, Survival};
+pub use block::{Branch, Builder, Sublayer};
 pub use init::{Draw, Init, states};
 pub use wiring::{Streams, Wire, Wiring};
 
-use crate::config::{Positions, RunConfig};
 use crate::op::embedding::{AddPositions, Embedding};
 use crate::op::loss::{CrossEntropy, Reduction};
 use crate::program::{Id, Program, Role, Start};
-use block::Builder;
 
 /// Name of the input of tokens, `[samples, seq]`.
 pub const TOKENS: &str = "tokens";
@@ -33,39 +33,39 @@ pub const LOGITS: &str = "logits";
 ///
 /// `training` switches dropout, stochastic depth, batch statistics and the smoothing of labels on:
 /// the loss of evaluation is the plain cross-entropy.
-pub fn build(config: &RunConfig, vocabulary: usize, samples: usize, training: bool) -> Program {
-    let mut b = Builder::new(config, samples, training);
-    let tokens = b.program.input(TOKENS, &[samples, config.seq]);
-    let targets = b.program.input(TARGETS, &[samples, config.seq]);
+pub fn build(stack: &Architecture, vocabulary: usize, samples: usize, training: bool) -> Program {
+    let mut b = Builder::new(stack, samples, training);
+    let tokens = b.program.input(TOKENS, &[samples, stack.seq]);
+    let targets = b.program.input(TARGETS, &[samples, stack.seq]);
     b.clock = Some(b.program.input(CLOCK, &[2]));
 
     b.program.enter("", Some(0));
     let table =
-        b.program.weight("embed.weight", &[vocabulary, config.width], Start::Law(Role::Embed));
+        b.program.weight("embed.weight", &[vocabulary, stack.width], Start::Law(Role::Embed));
     let x = embed(&mut b, tokens, table);
 
     let mut streams = Streams::from(x);
-    for layer in 1..=config.depth {
+    for layer in 1..=stack.depth {
         b.program.enter(&format!("blocks.{}", layer - 1), Some(layer));
         streams = b.block(layer, streams);
     }
 
     b.program.enter("", None);
     let mut x = streams.one();
-    if config.wiring.norms_output() {
+    if stack.norms_output {
         x = b.norm("norm", x);
     }
-    let head = if config.tied_head {
+    let head = if stack.tied_head {
         table
     } else {
-        b.program.weight("head.weight", &[vocabulary, config.width], Start::Law(Role::Head))
+        b.program.weight("head.weight", &[vocabulary, stack.width], Start::Law(Role::Head))
     };
     let linear = crate::op::linear::Linear;
     let logits = b.program.apply(LOGITS, linear, &[x, head, Id::ABSENT]);
     let loss = CrossEntropy {
-        label_smoothing: if training { config.label_smoothing } else { 0.0 },
+        label_smoothing: if training { stack.label_smoothing } else { 0.0 },
+        ignore_index: stack.ignore_index,
         reduction: Reduction::Mean,
-        ..CrossEntropy::default()
     };
     b.program.apply("loss", loss, &[logits, targets]);
     b.program
@@ -81,11 +81,12 @@ pub fn build(config: &RunConfig, vocabulary: usize, samples: usize, training: bo
 /// use plummet::backend::{Host, Unobserved};
 /// use plummet::config::RunConfig;
 /// use plummet::rng::Rng;
-/// use plummet::stack;
+/// use plummet::stack::{self, Architecture};
 ///
 /// let (seq, batch, width) = (10, 32, 512);
 /// let config = RunConfig { width, heads: 8, seq, depth: 1, ..RunConfig::default() };
-/// let program = Arc::new(stack::block(&config, batch, false));
+/// let unmasked = Architecture { causal: false, ..config.architecture() };
+/// let program = Arc::new(stack::block(&unmasked, batch));
 /// let weights = config.init.weights(&program, config.depth, None, 1);
 /// let weights: Vec<f32> = weights.into_iter().map(|w| w as f32).collect();
 ///
@@ -96,24 +97,23 @@ pub fn build(config: &RunConfig, vocabulary: usize, samples: usize, training: bo
 /// assert_eq!(host.output().len(), seq * batch * width);
 /// assert!(host.output().iter().all(|y| y.is_finite()));
 /// ```
-pub fn block(config: &RunConfig, samples: usize, causal: bool) -> Program {
-    let mut b = Builder::new(config, samples, false);
-    b.causal = causal;
-    let x = b.program.input("x", &[samples, config.seq, config.width]);
+pub fn block(stack: &Architecture, samples: usize) -> Program {
+    let mut b = Builder::new(stack, samples, false);
+    let x = b.program.input("x", &[samples, stack.seq, stack.width]);
     b.block(1, x.into());
     b.program
 }
 
 /// Tokens to the first residual stream.
 fn embed(b: &mut Builder, tokens: Id, table: Id) -> Id {
-    let config = b.config;
+    let stack = b.stack;
     let mut x = b.program.apply("embedded", Embedding, &[tokens, table]);
-    if config.positions == Positions::Learned {
-        let shape = [config.seq, config.width];
+    if stack.positions == Positions::Learned {
+        let shape = [stack.places, stack.width];
         let places = b.program.weight("positions.weight", &shape, Start::Law(Role::Positions));
         x = b.program.apply("placed", AddPositions, &[x, places]);
     }
-    if config.wiring.norms_embedding() {
+    if stack.norms_embedding {
         x = b.norm("embed_norm", x);
     }
     x = b.dropout("embed.dropped", x);

@@ -104,8 +104,10 @@ impl<T: Element> Trainer<T> {
     /// Where the stack would need more memory than this machine has free.
     pub fn new(config: &RunConfig, corpus: Arc<Corpus>) -> Result<Self, Invalid> {
         let samples = config.samples();
-        let program = Arc::new(stack::build(config, corpus.vocabulary, samples, true));
-        let evaluation = Arc::new(stack::build(config, corpus.vocabulary, samples, false));
+        let program =
+            Arc::new(stack::build(&config.architecture(), corpus.vocabulary, samples, true));
+        let evaluation =
+            Arc::new(stack::build(&config.architecture(), corpus.vocabulary, samples, false));
         let footprint = Footprint::of::<T>(config, &corpus, &program, &evaluation)?;
         let inputs = Inputs {
             tokens: program.find(TOKENS).expect("an input of every stack"),
@@ -393,7 +395,9 @@ impl<T: Element> Observer<T> for FirstNonFinite {
 /// # Errors
 /// Where no plan of the run, or not the one that is asked for, fits into `config.memory`.
 pub fn fits(config: &RunConfig, corpus: &Corpus) -> Result<Footprint, Invalid> {
-    let build = |training| stack::build(config, corpus.vocabulary, config.samples(), training);
+    let build = |training| {
+        stack::build(&config.architecture(), corpus.vocabulary, config.samples(), training)
+    };
     let (program, evaluation) = (build(true), build(false));
     match config.precision {
         Precision::F32 => Footprint::of::<f32>(config, corpus, &program, &evaluation),

@@ -27,7 +27,7 @@ pub fn config(fields: &[(&str, &str)]) -> RunConfig {
 
 /// The program of a training pass.
 pub fn program(config: &RunConfig) -> Arc<Program> {
-    Arc::new(stack::build(config, VOCABULARY, config.samples(), true))
+    Arc::new(stack::build(&config.architecture(), VOCABULARY, config.samples(), true))
 }
 
 /// Weights as the initialisation draws them, and what starts at a constant moved off it: a gain of

@@ -224,7 +224,7 @@ fn golden_stacks_are_the_stacks_of_a_run() {
         let [samples, seq] = case.args["tokens"].0[..] else { panic!("[batch, seq]") };
         let [vocabulary, width] = case.args["embed.weight"].0[..] else { panic!("a table") };
         let config = config(&case, samples, seq, width, case.number("depth") as usize);
-        let program = stack::build(&config, vocabulary, samples, true);
+        let program = stack::build(&config.architecture(), vocabulary, samples, true);
         let embed_norm = case.args.contains_key("embed_norm.weight");
         let program = rewrite(
             &program,
@@ -244,7 +244,7 @@ fn golden_blocks_are_the_blocks_of_a_run() {
     for case in cases("block", "transformer_block") {
         let [samples, seq, width] = case.args["x"].0[..] else { panic!("[batch, seq, width]") };
         let config = config(&case, samples, seq, width, 1);
-        let program = stack::build(&config, 3, samples, true);
+        let program = stack::build(&config.architecture(), 3, samples, true);
         let program = rewrite(
             &program,
             |name| name.strip_prefix("blocks.0.").is_some_and(|n| case.args.contains_key(n)),

@@ -6,19 +6,19 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::backend::{Element, Host, Observer};
+use crate::config::RunConfig;
 use crate::gate::call::{Attrs, Call, Dir};
 use crate::gate::operator::number;
 use crate::gate::tensor::Tensors;
 use crate::op::activation::{Activation, Function, Gated};
-use crate::op::attention::{Attention, Layout};
-use crate::op::embedding::{AddPositions, Embedding};
+use crate::op::attention::Layout;
 use crate::op::linear::Linear;
-use crate::op::loss::CrossEntropy;
-use crate::op::norm::{LayerNorm, Norm, RmsNorm};
+use crate::op::norm::{LayerNorm, NormChoice};
 use crate::op::residual::Residual;
 use crate::op::{self, Kind, SharedOp, View};
 use crate::program::{Id, Program, Source, Start, Step};
 use crate::setting::Setting;
+use crate::stack::{self, Architecture, Builder, FeedForward, LOGITS, MAPS, Positions, Wiring};
 
 /// Runs a call and answers with every output of its pass.
 pub fn run<T: Element>(call: &Call) -> Tensors {
@@ -136,10 +136,7 @@ impl Maker<'_> {
                 self.feed_forward(x, ["up", "gate", "down"], ["", ""])
             }
             "residual" => self.residual(),
-            "transformer_block" => {
-                let x = self.weight("x");
-                self.block("", x)
-            }
+            "transformer_block" => self.block(),
             "transformer_stack" => return self.stack(),
             _ => return self.single(),
         };
@@ -284,75 +281,64 @@ impl Maker<'_> {
         }
     }
 
-    /// The norm of a block or stack.
-    fn norm(&mut self, name: &str, x: Id) -> Id {
-        let (site, eps) = (format!("{name}.y"), self.num("eps"));
-        let weight = self.weight(&format!("{name}.weight"));
-        if self.word("norm") == "rms_norm" {
-            return self.program.apply(&site, RmsNorm { eps, ..RmsNorm::new() }, &[x, weight]);
-        }
-        let bias = self.weight(&format!("{name}.bias"));
-        self.program.apply(&site, LayerNorm { eps }, &[x, weight, bias])
-    }
-    fn block(&mut self, prefix: &str, x: Id) -> Id {
-        let x = self.sublayer(&format!("{prefix}norm1"), x, |maker, x| {
-            let linear = |maker: &mut Self, name: &str, x: Id| {
-                let name = format!("{prefix}attn.{name}");
-                maker.linear(x, &format!("{name}.weight"), &format!("{name}.bias"))
-            };
-            let qkv = ["q", "k", "v"].map(|name| linear(maker, name, x));
-            let attention = Attention {
-                heads: maker.num("heads") as usize,
-                kv_heads: maker.num("kv_heads") as usize,
-                causal: maker.flag("causal"),
-                scale: None,
-                layout: Layout::TokenMajor,
-            };
-            let args = [qkv[0], qkv[1], qkv[2], Id::ABSENT, Id::ABSENT];
-            let mixed = maker.program.apply(&format!("{prefix}attn.mixed"), attention, &args);
-            linear(maker, "out", mixed)
-        });
-        self.sublayer(&format!("{prefix}norm2"), x, |maker, x| {
-            let names = ["up", "gate", "down"].map(|name| format!("{prefix}ffn.{name}.weight"));
-            let biases = ["up", "down"].map(|name| format!("{prefix}ffn.{name}.bias"));
-            maker.feed_forward(x, names.each_ref().map(|s| &**s), biases.each_ref().map(|s| &**s))
-        })
-    }
-    fn sublayer(&mut self, norm: &str, x: Id, branch: impl Fn(&mut Self, Id) -> Id) -> Id {
-        let sum = format!("{norm}.sum");
-        let alpha = match self.word("wiring") {
-            "pre_ln" => {
-                let n = self.norm(norm, x);
-                let f = branch(self, n);
-                return self.program.apply(&sum, Residual::PLAIN, &[x, f]);
-            }
-            "deepnorm" => self.num("alpha"),
-            _ => 1.0,
+    /// The stack that a call of a block or of a stack describes: by its attributes, and by which
+    /// tensors are there.
+    fn architecture(&self, first: &str) -> Architecture {
+        let call = self.call;
+        let there = |name: &str| call.tensors.contains_key(name);
+        let rows = |name: &str| call.tensors.get(name).map_or(0, |tensor| tensor.shape[0]);
+        let chosen = |text: String| -> NormChoice {
+            NormChoice::read(&text).unwrap_or_else(|allowed| panic!("norm = {text}: {allowed}"))
         };
-        let f = branch(self, x);
-        let sum = self.program.apply(&sum, Residual { alpha, beta: 1.0 }, &[x, f]);
-        self.norm(norm, sum)
+        let shape = |name: &str| call.tensors.get(name).map(|tensor| tensor.shape.clone());
+        let sizes = shape("x").or(shape("tokens")).expect("x, or tokens");
+        let whole = |attr: &str| number(&call.attrs, attr) as usize;
+        let gate = there(&format!("{first}ffn.gate.weight"));
+        let learned = there("positions.weight");
+        Architecture {
+            width: rows(&format!("{first}norm1.weight")),
+            depth: call.attrs.get("depth").map_or(1, |_| whole("depth")),
+            heads: whole("heads"),
+            kv_heads: whole("kv_heads"),
+            hidden: rows(&format!("{first}ffn.up.weight")),
+            seq: sizes[1],
+            places: rows("positions.weight"),
+            norm: chosen(format!("{}(eps={})", self.word("norm"), self.num("eps"))),
+            wiring: match self.word("wiring") {
+                "deepnorm" => Wiring::read(&format!("deepnorm(alpha={})", self.num("alpha"))),
+                wiring => Wiring::read(wiring),
+            }
+            .unwrap_or_else(|allowed| panic!("wiring: allowed is {allowed}")),
+            norms_embedding: false,
+            norms_output: there("norm.weight"),
+            causal: self.flag("causal"),
+            positions: if learned { Positions::Learned } else { Positions::None },
+            activation: self.function(),
+            ffn: if gate { FeedForward::Gated } else { FeedForward::Plain },
+            biases: (MAPS.into_iter()).filter(|map| there(&format!("{first}{map}.bias"))).collect(),
+            tied_head: !there("head.weight"),
+            ignore_index: call
+                .attrs
+                .get("ignore_index")
+                .map_or(-100, |_| self.num("ignore_index") as i64),
+            ..RunConfig::default().architecture()
+        }
+    }
+    fn block(&mut self) -> Id {
+        let shape = &self.call.tensors["x"].shape;
+        let stack = self.architecture("");
+        let mut builder = Builder::new(&stack, shape[0], true);
+        let x = builder.program.weight("x", shape, Start::Value(0.0));
+        let y = builder.block(1, x.into()).one();
+        self.program = builder.program;
+        y
     }
     fn stack(&mut self) -> Vec<(&'static str, Id)> {
-        let (tokens, targets) = (self.input("tokens"), self.input("targets"));
-        let embed = self.weight("embed.weight");
-        let mut x = self.program.apply("embedded", Embedding, &[tokens, embed]);
-        let positions = self.weight("positions.weight");
-        if positions != Id::ABSENT {
-            x = self.program.apply("placed", AddPositions, &[x, positions]);
-        }
-        for i in 0..self.num("depth") as usize {
-            x = self.block(&format!("blocks.{i}."), x);
-        }
-        if self.call.tensors.contains_key("norm.weight") {
-            x = self.norm("norm", x);
-        }
-        let tied = !self.call.tensors.contains_key("head.weight");
-        let logits = self.linear(x, if tied { "embed.weight" } else { "head.weight" }, "");
-        vec![("loss", self.loss(&[logits, targets])), ("logits", logits)]
-    }
-    fn loss(&mut self, args: &[Id]) -> Id {
-        let loss = configured(Arc::new(CrossEntropy::default()), &self.call.attrs);
-        self.program.apply_shared("loss", loss, args)[0]
+        let stack = self.architecture("blocks.0.");
+        let (vocabulary, samples) =
+            (self.call.tensors["embed.weight"].shape[0], self.call.tensors["tokens"].shape[0]);
+        self.program = stack::build(&stack, vocabulary, samples, true);
+        let id = |name: &str| self.program.find(name).expect("a value of every stack");
+        vec![("loss", id("loss")), ("logits", id(LOGITS))]
     }
 }
