@@ -135,8 +135,13 @@ fn every_file_of_the_suite_is_named_in_the_manifest() {
     let manifest: toml::Table = text(root().join("Cargo.toml")).parse().expect("a manifest");
     let tests = manifest["test"].as_array().expect("tests");
     let named: BTreeSet<&str> = tests.iter().map(|test| test["path"].as_str().unwrap()).collect();
+    // A suite is a file, or a folder with a `main.rs`.
+    let single = files("verify", "rs").into_keys().map(|stem| format!("verify/{stem}.rs"));
+    let folders = fs::read_dir(root().join("verify")).expect("the suite");
+    let folders = folders.map(|entry| entry.expect("an entry").file_name());
+    let mains = folders.map(|folder| format!("verify/{}/main.rs", folder.to_string_lossy()));
     let there: BTreeSet<String> =
-        files("verify", "rs").into_keys().map(|stem| format!("verify/{stem}.rs")).collect();
+        single.chain(mains.filter(|main| root().join(main).exists())).collect();
     assert_eq!(there.iter().map(String::as_str).collect::<BTreeSet<_>>(), named);
 }
 

@@ -3,13 +3,9 @@
 //! Everything else compares readings of our own formulas; a formula that is wrong in the reference
 //! and in the fast path alike is seen here. verify/golden/README.md says where the values are from.
 
-#[path = "golden/chain.rs"]
 mod chain;
-#[path = "golden/load.rs"]
 mod load;
-#[path = "golden/operators.rs"]
 mod operators;
-#[path = "golden/rotated.rs"]
 mod rotated;
 
 use load::{Golden, Tensor};

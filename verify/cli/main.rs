@@ -1,0 +1,16 @@
+//! Verification of the command line: what it answers, what it refuses, and what it never loses.
+
+mod answers;
+mod bench;
+mod kill;
+mod memory;
+mod places;
+mod refusals;
+#[cfg(unix)]
+mod signals;
+mod support;
+#[cfg(unix)]
+mod texts;
+#[cfg(unix)]
+mod twice;
+mod warnings;

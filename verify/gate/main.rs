@@ -1,0 +1,21 @@
+//! The gate: its oracle, its bank of mutants, its protocol and its command line.
+
+mod bank;
+mod builtin;
+mod check;
+#[cfg(unix)]
+mod command;
+mod flow;
+#[cfg(unix)]
+mod misbehaving;
+mod oracle;
+mod pattern;
+mod perf;
+#[cfg(unix)]
+mod perf_processes;
+mod planner;
+mod report;
+mod sizes;
+mod statistics;
+mod unsteady;
+mod wire;

@@ -1,0 +1,13 @@
+//! Verification of the training: golden values, bits that depend on nothing they should not,
+//! outcomes.
+
+mod bits;
+mod golden;
+mod outcomes;
+#[path = "../stack/rewrite.rs"]
+mod rewrite;
+mod rules;
+mod spikes;
+mod start;
+mod stop;
+mod whole;
