@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::buffer::Buffer;
 use super::plan::{Action, First, Pass, Place, Plan, Sizes};
-use crate::num::{Dual, Num, Wobble};
+use crate::num::{Dual, Num, Stochastic};
 use crate::op::{Fast, Grad, MAX_ARGS, Op, Reference, Shape, View};
 use crate::program::{Id, Program, Step};
 
@@ -95,7 +95,7 @@ macro_rules! reference_element {
         }
     )+};
 }
-reference_element!(f64, Dual, Wobble);
+reference_element!(f64, Dual, Stochastic);
 
 impl<T: Element> Sizes for T {
     fn saved(op: &dyn Op, shapes: &[Shape]) -> usize {

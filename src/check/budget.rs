@@ -1,6 +1,6 @@
 //! How far an honest `f32` computation may be off, element by element.
 //!
-//! The reference is read some times at [`Wobble`], which rounds at random after every operation.
+//! The reference is read some times at [`Stochastic`], which rounds at random after every operation.
 //! The largest distance of a reading from the truth, the spread, is the size of rounding errors at
 //! that element: where a formula cancels it widens its own budget and no other.
 //!
@@ -17,7 +17,7 @@
 //! subnormal may be flushed to zero before it is multiplied.
 
 use super::{Case, Path, Results, Subject, Verdict, forward, vjp};
-use crate::num::{Num, Wobble};
+use crate::num::{Num, Stochastic};
 use crate::op::Op;
 
 /// Readings at random rounding; half of them round what is exact as well.
@@ -44,12 +44,12 @@ impl Budget {
         spread.outs.iter_mut().chain(&mut spread.grads).for_each(|v| v.fill(0.0));
         for reading in 0..READINGS {
             if reading % 2 == 0 {
-                Wobble::seed(reading)
+                Stochastic::seed(reading)
             } else {
-                Wobble::seed_restless(reading)
+                Stochastic::seed_every(reading)
             }
-            let outs = forward(op, case, |_, _, v| Wobble::read(v));
-            let grads = vjp(op, case, &case.values, Wobble::read);
+            let outs = forward(op, case, |_, _, v| Stochastic::read(v));
+            let grads = vjp(op, case, &case.values, Stochastic::read);
             widen(&mut spread.outs, &outs, &truth.outs);
             widen(&mut spread.grads, &grads, &truth.grads);
         }
@@ -65,7 +65,7 @@ impl Budget {
     }
 }
 
-fn widen(spread: &mut [Vec<f64>], reading: &[Vec<Wobble>], truth: &[Vec<f64>]) {
+fn widen(spread: &mut [Vec<f64>], reading: &[Vec<Stochastic>], truth: &[Vec<f64>]) {
     let pairs = reading.iter().flatten().zip(truth.iter().flatten());
     for (spread, (reading, truth)) in spread.iter_mut().flatten().zip(pairs) {
         // Infinite where the truth is: no distance.

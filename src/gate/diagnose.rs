@@ -7,15 +7,15 @@
 //! values are nearest is named, together with any of another class that is as near.
 
 use super::call::{Dir, Served};
-use super::double::Dd;
 use super::judge::quotient;
 use super::model::{self, Twist};
-use super::number::{self, Bound};
 use super::operator::Problem;
 use super::oracle::{self, Expected};
 use super::report::Likeness;
 use super::tensor::{Dtype, Tensors};
 use super::trial::Trial;
+use crate::num::Dd;
+use crate::num::bound::{self, Bound};
 
 /// The most answers that an explanation is held against.
 const EVIDENCE: usize = 57;
@@ -301,5 +301,5 @@ fn of_model(trial: &Trial, twist: Twist, unit: Dtype, served: &Served) -> Vec<Ex
             oracle::bounded(call, longest, model::answer(&problem, twist), |_| 0.0)
         }
     };
-    number::at_unit(unit.unit(), || number::overflowing(unit.largest(), read))
+    bound::at_unit(unit.unit(), || bound::overflowing(unit.largest(), read))
 }

@@ -9,7 +9,7 @@
 //! deviations, what stays below [`FLOOR`] of it is half of one: a rounding here or there, whatever
 //! its ratio.
 //!
-//! [`DEVIATIONS`]: super::oracle::DEVIATIONS
+//! [`DEVIATIONS`]: crate::num::bound::DEVIATIONS
 
 use std::fmt::Write as _;
 

@@ -2,8 +2,7 @@
 //!
 //! - [`tensor`], [`call`]: what is asked and answered; [`case`]: problems as readable strings,
 //!   [`fill`]: their values.
-//! - [`number`], [`double`]: numbers that carry their error bound; [`operator`]: what an operator
-//!   states of itself, [`op`]: the operators, one file each.
+//! - [`operator`]: what an operator states of itself, [`op`]: the operators, one file each.
 //! - [`oracle`]: the truth and its bounds; [`judge`]: one answer against them.
 //! - [`statistics`]: answers that are random numbers, against their law.
 //! - [`scope`]: what a target declares; [`plan`]: which cases are tried; [`model`]: executable models
@@ -22,7 +21,6 @@ pub mod depth;
 pub mod determinism;
 pub mod diagnose;
 pub mod diff;
-pub mod double;
 pub(crate) mod explain;
 pub mod fill;
 pub mod gradients;
@@ -32,7 +30,6 @@ pub mod laws;
 pub mod liveness;
 pub mod manifest;
 pub mod model;
-pub mod number;
 pub mod op;
 pub mod operator;
 pub mod oracle;

@@ -1,7 +1,7 @@
 //! What the gate knows of an operator: one file in [`op`](super::op) each.
 //!
 //! A file states the axes along which problems vary and the tensors of a problem, and writes
-//! forward and backward once, as naively as can be, for any [`Real`]. Read at
+//! forward and backward once, as naively as can be, for any [`Num`]. Read at
 //! [`Bound`] that is the truth with its bound, read at [`Dual`] an exact
 //! derivative.
 
@@ -9,10 +9,10 @@ use serde_json::Value;
 
 use super::call::{Attrs, Call, Dir};
 use super::case::Case;
-use super::double::Dd;
-use super::number::{Bound, Real};
 use super::tensor::Dtype;
+use crate::num::Dd;
 use crate::num::Dual;
+use crate::num::{Bound, Num};
 use crate::rng::Rng;
 
 /// A size that problems vary in, and the sizes to try: the smallest is what shrinking aims at.
@@ -308,7 +308,7 @@ pub struct Problem<'a, R> {
 /// what is summed along the axis is summed so many times.
 pub type Times = std::collections::BTreeMap<&'static str, Vec<usize>>;
 
-impl<'a, R: Real> Problem<'a, R> {
+impl<'a, R: Num> Problem<'a, R> {
     /// Reads every tensor of a call with `read`, which is told its name and the place.
     pub fn read(
         call: &'a Call,
@@ -412,7 +412,7 @@ impl<R> Named<R> {
 }
 
 /// Forward and backward as in the paper, for any number.
-pub trait Formula<R: Real> {
+pub trait Formula<R: Num> {
     /// The outputs in the specification's order.
     fn forward(&self, problem: &Problem<R>) -> Vec<Named<R>>;
     /// The gradients, given `dy` or `dloss`; those of absent tensors are left out.

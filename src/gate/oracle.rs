@@ -3,15 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::call::{Call, Dir};
-use super::double::Dd;
-use super::number::{self, Bound, Real};
 use super::op;
 use super::operator::{Named, Operator, Problem, Times};
 use super::tensor::Dtype;
+use crate::num::Dd;
 use crate::num::Num;
-
-/// How many standard deviations the statistical bound allows.
-pub const DEVIATIONS: f64 = 5.0;
+use crate::num::bound::{self, Bound, DEVIATIONS};
 
 /// One tensor of a right answer.
 #[derive(Debug, Clone)]
@@ -47,7 +44,7 @@ pub fn expect_repeated(
     variant: &BTreeMap<String, String>,
 ) -> Vec<Expected> {
     let operator = operator(call);
-    number::at_unit(accumulate.unit(), || match call.dtype {
+    bound::at_unit(accumulate.unit(), || match call.dtype {
         Dtype::F64 => {
             let problem = Problem::<Bound<Dd>>::exact(call, variant).repeated(times);
             bounded(call, operator.longest_sum(call), answer(operator, call.dir, &problem), |v| {
@@ -76,7 +73,7 @@ fn operator(call: &Call) -> &'static dyn Operator {
     op::find(&call.op).expect("a call is of an operator")
 }
 
-fn answer<R: Real, O>(operator: &O, dir: Dir, problem: &Problem<R>) -> Vec<Named<R>>
+fn answer<R: Num, O>(operator: &O, dir: Dir, problem: &Problem<R>) -> Vec<Named<R>>
 where
     O: super::operator::Formula<R> + ?Sized,
 {

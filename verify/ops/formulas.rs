@@ -1,6 +1,6 @@
 //! The formulas of layer_norm and softmax, each line with the mistakes that can be made in it.
 
-use plummet::num::{Format, Num};
+use plummet::num::{Dtype, Num};
 use plummet::op::View;
 
 use Mistake::*;
@@ -185,7 +185,7 @@ fn statistics<T: Num>(mistake: Mistake, x: View<T>, i: usize, backward: bool) ->
         EpsOutsideRoot => T::one() / (var.sqrt() + eps),
         _ => T::one() / (var + eps).sqrt(),
     };
-    (mean, if mistake == StatisticsIn16Bits { rstd.round_to(Format::Bf16) } else { rstd })
+    (mean, if mistake == StatisticsIn16Bits { rstd.narrow(Dtype::Bf16) } else { rstd })
 }
 
 fn softmax_in(mistake: Mistake) -> bool {

@@ -6,7 +6,7 @@
 //! last place instead of one, so it may stray six times as far as the farthest of the readings.
 
 use super::support::*;
-use plummet::num::{Num, Wobble};
+use plummet::num::{Num, Stochastic};
 use plummet::op::norm;
 use plummet::stack::wiring;
 
@@ -32,8 +32,8 @@ fn f32_strays_from_f64_as_far_as_rounding_explains() {
             let (_, fast) = gradient::<f32>(&program, &weights, 0);
             let mut strayed: f64 = 0.0;
             for seed in 0..READINGS {
-                Wobble::seed(seed);
-                let (_, reading) = gradient::<Wobble>(&program, &weights, 0);
+                Stochastic::seed(seed);
+                let (_, reading) = gradient::<Stochastic>(&program, &weights, 0);
                 strayed = strayed.max(distance(&reading, &exact));
             }
             let error = distance(&fast, &exact);
@@ -59,8 +59,8 @@ fn a_hundred_blocks_cost_f32_no_more_than_rounding_explains() {
         let fast: f32 = loss(&program, &numbers::<f32>(&weights));
         let mut strayed: f64 = 0.0;
         for seed in 0..2 * READINGS {
-            Wobble::seed(seed);
-            let reading: Wobble = loss(&program, &numbers::<Wobble>(&weights));
+            Stochastic::seed(seed);
+            let reading: Stochastic = loss(&program, &numbers::<Stochastic>(&weights));
             strayed = strayed.max((reading.value() - exact).abs());
         }
         let error = (f64::from(fast) - exact).abs();

@@ -6,7 +6,7 @@ use super::golden::{Case, assert_near, cases};
 use super::rewrite::{Change, operator, rewrite, same};
 use plummet::backend::{Element, Host, Observer, Unobserved};
 use plummet::config::RunConfig;
-use plummet::num::{Dual, Num, Wobble};
+use plummet::num::{Dual, Num, Stochastic};
 use plummet::op::attention::Attention;
 use plummet::op::loss::CrossEntropy;
 use plummet::op::norm::{LayerNorm, RmsNorm};
@@ -210,8 +210,8 @@ fn check(case: &Case, program: Program, prefix: &str, output: &str, wanted: &str
         pairs.map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt()
     };
     let readings = (0..6).map(|seed| {
-        Wobble::seed(seed);
-        stray(&pass::<Wobble>(case, &program, prefix, output))
+        Stochastic::seed(seed);
+        stray(&pass::<Stochastic>(case, &program, prefix, output))
     });
     let farthest = readings.fold(0.0, f64::max);
     let fast = stray(&pass::<f32>(case, &program, prefix, output));

@@ -3,8 +3,8 @@
 use super::softmax::{greatest, total};
 use super::{Control, Mutant, Twist};
 use crate::gate::call::Dir;
-use crate::gate::number::Real;
 use crate::gate::operator::{Named, Problem};
+use crate::num::Num;
 
 const fn mutant(id: &'static str, class: &'static str, about: &'static str) -> Mutant {
     Mutant::new("attention", id, class, about)
@@ -95,7 +95,7 @@ pub const CONTROLS: &[Control] = &[
     control("attb_narrow", "dp and ds kept in the storage dtype"),
 ];
 
-pub fn answer<R: Real>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
+pub fn answer<R: Num>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
     let [q, k] = [p.get("q"), p.get("k")];
     let [batch, heads, queries, width] = q.shape[..] else { panic!("q has four axes") };
     let model =
@@ -124,7 +124,7 @@ struct Map<R> {
     shares: Vec<R>,
 }
 
-impl<R: Real> Model<'_, R> {
+impl<R: Num> Model<'_, R> {
     fn scale(&self) -> R {
         let width = match self.t.id {
             "att_scale_model" => self.width * self.heads,

@@ -3,9 +3,9 @@
 use super::softmax::{greatest, total};
 use super::{Control, Mutant, Twist};
 use crate::gate::call::Dir;
-use crate::gate::number::Real;
 use crate::gate::operator::{Named, Problem};
 use crate::gate::tensor::Dtype;
+use crate::num::Num;
 
 const fn mutant(id: &'static str, class: &'static str, about: &'static str) -> Mutant {
     Mutant::new("cross_entropy", id, class, about)
@@ -74,7 +74,7 @@ struct Row<'a, R> {
     label: Option<usize>,
 }
 
-pub fn answer<R: Real>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
+pub fn answer<R: Num>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
     let classes = p.get("logits").cols();
     let fixed = t.is("ce_ignore_fixed");
     let ignored = if fixed { -100 } else { p.int("ignore_index") };
@@ -96,7 +96,7 @@ pub fn answer<R: Real>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
 }
 
 /// log pⱼ of every class.
-fn log_shares<R: Real>(x: &[R], t: Twist) -> Vec<R> {
+fn log_shares<R: Num>(x: &[R], t: Twist) -> Vec<R> {
     let n = x.len();
     let shifted: Vec<R>;
     let mut x = x;
@@ -127,7 +127,7 @@ fn log_shares<R: Real>(x: &[R], t: Twist) -> Vec<R> {
         .collect()
 }
 
-fn forward<R: Real>(p: &Problem<R>, rows: &[Row<R>], t: Twist) -> Vec<Named<R>> {
+fn forward<R: Num>(p: &Problem<R>, rows: &[Row<R>], t: Twist) -> Vec<Named<R>> {
     let smoothing = p.num("label_smoothing");
     let s = R::num(if t.is("ce_ls_dropped") { 0.0 } else { smoothing });
     let classes = R::count(p.get("logits").cols());
@@ -194,7 +194,7 @@ fn forward<R: Real>(p: &Problem<R>, rows: &[Row<R>], t: Twist) -> Vec<Named<R>> 
     vec![Named::new("loss", &[], vec![loss])]
 }
 
-fn backward<R: Real>(p: &Problem<R>, rows: &[Row<R>], t: Twist) -> Vec<Named<R>> {
+fn backward<R: Num>(p: &Problem<R>, rows: &[Row<R>], t: Twist) -> Vec<Named<R>> {
     let logits = p.get("logits");
     let classes = logits.cols();
     let dloss = &p.get("dloss").data;

@@ -2,8 +2,8 @@
 
 use super::{Control, Mutant, Twist};
 use crate::gate::call::Dir;
-use crate::gate::number::Real;
 use crate::gate::operator::{Named, Problem};
+use crate::num::Num;
 use crate::rng::{Rng, mix};
 
 const fn mutant(id: &'static str, about: &'static str) -> Mutant {
@@ -43,7 +43,7 @@ pub const CONTROLS: &[Control] = &[
     control("droppath_product", "a product with a mask of 0 and 1/(1−p)"),
 ];
 
-pub fn answer<R: Real>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
+pub fn answer<R: Num>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
     let backward = p.call.dir == Dir::Bwd;
     let (given, name) = if backward { ("dy", "dx") } else { ("x", "y") };
     let given = p.get(given);

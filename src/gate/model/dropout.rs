@@ -2,8 +2,8 @@
 
 use super::{Control, Mutant, Twist};
 use crate::gate::call::Dir;
-use crate::gate::number::Real;
 use crate::gate::operator::{Named, Problem};
+use crate::num::Num;
 use crate::rng::{Rng, mix};
 
 const fn mutant(id: &'static str, about: &'static str) -> Mutant {
@@ -56,7 +56,7 @@ pub const CONTROLS: &[Control] = &[
     control("drop_kept_draw", "kept where a uniform number is at least p, drawn by another name"),
 ];
 
-pub fn answer<R: Real>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
+pub fn answer<R: Num>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
     let backward = p.call.dir == Dir::Bwd;
     let (given, name) = if backward { ("dy", "dx") } else { ("x", "y") };
     let given = p.get(given);
@@ -114,7 +114,7 @@ pub fn answer<R: Real>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
 }
 
 /// The decision of a place.
-fn keeps<R: Real>(place: u64, rate: f64, p: &Problem<R>, t: Twist) -> bool {
+fn keeps<R: Num>(place: u64, rate: f64, p: &Problem<R>, t: Twist) -> bool {
     let mut seed = p.num("seed") as u64;
     match t.id {
         "drop_seed_ignored" => seed = 5,

@@ -3,8 +3,8 @@
 use super::norm::{columns, columns_stored, form, sum};
 use super::{Control, Mutant, Twist};
 use crate::gate::call::Dir;
-use crate::gate::number::Real;
 use crate::gate::operator::{Named, Problem};
+use crate::num::Num;
 
 const fn mutant(id: &'static str, class: &'static str, about: &'static str) -> Mutant {
     Mutant::new("dynamic_tanh", id, class, about)
@@ -39,7 +39,7 @@ pub const CONTROLS: &[Control] = &[
     control("dytb_blocks", "dweight and dbias in blocks of 5 rows"),
 ];
 
-pub fn answer<R: Real>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
+pub fn answer<R: Num>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
     let x = p.get("x");
     let (cols, rows) = (x.cols(), x.data.len() / x.cols());
     let (alphas, weights, biases) = (p.get("alpha"), p.get("weight"), p.get("bias"));

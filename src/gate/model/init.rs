@@ -1,8 +1,8 @@
 //! Weights at their start, wrong in the ways in which they have been.
 
 use super::{Control, Mutant, Twist};
-use crate::gate::number::Real;
 use crate::gate::operator::{Named, Problem};
+use crate::num::Num;
 use crate::rng::Rng;
 
 const fn mutant(id: &'static str, about: &'static str) -> Mutant {
@@ -80,7 +80,7 @@ pub const CONTROLS: &[Control] = &[
     control("init_sign_magnitude", "a sign and a magnitude of 23 bits"),
 ];
 
-pub fn answer<R: Real>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
+pub fn answer<R: Num>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
     let sizes = p.call.attrs["shape"].as_array().expect("shape is a list");
     let shape: Vec<usize> = sizes.iter().filter_map(|n| n.as_u64()).map(|n| n as usize).collect();
     let seed = match t.id {
@@ -111,7 +111,7 @@ pub fn answer<R: Real>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
     vec![Named::new("weight", &shape, values)]
 }
 
-fn matrix<R: Real>(
+fn matrix<R: Num>(
     mut rng: Rng,
     role: &str,
     rows: usize,
@@ -243,7 +243,7 @@ fn quantile(share: f64) -> f64 {
     if share < 0.5 { x } else { -x }
 }
 
-fn std<R: Real>(role: &str, rows: usize, cols: usize, p: &Problem<R>, t: Twist) -> f64 {
+fn std<R: Num>(role: &str, rows: usize, cols: usize, p: &Problem<R>, t: Twist) -> f64 {
     let scheme = p.word("scheme");
     let depth = match t.id {
         "init_layer" => p.num("layer") + 1.0,

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use super::Twist;
-use crate::gate::number::Real;
 use crate::gate::operator::{Named, Problem};
+use crate::num::Num;
 
 /// Rows of `cols` numbers.
 #[derive(Debug, Clone)]
@@ -16,7 +16,7 @@ pub struct Matrix<R> {
     pub data: Vec<R>,
 }
 
-impl<R: Real> Matrix<R> {
+impl<R: Num> Matrix<R> {
     pub fn zeros(rows: usize, cols: usize) -> Self {
         Matrix { cols, data: vec![R::zero(); rows * cols] }
     }
@@ -55,7 +55,7 @@ impl<R: Real> Matrix<R> {
 }
 
 /// A sum in the order that the model has.
-fn total<R: Real>(terms: &[R], t: Twist) -> R {
+fn total<R: Num>(terms: &[R], t: Twist) -> R {
     match terms {
         [] => R::zero(),
         [one] => *one,
@@ -69,7 +69,7 @@ fn total<R: Real>(terms: &[R], t: Twist) -> R {
     }
 }
 
-fn dot<R: Real>(a: &[R], b: &[R], t: Twist) -> R {
+fn dot<R: Num>(a: &[R], b: &[R], t: Twist) -> R {
     if t.is("wide") {
         return R::num(a.iter().zip(b).map(|(a, b)| a.value() * b.value()).sum());
     }
@@ -80,7 +80,7 @@ fn dot<R: Real>(a: &[R], b: &[R], t: Twist) -> R {
 #[derive(Debug)]
 pub struct Grads<R>(BTreeMap<String, (Vec<usize>, Vec<R>)>);
 
-impl<R: Real> Grads<R> {
+impl<R: Num> Grads<R> {
     /// Zeros for every tensor but `inputs`.
     pub fn zeros(p: &Problem<R>, inputs: &[&str]) -> Self {
         let params = p.tensors().filter(|(name, _)| !inputs.contains(name));
@@ -116,7 +116,7 @@ pub struct Net<'a, R> {
     pub write: &'a str,
 }
 
-impl<R: Real> Net<'_, R> {
+impl<R: Num> Net<'_, R> {
     fn weight(&self, name: &str) -> Matrix<R> {
         Matrix::of(self.p, &format!("{}{name}", self.read))
     }
@@ -176,7 +176,7 @@ pub struct Norm {
 
 impl Norm {
     /// The norm of this name, of the kind that the attribute says.
-    pub fn named<R: Real>(net: &Net<R>, name: &str) -> Norm {
+    pub fn named<R: Num>(net: &Net<R>, name: &str) -> Norm {
         let affine = match name {
             "norm2" if net.t.is("norm2_of_norm1") => "norm1",
             other => other,
@@ -198,7 +198,7 @@ pub struct Normed<R> {
     rstd: Vec<R>,
 }
 
-impl<R: Real> Net<'_, R> {
+impl<R: Num> Net<'_, R> {
     pub fn norm(&self, norm: &Norm, x: &Matrix<R>) -> (Matrix<R>, Normed<R>) {
         let (n, t) = (R::count(x.cols), self.t);
         let eps = R::num(if t.is("eps_fixed") { 1e-5 } else { self.p.num("eps") });
@@ -273,7 +273,7 @@ struct Form<R> {
     beta: R,
 }
 
-impl<R: Real> Form<R> {
+impl<R: Num> Form<R> {
     fn of(p: &Problem<R>, t: Twist) -> Form<R> {
         let (one, alpha) = (R::one(), R::num(p.num("alpha")));
         let pre = Form {
@@ -327,7 +327,7 @@ pub struct Wired<R, K> {
     after: Option<Normed<R>>,
 }
 
-impl<R: Real> Net<'_, R> {
+impl<R: Num> Net<'_, R> {
     /// A branch of `inner` beside `skip`, which are one stream where nothing is wrong.
     pub fn wired<B: Branch<R>>(
         &self,
@@ -415,7 +415,7 @@ pub struct Attended<R> {
     mixed: Matrix<R>,
 }
 
-impl<R: Real> Attention<'_, R> {
+impl<R: Num> Attention<'_, R> {
     fn heads(&self) -> (usize, usize) {
         (self.net.p.int("heads") as usize, self.net.p.int("kv_heads") as usize)
     }
@@ -468,7 +468,7 @@ impl<R: Real> Attention<'_, R> {
     }
 }
 
-impl<R: Real> Branch<R> for Attention<'_, R> {
+impl<R: Num> Branch<R> for Attention<'_, R> {
     type Kept = Attended<R>;
     fn forward(&self, x: &Matrix<R>) -> (Matrix<R>, Attended<R>) {
         let (net, t) = (&self.net, self.net.t);
@@ -564,7 +564,7 @@ pub struct Fed<R> {
     hidden: Matrix<R>,
 }
 
-impl<R: Real> FeedForward<'_, R> {
+impl<R: Num> FeedForward<'_, R> {
     fn gated(&self) -> bool {
         let gate = format!("{}ffn.gate.weight", self.net.read);
         self.net.p.opt(&gate).is_some() && !self.net.t.is("gate_ignored")
@@ -593,7 +593,7 @@ impl<R: Real> FeedForward<'_, R> {
     }
 }
 
-impl<R: Real> Branch<R> for FeedForward<'_, R> {
+impl<R: Num> Branch<R> for FeedForward<'_, R> {
     type Kept = Fed<R>;
     fn forward(&self, x: &Matrix<R>) -> (Matrix<R>, Fed<R>) {
         let net = &self.net;
@@ -638,7 +638,7 @@ pub struct Passed<R> {
     second: Wired<R, Fed<R>>,
 }
 
-impl<'a, R: Real> Block<'a, R> {
+impl<'a, R: Num> Block<'a, R> {
     fn parts(&self) -> (Norm, Norm, Attention<'a, R>, FeedForward<'a, R>) {
         let norm = |name: &str| Norm::named(&self.net, name);
         let attention = Attention { net: self.net, seq: self.seq };

@@ -3,8 +3,8 @@
 use super::softmax::total;
 use super::{Control, Mutant, Twist};
 use crate::gate::call::Dir;
-use crate::gate::number::Real;
 use crate::gate::operator::{Named, Problem};
+use crate::num::Num;
 
 const fn mutant(id: &'static str, class: &'static str, about: &'static str) -> Mutant {
     Mutant::new("linear", id, class, about)
@@ -54,7 +54,7 @@ pub const CONTROLS: &[Control] = &[
     control("lin_bias_first", "sums that start at the bias"),
 ];
 
-pub fn answer<R: Real>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
+pub fn answer<R: Num>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
     match p.call.dir {
         Dir::Fwd => forward(p, t),
         Dir::Bwd => backward(p, t),
@@ -62,7 +62,7 @@ pub fn answer<R: Real>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
 }
 
 /// A number with 10 bits after the leading one, as tensor cores read `f32`.
-fn ten_bits<R: Real>(x: R) -> R {
+fn ten_bits<R: Num>(x: R) -> R {
     let value = x.value();
     if value == 0.0 {
         return x;
@@ -71,7 +71,7 @@ fn ten_bits<R: Real>(x: R) -> R {
     R::num((value / unit).round() * unit)
 }
 
-fn forward<R: Real>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
+fn forward<R: Num>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
     let (x, weight) = (p.get("x"), p.get("weight"));
     let (outputs, inputs) = (weight.shape[0], weight.shape[1]);
     let whole = match t.id {
@@ -119,7 +119,7 @@ fn forward<R: Real>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
     vec![Named::new("y", &shape, y)]
 }
 
-fn backward<R: Real>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
+fn backward<R: Num>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
     let (x, weight, dy) = (p.get("x"), p.get("weight"), p.get("dy"));
     let (outputs, inputs) = (weight.shape[0], weight.shape[1]);
     let rows = x.data.len() / inputs;

@@ -39,8 +39,8 @@ pub use candidate::{ModelCandidate, own_answer};
 pub use native::{Native, natively};
 
 use super::call::Dir;
-use super::number::Real;
 use super::operator::{Named, Problem};
+use crate::num::Num;
 
 /// A wrong implementation.
 #[derive(Debug, Clone, Copy)]
@@ -121,7 +121,7 @@ macro_rules! models {
         ];
 
         /// What a model answers to a problem.
-        pub fn answer<R: Real>(problem: &Problem<R>, twist: Twist) -> Vec<Named<R>> {
+        pub fn answer<R: Num>(problem: &Problem<R>, twist: Twist) -> Vec<Named<R>> {
             let misread = careless::read(problem.call, twist.id);
             let misread = misread.as_ref().map(|call| problem.asked_by(call));
             let problem = misread.as_ref().unwrap_or(problem);

@@ -3,9 +3,7 @@
 use std::cell::Cell;
 use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub, SubAssign};
 
-use crate::gate::number::Real;
-use crate::gate::tensor::Dtype;
-use crate::num::{Format, Num};
+use crate::num::{Dtype, Num};
 
 thread_local! {
     static DTYPE: Cell<Dtype> = const { Cell::new(Dtype::Bf16) };
@@ -84,12 +82,6 @@ impl Num for Native {
     fn abs(self) -> Self {
         Native(self.0.abs())
     }
-    fn round_to(self, format: Format) -> Self {
-        Native(self.0.round_to(format))
-    }
-}
-
-impl Real for Native {
     fn narrow(self, dtype: Dtype) -> Self {
         Native(dtype.round(self.0))
     }

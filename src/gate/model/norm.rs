@@ -1,8 +1,8 @@
 //! Sums and moments in the forms that right and wrong norms have them in.
 
-use crate::gate::number::Real;
 use crate::gate::operator::{Problem, View};
 use crate::gate::tensor::Dtype;
+use crate::num::Num;
 
 /// What follows the operator's prefix in the name of a twist: `welford` of `ln_welford`.
 pub fn form(id: &str) -> &str {
@@ -10,7 +10,7 @@ pub fn form(id: &str) -> &str {
 }
 
 /// Σ terms, in the order that a form says.
-pub fn sum<R: Real>(terms: &[R], form: &str) -> R {
+pub fn sum<R: Num>(terms: &[R], form: &str) -> R {
     let plain = |terms: &mut dyn Iterator<Item = R>| {
         let mut sum = R::zero();
         terms.for_each(|term| sum += term);
@@ -30,7 +30,7 @@ pub fn sum<R: Real>(terms: &[R], form: &str) -> R {
     }
 }
 
-fn lanes<R: Real, const N: usize>(terms: &[R]) -> R {
+fn lanes<R: Num, const N: usize>(terms: &[R]) -> R {
     let mut lanes = [R::zero(); N];
     for chunk in terms.chunks(N) {
         lanes.iter_mut().zip(chunk).for_each(|(lane, &term)| *lane += term);
@@ -47,7 +47,7 @@ fn lanes<R: Real, const N: usize>(terms: &[R]) -> R {
 }
 
 /// Mean and biased variance.
-pub fn moments<R: Real>(x: &[R], form: &str) -> (R, R) {
+pub fn moments<R: Num>(x: &[R], form: &str) -> (R, R) {
     let n = R::count(x.len());
     match form {
         "welford" => welford(x),
@@ -66,7 +66,7 @@ pub fn moments<R: Real>(x: &[R], form: &str) -> (R, R) {
 }
 
 /// Welford's update, one element at a time (Welford 1962).
-fn welford<R: Real>(x: &[R]) -> (R, R) {
+fn welford<R: Num>(x: &[R]) -> (R, R) {
     let (mut mean, mut squares) = (R::zero(), R::zero());
     for (i, &x) in x.iter().enumerate() {
         let delta = x - mean;
@@ -77,7 +77,7 @@ fn welford<R: Real>(x: &[R]) -> (R, R) {
 }
 
 /// Welford's update in chunks of 16, merged (Chan, Golub & LeVeque 1979).
-fn chunked<R: Real>(x: &[R]) -> (R, R) {
+fn chunked<R: Num>(x: &[R]) -> (R, R) {
     let (mut mean, mut squares, mut count) = (R::zero(), R::zero(), 0);
     for chunk in x.chunks(16) {
         let (own, var) = welford(chunk);
@@ -91,7 +91,7 @@ fn chunked<R: Real>(x: &[R]) -> (R, R) {
 }
 
 /// 1/√v.
-pub fn rsqrt<R: Real>(v: R, form: &str) -> R {
+pub fn rsqrt<R: Num>(v: R, form: &str) -> R {
     match form {
         // Correctly rounded in f32, to one unit in f64.
         "power" => R::num(v.value().powf(-0.5)),
@@ -102,13 +102,13 @@ pub fn rsqrt<R: Real>(v: R, form: &str) -> R {
 }
 
 /// a·b + c in one rounding.
-pub fn fused<R: Real>(a: R, b: R, c: R) -> R {
+pub fn fused<R: Num>(a: R, b: R, c: R) -> R {
     R::num(a.value().mul_add(b.value(), c.value()))
 }
 
 /// Σ over rows at each column, of terms that are row-major; in blocks of rows, of which each is
 /// summed apart.
-pub fn columns<R: Real>(terms: &[R], cols: usize, block: usize) -> Vec<R> {
+pub fn columns<R: Num>(terms: &[R], cols: usize, block: usize) -> Vec<R> {
     let mut total = vec![R::zero(); cols];
     for block in terms.chunks(cols * block) {
         let mut part = vec![R::zero(); cols];
@@ -121,7 +121,7 @@ pub fn columns<R: Real>(terms: &[R], cols: usize, block: usize) -> Vec<R> {
 }
 
 /// The same, of which every term and every partial sum is stored in the dtype of the call.
-pub fn columns_stored<R: Real>(terms: &[R], cols: usize, dtype: Dtype) -> Vec<R> {
+pub fn columns_stored<R: Num>(terms: &[R], cols: usize, dtype: Dtype) -> Vec<R> {
     let mut total = vec![R::zero(); cols];
     for row in terms.chunks_exact(cols) {
         total
@@ -133,6 +133,6 @@ pub fn columns_stored<R: Real>(terms: &[R], cols: usize, dtype: Dtype) -> Vec<R>
 }
 
 /// The values of a tensor, `none` where it is absent.
-pub fn or<R: Real>(p: &Problem<R>, name: &str, count: usize, none: f64) -> Vec<R> {
+pub fn or<R: Num>(p: &Problem<R>, name: &str, count: usize, none: f64) -> Vec<R> {
     p.opt(name).map_or_else(|| vec![R::num(none); count], |view: &View<R>| view.data.clone())
 }

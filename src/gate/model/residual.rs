@@ -3,8 +3,8 @@
 use super::layers::{Branch, Grads, Matrix, Net, Norm};
 use super::{Control, Mutant, Twist};
 use crate::gate::call::Dir;
-use crate::gate::number::Real;
 use crate::gate::operator::{Named, Problem};
+use crate::num::Num;
 
 const fn mutant(id: &'static str, class: &'static str, about: &'static str) -> Mutant {
     Mutant::new("residual", id, class, about)
@@ -74,7 +74,7 @@ struct Product<'a, R> {
     net: Net<'a, R>,
 }
 
-impl<R: Real> Branch<R> for Product<'_, R> {
+impl<R: Num> Branch<R> for Product<'_, R> {
     type Kept = Matrix<R>;
     fn forward(&self, x: &Matrix<R>) -> (Matrix<R>, Matrix<R>) {
         let mut branch = Matrix::of(self.net.p, "branch");
@@ -94,7 +94,7 @@ impl<R: Real> Branch<R> for Product<'_, R> {
     }
 }
 
-pub fn answer<R: Real>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
+pub fn answer<R: Num>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
     let t = Twist { id: t.id.strip_prefix("residual_").unwrap_or(""), ..t };
     let net = Net { p, t, read: "", write: "" };
     let norm = Norm {

@@ -3,8 +3,8 @@
 use super::norm::{form, sum};
 use super::{Control, Mutant, Twist};
 use crate::gate::call::Dir;
-use crate::gate::number::Real;
 use crate::gate::operator::{Named, Problem};
+use crate::num::Num;
 
 const fn mutant(id: &'static str, class: &'static str, about: &'static str) -> Mutant {
     Mutant::new("scale_norm", id, class, about)
@@ -44,7 +44,7 @@ pub const CONTROLS: &[Control] = &[
     control("scaleb_cube", "dx as weight/‖x‖·dy − x·weight/‖x‖³·Σ dy·x"),
 ];
 
-pub fn answer<R: Real>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
+pub fn answer<R: Num>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
     let x = p.get("x");
     let (weight, eps) = (p.get("weight"), R::num(p.num("eps")));
     let scale = weight.data[0];

@@ -5,8 +5,8 @@
 //! form: each line of [`LAPSES`] is a mutant of its operator.
 
 use super::Twist;
-use crate::gate::number::Real;
 use crate::gate::operator::{Named, Problem, View};
+use crate::num::Num;
 
 /// What becomes of what lies beyond.
 #[derive(Clone, Copy, PartialEq)]
@@ -73,7 +73,7 @@ fn of(t: Twist) -> Option<&'static Lapse> {
 }
 
 /// The problem as a model reads it that has lost a part of an input; nothing where it reads all.
-pub fn read<'a, R: Real>(p: &Problem<'a, R>, t: Twist) -> Option<Problem<'a, R>> {
+pub fn read<'a, R: Num>(p: &Problem<'a, R>, t: Twist) -> Option<Problem<'a, R>> {
     let lapse = of(t)?;
     let view = p.opt(lapse.tensor)?;
     let data = lost(view, lapse)?;
@@ -81,7 +81,7 @@ pub fn read<'a, R: Real>(p: &Problem<'a, R>, t: Twist) -> Option<Problem<'a, R>>
 }
 
 /// The answer as a model leaves it that has not written all.
-pub fn written<R: Real>(mut answer: Vec<Named<R>>, t: Twist) -> Vec<Named<R>> {
+pub fn written<R: Num>(mut answer: Vec<Named<R>>, t: Twist) -> Vec<Named<R>> {
     let Some(lapse) = of(t) else { return answer };
     // The gradient of what is not written in the forward pass is not written either.
     for named in &mut answer {
@@ -97,7 +97,7 @@ pub fn written<R: Real>(mut answer: Vec<Named<R>>, t: Twist) -> Vec<Named<R>> {
 }
 
 /// The elements with what lies beyond gone; nothing where nothing does.
-fn lost<R: Real>(view: &View<R>, lapse: &Lapse) -> Option<Vec<R>> {
+fn lost<R: Num>(view: &View<R>, lapse: &Lapse) -> Option<Vec<R>> {
     let dims = view.shape.len();
     let dim = dims.checked_sub(lapse.axis + 1)?;
     let len = view.shape[dim];

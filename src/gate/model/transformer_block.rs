@@ -3,8 +3,8 @@
 use super::layers::{Block, Grads, Matrix, Net};
 use super::{Control, Mutant, Twist};
 use crate::gate::call::Dir;
-use crate::gate::number::Real;
 use crate::gate::operator::{Named, Problem};
+use crate::num::Num;
 
 const fn mutant(id: &'static str, class: &'static str, about: &'static str) -> Mutant {
     Mutant::new("transformer_block", id, class, about)
@@ -84,7 +84,7 @@ pub const CONTROLS: &[Control] = &[
     Control { id: "block_fused_qkv", op: "transformer_block", about: "one product for q, k and v" },
 ];
 
-pub fn answer<R: Real>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
+pub fn answer<R: Num>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
     let t = Twist { id: t.id.strip_prefix("block_").unwrap_or(""), ..t };
     let shape = &p.get("x").shape;
     let block = Block { net: Net { p, t, read: "", write: "" }, seq: shape[1] };

@@ -3,8 +3,8 @@
 use super::layers::{Block, Grads, Matrix, Net, Norm};
 use super::{Control, Mutant, Twist};
 use crate::gate::call::Dir;
-use crate::gate::number::Real;
 use crate::gate::operator::{Named, Problem};
+use crate::num::Num;
 
 const fn mutant(id: &'static str, class: &'static str, about: &'static str) -> Mutant {
     Mutant::new("transformer_stack", id, class, about)
@@ -85,7 +85,7 @@ pub const CONTROLS: &[Control] = &[
     Control { id: "stack_fused_qkv", op: "transformer_stack", about: "one product for q, k and v" },
 ];
 
-pub fn answer<R: Real>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
+pub fn answer<R: Num>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
     let t = Twist { id: t.id.strip_prefix("stack_").unwrap_or(""), ..t };
     let (seq, depth) = (p.get("tokens").shape[1], p.int("depth") as usize);
     let index = |name: &str| -> Vec<i64> {
@@ -220,7 +220,7 @@ pub fn answer<R: Real>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
 }
 
 /// Rows over their root mean square, as a norm with nothing learned.
-fn unit_rows<R: Real>(x: &Matrix<R>) -> Matrix<R> {
+fn unit_rows<R: Num>(x: &Matrix<R>) -> Matrix<R> {
     let mut y = x.clone();
     for r in 0..x.rows() {
         let square = x.row(r).iter().fold(R::zero(), |sum, &x| sum + x * x);

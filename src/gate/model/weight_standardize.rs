@@ -3,8 +3,8 @@
 use super::norm::{form, moments, or, rsqrt, sum};
 use super::{Control, Mutant, Twist};
 use crate::gate::call::Dir;
-use crate::gate::number::Real;
 use crate::gate::operator::{Named, Problem};
+use crate::num::Num;
 
 const fn mutant(id: &'static str, class: &'static str, about: &'static str) -> Mutant {
     Mutant::new("weight_standardize", id, class, about)
@@ -40,7 +40,7 @@ pub const CONTROLS: &[Control] = &[
     control("ws_power", "power −½ in place of a root and a quotient"),
 ];
 
-pub fn answer<R: Real>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
+pub fn answer<R: Num>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
     let weight = p.get("weight");
     let (cols, rows) = (weight.cols(), weight.data.len() / weight.cols());
     let mut gain = or(p, "gain", rows, 1.0);

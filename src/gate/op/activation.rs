@@ -5,9 +5,9 @@
 
 use crate::gate::call::{Call, Dir};
 use crate::gate::case::Case;
-use crate::gate::number::Real;
 use crate::gate::operator::{Attr, Axis, Fill, Formula, Named, Operator, Problem, Role};
 use crate::gate::operator::{Setting, Slot};
+use crate::num::Num;
 
 pub struct Activation;
 
@@ -56,7 +56,7 @@ impl Operator for Activation {
     }
 }
 
-impl<R: Real> Formula<R> for Activation {
+impl<R: Num> Formula<R> for Activation {
     fn forward(&self, p: &Problem<R>) -> Vec<Named<R>> {
         let x = p.get("x");
         let y = x.data.iter().map(|&x| value(p.word("fn"), x)).collect();
@@ -78,7 +78,7 @@ const SATURATED: f64 = 9.0;
 
 /// f(x), bounded by a multiple of u·|x|: error functions and tanh are good to some units in the
 /// last place of 1, not of their tails.
-pub(super) fn value<R: Real>(function: &str, x: R) -> R {
+pub(super) fn value<R: Num>(function: &str, x: R) -> R {
     let size = x.value().abs();
     let y = match function {
         "relu" => return R::zero().larger(x),
@@ -92,7 +92,7 @@ pub(super) fn value<R: Real>(function: &str, x: R) -> R {
 }
 
 /// f′(x), bounded by a multiple of u beyond what its formula gives.
-pub(super) fn slope<R: Real>(function: &str, x: R) -> R {
+pub(super) fn slope<R: Num>(function: &str, x: R) -> R {
     let size = x.value().abs();
     let one = R::one();
     let slope = match function {
@@ -125,26 +125,26 @@ pub(super) fn slope<R: Real>(function: &str, x: R) -> R {
 
 const CUBIC: f64 = 0.044715;
 
-fn half<R: Real>() -> R {
+fn half<R: Num>() -> R {
     R::num(0.5)
 }
 
-fn root_2_over_pi<R: Real>() -> R {
+fn root_2_over_pi<R: Num>() -> R {
     R::num(2.0).sqrt() * R::num(0.5 * std::f64::consts::FRAC_2_SQRT_PI)
 }
 
 /// The argument of the tanh form.
-fn inner<R: Real>(x: R) -> R {
+fn inner<R: Num>(x: R) -> R {
     root_2_over_pi::<R>() * (x + R::num(CUBIC) * x * x * x)
 }
 
 /// Φ(x), the share of a standard normal law below x.
-fn normal_cdf<R: Real>(x: R) -> R {
+fn normal_cdf<R: Num>(x: R) -> R {
     half::<R>() * (-x / R::num(2.0).sqrt()).erfc()
 }
 
 /// σ(x) = 1/(1 + e^(−x)), from the exponential that cannot overflow.
-fn sigmoid<R: Real>(x: R) -> R {
+fn sigmoid<R: Num>(x: R) -> R {
     if x.value() < 0.0 {
         let e = x.exp();
         e / (R::one() + e)

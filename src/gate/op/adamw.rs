@@ -6,11 +6,12 @@
 
 use crate::gate::call::Dir;
 use crate::gate::case::Case;
-use crate::gate::number::{Real, at_unit};
 use crate::gate::operator::{
     Attr, Axis, Fill, Formula, Named, Operator, Problem, Role, Setting, Slot,
 };
 use crate::gate::tensor::Dtype;
+use crate::num::Num;
+use crate::num::bound::at_unit;
 
 pub struct AdamW;
 
@@ -69,7 +70,7 @@ impl Operator for AdamW {
     }
 }
 
-impl<R: Real> Formula<R> for AdamW {
+impl<R: Num> Formula<R> for AdamW {
     fn forward(&self, problem: &Problem<R>) -> Vec<Named<R>> {
         let num = |name: &str| scalar::<R>(problem.num(name));
         let (lr, eps, decay) = (num("lr"), num("eps"), num("weight_decay"));
@@ -96,12 +97,12 @@ impl<R: Real> Formula<R> for AdamW {
 }
 
 /// An attribute that a target rounds to the dtype that it computes in.
-fn scalar<R: Real>(value: f64) -> R {
+fn scalar<R: Num>(value: f64) -> R {
     R::num(value).loosened(value.abs())
 }
 
 /// β, 1 − β and 1 − βᵗ, of which the differences are formed in `f64` and rounded then.
-fn betas<R: Real>(beta: f64, step: i64) -> (R, R, R) {
+fn betas<R: Num>(beta: f64, step: i64) -> (R, R, R) {
     let [rest, correction] = at_unit(Dtype::F64.unit(), || {
         [1, step].map(|step| R::one() - power(R::num(beta), step as u64))
     });
@@ -110,7 +111,7 @@ fn betas<R: Real>(beta: f64, step: i64) -> (R, R, R) {
 }
 
 /// xⁿ by squaring: t − 1 roundings in the worst case, as multiplying t times.
-fn power<R: Real>(x: R, n: u64) -> R {
+fn power<R: Num>(x: R, n: u64) -> R {
     match n {
         0 => R::one(),
         1 => x,

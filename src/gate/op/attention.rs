@@ -12,10 +12,10 @@
 use super::softmax::{largest, shares};
 use crate::gate::call::Call;
 use crate::gate::case::Case;
-use crate::gate::number::Real;
 use crate::gate::operator::{Attr, Axis, Fill, Formula, Named, Operator, Problem, Role};
 use crate::gate::operator::{Setting, Slot, View};
 use crate::gate::tensor::Dtype;
+use crate::num::Num;
 
 pub struct Attention;
 
@@ -93,7 +93,7 @@ struct Sizes {
 }
 
 impl Sizes {
-    fn of<R: Real>(p: &Problem<R>) -> Sizes {
+    fn of<R: Num>(p: &Problem<R>) -> Sizes {
         let (q, k) = (&p.get("q").shape, &p.get("k").shape);
         Sizes { batch: q[0], heads: q[1], kv_heads: k[1], queries: q[2], keys: k[2] }
     }
@@ -112,7 +112,7 @@ impl Sizes {
     }
     /// How many equal keys the query of place i meets at place j: 1 or 0, unless the mask says that
     /// it may attend to more, or every query meets as many.
-    fn open<R: Real>(&self, p: &Problem<R>, b: usize, i: usize, j: usize) -> usize {
+    fn open<R: Num>(&self, p: &Problem<R>, b: usize, i: usize, j: usize) -> usize {
         let past = j + self.queries <= i + self.keys;
         if p.flag("causal") && !past {
             return 0;
@@ -130,7 +130,7 @@ fn row<R: Copy>(view: &View<R>, n: usize) -> &[R] {
     &view.data[n * cols..(n + 1) * cols]
 }
 
-fn scale<R: Real>(p: &Problem<R>) -> R {
+fn scale<R: Num>(p: &Problem<R>) -> R {
     let width = p.get("q").cols();
     p.call.attrs["scale"].as_f64().map_or_else(|| R::one() / R::count(width).sqrt(), R::num)
 }
@@ -147,7 +147,7 @@ struct Attended<R> {
 
 /// The keys that a query attends to, each with its share; all with NaN where a query that attends
 /// to none is declared to give that.
-fn attended<R: Real>(p: &Problem<R>, s: &Sizes, b: usize, h: usize, i: usize) -> Vec<Attended<R>> {
+fn attended<R: Num>(p: &Problem<R>, s: &Sizes, b: usize, h: usize, i: usize) -> Vec<Attended<R>> {
     let query = row(p.get("q"), s.query(b, h, i));
     let score = |j: usize| -> R {
         let score = R::dot(query, row(p.get("k"), s.key(b, h, j))) * scale(p);
@@ -179,7 +179,7 @@ fn attended<R: Real>(p: &Problem<R>, s: &Sizes, b: usize, h: usize, i: usize) ->
 }
 
 /// Σ p·v over the attended keys.
-fn mixed<R: Real>(p: &Problem<R>, s: &Sizes, b: usize, h: usize, shares: &[Attended<R>]) -> Vec<R> {
+fn mixed<R: Num>(p: &Problem<R>, s: &Sizes, b: usize, h: usize, shares: &[Attended<R>]) -> Vec<R> {
     let v = p.get("v");
     let column = |c: usize| {
         let term = |key: &Attended<R>| {
@@ -191,7 +191,7 @@ fn mixed<R: Real>(p: &Problem<R>, s: &Sizes, b: usize, h: usize, shares: &[Atten
     (0..v.cols()).map(column).collect()
 }
 
-impl<R: Real> Formula<R> for Attention {
+impl<R: Num> Formula<R> for Attention {
     fn forward(&self, p: &Problem<R>) -> Vec<Named<R>> {
         let s = Sizes::of(p);
         let y = s.each_query().flat_map(|(b, h, i)| mixed(p, &s, b, h, &attended(p, &s, b, h, i)));

@@ -7,11 +7,11 @@
 use super::norm::{Standard, columns, standardize, transposed};
 use crate::gate::call::Call;
 use crate::gate::case::Case;
-use crate::gate::number::Real;
 use crate::gate::operator::{
     Attr, Axis, Fill, Formula, Named, Operator, Problem, Role, Setting, Slot,
 };
 use crate::gate::tensor::Dtype;
+use crate::num::Num;
 
 pub struct BatchNorm;
 
@@ -69,7 +69,7 @@ impl Operator for BatchNorm {
     }
 }
 
-impl<R: Real> Formula<R> for BatchNorm {
+impl<R: Num> Formula<R> for BatchNorm {
     fn forward(&self, p: &Problem<R>) -> Vec<Named<R>> {
         let x = p.get("x");
         let (weight, bias) = (&p.get("weight").data, &p.get("bias").data);
@@ -130,7 +130,7 @@ impl<R: Real> Formula<R> for BatchNorm {
 }
 
 /// A column by its own statistics, or by the running ones in evaluation.
-fn statistics<R: Real>(x: &[R], j: usize, p: &Problem<R>) -> Standard<R> {
+fn statistics<R: Num>(x: &[R], j: usize, p: &Problem<R>) -> Standard<R> {
     if p.flag("training") {
         return standardize(x, p.num("eps"), false);
     }
@@ -140,6 +140,6 @@ fn statistics<R: Real>(x: &[R], j: usize, p: &Problem<R>) -> Standard<R> {
 }
 
 /// (x − mean)·rstd·weight + bias, or x·a + (bias − mean·a) with a = rstd·weight.
-fn folded<R: Real>(x: &[R], column: &Standard<R>, weight: R, bias: R) -> Vec<R> {
+fn folded<R: Num>(x: &[R], column: &Standard<R>, weight: R, bias: R) -> Vec<R> {
     column.folded(x).into_iter().map(|xhat| xhat * weight + bias).collect()
 }

@@ -4,8 +4,8 @@
 
 use crate::gate::call::Dir;
 use crate::gate::case::Case;
-use crate::gate::number::Real;
 use crate::gate::operator::{Attr, Axis, Formula, Named, Operator, Problem, Setting, Slot};
+use crate::num::Num;
 
 pub struct ClipGradNorm;
 
@@ -49,7 +49,7 @@ impl Operator for ClipGradNorm {
     }
 }
 
-impl<R: Real> Formula<R> for ClipGradNorm {
+impl<R: Num> Formula<R> for ClipGradNorm {
     fn forward(&self, p: &Problem<R>) -> Vec<Named<R>> {
         let scale = R::num(p.num("loss_scale"));
         let unscaled: Vec<Named<R>> = p

@@ -8,9 +8,9 @@
 use super::softmax::{exponentials, largest};
 use crate::gate::call::{Attrs, Call};
 use crate::gate::case::Case;
-use crate::gate::number::Real;
 use crate::gate::operator::{Attr, Axis, Fill, Formula, Named, Operator, Problem, Role};
 use crate::gate::operator::{Ignored, Setting, Slot, number};
+use crate::num::Num;
 
 pub struct CrossEntropy;
 
@@ -88,29 +88,29 @@ fn unreduced(attrs: &Attrs) -> bool {
 }
 
 /// The rows in order: the logits and the label, nothing for an ignored row.
-fn rows<'a, R: Real>(p: &'a Problem<R>) -> impl Iterator<Item = (&'a [R], Option<usize>)> {
+fn rows<'a, R: Num>(p: &'a Problem<R>) -> impl Iterator<Item = (&'a [R], Option<usize>)> {
     let ignored = p.num("ignore_index");
     let label = move |label: &R| (label.value() != ignored).then(|| label.index());
     p.get("logits").rows().zip(p.get("target").data.iter().map(label))
 }
 
 /// m, the largest of a row.
-fn top<R: Real>(row: &[R]) -> R {
+fn top<R: Num>(row: &[R]) -> R {
     row.iter().copied().reduce(R::larger).expect("a row has a class")
 }
 
 /// How far the mean of a row lies from its largest: right formulas shift by either.
-fn slack<R: Real>(row: &[R]) -> f64 {
+fn slack<R: Num>(row: &[R]) -> f64 {
     let sum: f64 = row.iter().map(|x| x.value()).sum();
     (largest(row) - sum / row.len() as f64).abs()
 }
 
 /// e^(x − m) of every class; NaN where a label that must be refused makes a row of no numbers count.
-fn masses<R: Real>(row: &[R]) -> Vec<R> {
+fn masses<R: Num>(row: &[R]) -> Vec<R> {
     exponentials(row, slack(row), |_| 1).unwrap_or_else(|| vec![R::num(f64::NAN); row.len()])
 }
 
-fn loss<R: Real>(row: &[R], label: usize, plain: R, smoothing: f64) -> R {
+fn loss<R: Num>(row: &[R], label: usize, plain: R, smoothing: f64) -> R {
     let (shift, slack) = (top(row), slack(row));
     let log_sum = R::sum(masses(row)).ln();
     let log_p = |x: R| (x - shift).loosened(slack) - log_sum;
@@ -132,7 +132,7 @@ fn loss<R: Real>(row: &[R], label: usize, plain: R, smoothing: f64) -> R {
 const LARGEST_SHIFT: f64 = 8_388_608.0;
 
 /// Each class's share, also as e^(x − log z).
-fn probabilities<R: Real>(row: &[R]) -> Vec<R> {
+fn probabilities<R: Num>(row: &[R]) -> Vec<R> {
     let (shift, masses) = (top(row), masses(row));
     let sum = R::sum(masses.iter().copied());
     let log_z = shift + sum.ln();
@@ -144,19 +144,19 @@ fn probabilities<R: Real>(row: &[R]) -> Vec<R> {
 }
 
 /// What each kept row counts: 1 over their number for the mean.
-fn weight<R: Real>(p: &Problem<R>) -> R {
+fn weight<R: Num>(p: &Problem<R>) -> R {
     let counted = |(r, (_, label)): (usize, (_, Option<usize>))| label.map(|_| p.times("rows", r));
     let kept: usize = rows(p).enumerate().filter_map(counted).sum();
     if p.word("reduction") == "mean" && kept > 0 { R::one() / R::count(kept) } else { R::one() }
 }
 
 /// 1 − s: as right is 1 − s·(1 − 1/V) for that and the label's own part of s, which rounds at 1.
-fn plain<R: Real>(p: &Problem<R>) -> R {
+fn plain<R: Num>(p: &Problem<R>) -> R {
     let smoothing = p.num("label_smoothing");
     (R::one() - R::num(smoothing)).loosened(smoothing)
 }
 
-impl<R: Real> Formula<R> for CrossEntropy {
+impl<R: Num> Formula<R> for CrossEntropy {
     fn forward(&self, p: &Problem<R>) -> Vec<Named<R>> {
         let smoothing = p.num("label_smoothing");
         let each =

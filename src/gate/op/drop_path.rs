@@ -5,10 +5,10 @@
 use super::dropout::{ATTRS, kept_finite, seeded, thinned};
 use crate::gate::call::{Attrs, Call};
 use crate::gate::case::Case;
-use crate::gate::number::Real;
 use crate::gate::operator::{Attr, Axis, Formula, Named, Operator, Problem, Slot};
 use crate::gate::statistics::judge_random;
 use crate::gate::tensor::{Dtype, Tensors};
+use crate::num::Num;
 
 pub struct DropPath;
 
@@ -46,7 +46,7 @@ impl Operator for DropPath {
     }
 }
 
-impl<R: Real> Formula<R> for DropPath {
+impl<R: Num> Formula<R> for DropPath {
     fn forward(&self, p: &Problem<R>) -> Vec<Named<R>> {
         vec![thinned(p, "x", "y")]
     }

@@ -5,12 +5,12 @@
 
 use crate::gate::call::{Attrs, Call};
 use crate::gate::case::Case;
-use crate::gate::number::Real;
 use crate::gate::operator::{
     Attr, Axis, Fill, Formula, Named, Operator, Problem, Role, Setting, Slot,
 };
 use crate::gate::statistics::judge_random;
 use crate::gate::tensor::{Dtype, Tensors};
+use crate::num::Num;
 
 pub struct Dropout;
 
@@ -47,7 +47,7 @@ impl Operator for Dropout {
     }
 }
 
-impl<R: Real> Formula<R> for Dropout {
+impl<R: Num> Formula<R> for Dropout {
     fn forward(&self, p: &Problem<R>) -> Vec<Named<R>> {
         vec![thinned(p, "x", "y")]
     }
@@ -77,7 +77,7 @@ pub fn seeded(case: &Case) -> Attrs {
 }
 
 /// What may be left of a tensor: all of it, nothing, or what a mask decides that nobody knows.
-pub fn thinned<R: Real>(p: &Problem<R>, given: &str, name: &str) -> Named<R> {
+pub fn thinned<R: Num>(p: &Problem<R>, given: &str, name: &str) -> Named<R> {
     let (given, rate) = (p.get(given), p.num("p"));
     let left = given.data.iter().map(|&x| {
         if !p.flag("training") || rate == 0.0 {

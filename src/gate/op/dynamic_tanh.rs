@@ -5,9 +5,9 @@
 
 use crate::gate::call::Call;
 use crate::gate::case::Case;
-use crate::gate::number::Real;
 use crate::gate::operator::{Axis, Formula, Named, Operator, Problem, Slot};
 use crate::gate::tensor::Dtype;
+use crate::num::Num;
 
 pub struct DynamicTanh;
 
@@ -36,7 +36,7 @@ impl Operator for DynamicTanh {
 }
 
 /// tanh(alpha·x), which a library has to two units in the last place.
-fn squashed<R: Real>(p: &Problem<R>) -> Vec<R> {
+fn squashed<R: Num>(p: &Problem<R>) -> Vec<R> {
     let alpha = p.get("alpha").data[0];
     let tanh = |&x: &R| {
         let t = (alpha * x).tanh();
@@ -45,7 +45,7 @@ fn squashed<R: Real>(p: &Problem<R>) -> Vec<R> {
     p.get("x").data.iter().map(tanh).collect()
 }
 
-impl<R: Real> Formula<R> for DynamicTanh {
+impl<R: Num> Formula<R> for DynamicTanh {
     fn forward(&self, p: &Problem<R>) -> Vec<Named<R>> {
         let x = p.get("x");
         let (weight, bias) = (&p.get("weight").data, &p.get("bias").data);

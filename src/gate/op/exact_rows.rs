@@ -15,9 +15,9 @@
 //! no residual beyond 1 + √(n·h). ε and s need no limit here: an element that they carry too far is
 //! beyond its ordinary bound.
 
-use crate::gate::number::sums_exactly;
 use crate::gate::tensor::Dtype;
 use crate::num::Num;
+use crate::num::bound::sums_exactly;
 
 /// One row of an answer.
 pub struct Row<'a> {
@@ -101,7 +101,7 @@ fn remove(v: &mut [f64], along: &[f64]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gate::double::Dd;
+    use crate::num::Dd;
 
     const EPS: f64 = 1e-5;
 

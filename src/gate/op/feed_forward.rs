@@ -8,8 +8,8 @@ use super::activation::{FUNCTIONS, slope, value};
 use super::linear::{across, product, product_of, through};
 use crate::gate::call::Call;
 use crate::gate::case::Case;
-use crate::gate::number::Real;
 use crate::gate::operator::{Attr, Axis, Formula, Named, Operator, Problem, Slot, View};
+use crate::num::Num;
 
 pub struct FeedForward;
 
@@ -57,7 +57,7 @@ struct Hidden<R> {
     active: View<R>,
 }
 
-fn hidden<R: Real>(p: &Problem<R>) -> Hidden<R> {
+fn hidden<R: Num>(p: &Problem<R>) -> Hidden<R> {
     let x = p.get("x");
     let view = |data: Vec<R>| View { shape: vec![x.rows().count(), p.get("up").shape[0]], data };
     let up = view(product(x, p.get("up"), None));
@@ -70,7 +70,7 @@ fn hidden<R: Real>(p: &Problem<R>) -> Hidden<R> {
     Hidden { active: view(active), up, gate }
 }
 
-impl<R: Real> Formula<R> for FeedForward {
+impl<R: Num> Formula<R> for FeedForward {
     fn forward(&self, p: &Problem<R>) -> Vec<Named<R>> {
         let times = |h: usize| p.times("hidden", h);
         let y = product_of(&hidden(p).active, p.get("down"), None, times);

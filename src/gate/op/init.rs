@@ -8,11 +8,11 @@ use serde_json::Value;
 
 use crate::gate::call::{Attrs, Call, Dir};
 use crate::gate::case::Case;
-use crate::gate::number::Real;
 use crate::gate::operator::Setting::{Int, Num, Word};
 use crate::gate::operator::{Attr, Axis, Formula, Named, Operator, Problem, Setting, Slot, number};
 use crate::gate::statistics::judge_random;
 use crate::gate::tensor::Tensors;
+use crate::num;
 
 pub struct Init;
 
@@ -87,7 +87,7 @@ impl Operator for Init {
     }
 }
 
-impl<R: Real> Formula<R> for Init {
+impl<R: num::Num> Formula<R> for Init {
     fn forward(&self, p: &Problem<R>) -> Vec<Named<R>> {
         let shape = shape(&p.call.attrs);
         // Some finite number, of which more is known as a crowd only.

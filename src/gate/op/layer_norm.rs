@@ -7,12 +7,12 @@ use super::exact_rows::Row;
 use super::norm::{columns, standardize};
 use crate::gate::call::{Call, Dir};
 use crate::gate::case::Case;
-use crate::gate::double::Dd;
-use crate::gate::number::Real;
 use crate::gate::operator::{
     Attr, Axis, Fill, Formula, Named, Operator, Problem, Role, Setting, Slot, number,
 };
 use crate::gate::tensor::{Dtype, Tensor, Tensors};
+use crate::num::Dd;
+use crate::num::Num;
 
 pub struct LayerNorm;
 
@@ -76,7 +76,7 @@ fn shapes(case: &Case) -> (Vec<usize>, Vec<usize>) {
     ([&[rows], own.as_slice()].concat(), own)
 }
 
-impl<R: Real> Formula<R> for LayerNorm {
+impl<R: Num> Formula<R> for LayerNorm {
     fn forward(&self, p: &Problem<R>) -> Vec<Named<R>> {
         let x = p.get("x");
         let cols = width(p);
@@ -119,7 +119,7 @@ impl<R: Real> Formula<R> for LayerNorm {
 }
 
 /// Elements that are normalised together.
-fn width<R: Real>(p: &Problem<R>) -> usize {
+fn width<R: Num>(p: &Problem<R>) -> usize {
     let x = p.get("x");
     x.shape[x.shape.len() - p.int("normalized_dims") as usize..].iter().product()
 }

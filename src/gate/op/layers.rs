@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 
 use crate::gate::call::Call;
-use crate::gate::number::Real;
 use crate::gate::operator::{Named, Problem, View};
+use crate::num::Num;
 
 /// A matrix as its rows.
 pub type Rows<R> = Vec<Vec<R>>;
@@ -24,7 +24,7 @@ pub fn longest_sum(call: &Call) -> Option<usize> {
 }
 
 /// The rows of a tensor's last axis.
-pub fn rows<R: Real>(view: &View<R>) -> Rows<R> {
+pub fn rows<R: Num>(view: &View<R>) -> Rows<R> {
     view.rows().map(<[R]>::to_vec).collect()
 }
 
@@ -35,7 +35,7 @@ pub struct Sums<R> {
     terms: Vec<Vec<R>>,
 }
 
-impl<R: Real> Sums<R> {
+impl<R: Num> Sums<R> {
     /// Empty sums.
     pub fn new(rows: usize, cols: usize) -> Self {
         Sums { cols, terms: vec![Vec::new(); rows * cols] }
@@ -65,7 +65,7 @@ impl<R: Real> Sums<R> {
 #[derive(Debug)]
 pub struct Gradients<R>(BTreeMap<String, (Vec<usize>, Sums<R>)>);
 
-impl<R: Real> Gradients<R> {
+impl<R: Num> Gradients<R> {
     /// None yet.
     pub fn new() -> Self {
         Gradients(BTreeMap::new())
@@ -92,7 +92,7 @@ pub struct Param<'a, R> {
     view: &'a View<R>,
 }
 
-impl<'a, R: Real> Param<'a, R> {
+impl<'a, R: Num> Param<'a, R> {
     /// A tensor that is always there.
     pub fn get(p: &'a Problem<R>, name: &str) -> Self {
         Param { name: name.into(), view: p.get(name) }
@@ -135,7 +135,7 @@ pub struct Linear<'a, R> {
     bias: Option<Param<'a, R>>,
 }
 
-impl<'a, R: Real> Linear<'a, R> {
+impl<'a, R: Num> Linear<'a, R> {
     /// `name.weight` and `name.bias`, where there is one.
     pub fn named(p: &'a Problem<R>, name: &str) -> Self {
         let weight = Param::get(p, &format!("{name}.weight"));
@@ -147,7 +147,7 @@ impl<'a, R: Real> Linear<'a, R> {
     }
 }
 
-impl<R: Real> Branch<R> for Linear<'_, R> {
+impl<R: Num> Branch<R> for Linear<'_, R> {
     type Kept = Rows<R>;
     fn forward(&self, x: &Rows<R>) -> (Sums<R>, Rows<R>) {
         let mut y = Sums::new(x.len(), self.weight.rows());
@@ -194,7 +194,7 @@ pub struct Normed<R> {
     rstd: R,
 }
 
-impl<'a, R: Real> Norm<'a, R> {
+impl<'a, R: Num> Norm<'a, R> {
     /// `layer_norm` with the affine map of these names.
     pub fn layer(p: &'a Problem<R>, weight: &str, bias: &str) -> Self {
         let (weight, bias) = (Param::get(p, weight), Some(Param::get(p, bias)));
@@ -277,7 +277,7 @@ pub enum Wiring<R> {
     Sandwich,
 }
 
-impl<R: Real> Wiring<R> {
+impl<R: Num> Wiring<R> {
     /// What the attributes say.
     pub fn of(p: &Problem<R>) -> Self {
         match p.word("wiring") {
@@ -308,7 +308,7 @@ pub struct Wired<R, K> {
     after: Vec<Normed<R>>,
 }
 
-impl<R: Real, B: Branch<R>> Sublayer<'_, R, B> {
+impl<R: Num, B: Branch<R>> Sublayer<'_, R, B> {
     /// The new stream.
     pub fn forward(&self, x: &Rows<R>) -> (Rows<R>, Wired<R, B::Kept>) {
         let one = R::one();
@@ -363,7 +363,7 @@ impl<R: Real, B: Branch<R>> Sublayer<'_, R, B> {
 }
 
 /// a + b, row by row.
-fn plus<R: Real>(a: &Rows<R>, b: &Rows<R>) -> Rows<R> {
+fn plus<R: Num>(a: &Rows<R>, b: &Rows<R>) -> Rows<R> {
     let row = |(a, b): (&Vec<R>, &Vec<R>)| a.iter().zip(b).map(|(&a, &b)| a + b).collect();
     a.iter().zip(b).map(row).collect()
 }
@@ -413,7 +413,7 @@ struct Place {
     keys: std::ops::Range<usize>,
 }
 
-impl<R: Real> Attention<'_, R> {
+impl<R: Num> Attention<'_, R> {
     /// Every query row under every head: head h is channels hK…(h+1)K−1 and reads key head
     /// ⌊h·kv_heads/heads⌋.
     fn places(&self, rows: usize, width: usize) -> Vec<Place> {
@@ -431,7 +431,7 @@ impl<R: Real> Attention<'_, R> {
     }
 }
 
-impl<R: Real> Branch<R> for Attention<'_, R> {
+impl<R: Num> Branch<R> for Attention<'_, R> {
     type Kept = Attended<R>;
     fn forward(&self, x: &Rows<R>) -> (Sums<R>, Attended<R>) {
         let [q, k, v] = [&self.q, &self.k, &self.v].map(|linear| linear.forward(x).0.total());
@@ -494,7 +494,7 @@ impl<R: Real> Branch<R> for Attention<'_, R> {
 }
 
 /// e^(x − max)/Σ e^(x − max); another shift, and another base, round something of the size of x.
-pub fn softmax<R: Real>(x: &[R]) -> Vec<R> {
+pub fn softmax<R: Num>(x: &[R]) -> Vec<R> {
     let max = x.iter().copied().reduce(R::larger).expect("a row is not empty");
     let shifted = |&x: &R| (x - max).loosened(x.value().abs() + max.value().abs());
     let e: Vec<R> = x.iter().map(|x| shifted(x).exp()).collect();
@@ -503,7 +503,7 @@ pub fn softmax<R: Real>(x: &[R]) -> Vec<R> {
 }
 
 /// p·(dp − Σ p·dp).
-fn softmax_backward<R: Real>(p: &[R], dp: &[R]) -> Vec<R> {
+fn softmax_backward<R: Num>(p: &[R], dp: &[R]) -> Vec<R> {
     let mean = R::dot(p, dp);
     p.iter().zip(dp).map(|(&p, &dp)| p * (dp - mean)).collect()
 }
@@ -519,7 +519,7 @@ pub enum Function {
 
 impl Function {
     /// What the attribute `fn` says.
-    pub fn of<R: Real>(p: &Problem<R>) -> Self {
+    pub fn of<R: Num>(p: &Problem<R>) -> Self {
         match p.word("fn") {
             "relu" => Function::Relu,
             "gelu" => Function::Gelu,
@@ -528,7 +528,7 @@ impl Function {
         }
     }
     /// Value and derivative; what is below |x|·u in a tail is nobody's error.
-    fn at<R: Real>(self, x: R) -> (R, R) {
+    fn at<R: Num>(self, x: R) -> (R, R) {
         let [half, one] = [0.5, 1.0].map(R::num);
         let (y, slope) = match self {
             Function::Relu => return (R::zero().larger(x), x.step()),
@@ -575,7 +575,7 @@ pub struct Fed<R> {
     hidden: Rows<R>,
 }
 
-impl<R: Real> Branch<R> for FeedForward<'_, R> {
+impl<R: Num> Branch<R> for FeedForward<'_, R> {
     type Kept = Fed<R>;
     fn forward(&self, x: &Rows<R>) -> (Sums<R>, Fed<R>) {
         let up = self.up.forward(x).0.total();
@@ -613,7 +613,7 @@ impl<R: Real> Branch<R> for FeedForward<'_, R> {
 }
 
 /// a ⊙ b.
-fn times<R: Real>(a: &Rows<R>, b: &Rows<R>) -> Rows<R> {
+fn times<R: Num>(a: &Rows<R>, b: &Rows<R>) -> Rows<R> {
     let row = |(a, b): (&Vec<R>, &Vec<R>)| a.iter().zip(b).map(|(&a, &b)| a * b).collect();
     a.iter().zip(b).map(row).collect()
 }
@@ -628,7 +628,7 @@ pub struct Block<'a, R> {
 /// What the backward pass of a block reads.
 pub type Passed<R> = (Wired<R, Attended<R>>, Wired<R, Fed<R>>);
 
-impl<'a, R: Real> Block<'a, R> {
+impl<'a, R: Num> Block<'a, R> {
     /// The block whose tensors are named behind `prefix`, over sequences of `seq`.
     pub fn named(p: &'a Problem<R>, prefix: &str, seq: usize) -> Self {
         let linear = |name: &str| Linear::named(p, &format!("{prefix}{name}"));
@@ -671,7 +671,7 @@ impl<'a, R: Real> Block<'a, R> {
 
 /// The mean over the kept rows of −log softmax at the target, and its gradient times `dloss`; an
 /// ignored row counts for nothing, and nothing is the mean of no row.
-pub fn cross_entropy<R: Real>(
+pub fn cross_entropy<R: Num>(
     logits: &Rows<R>,
     targets: &[usize],
     kept: &[bool],

@@ -4,8 +4,8 @@
 
 use crate::gate::call::Call;
 use crate::gate::case::Case;
-use crate::gate::number::Real;
 use crate::gate::operator::{Axis, Formula, Named, Operator, Problem, Slot, View};
+use crate::num::Num;
 
 pub struct Linear;
 
@@ -47,7 +47,7 @@ impl Operator for Linear {
     }
 }
 
-impl<R: Real> Formula<R> for Linear {
+impl<R: Num> Formula<R> for Linear {
     fn forward(&self, p: &Problem<R>) -> Vec<Named<R>> {
         let (x, weight) = (p.get("x"), p.get("weight"));
         let y = product(x, weight, p.opt("bias"));
@@ -73,12 +73,12 @@ impl<R: Real> Formula<R> for Linear {
 }
 
 /// x·wᵀ + bias.
-pub(super) fn product<R: Real>(x: &View<R>, weight: &View<R>, bias: Option<&View<R>>) -> Vec<R> {
+pub(super) fn product<R: Num>(x: &View<R>, weight: &View<R>, bias: Option<&View<R>>) -> Vec<R> {
     product_of(x, weight, bias, |_| 1)
 }
 
 /// x·wᵀ + bias, where each input is met so many times.
-pub(super) fn product_of<R: Real>(
+pub(super) fn product_of<R: Num>(
     x: &View<R>,
     weight: &View<R>,
     bias: Option<&View<R>>,
@@ -96,7 +96,7 @@ pub(super) fn product_of<R: Real>(
 }
 
 /// dy·w: what reaches the input of a product x·wᵀ, whose outputs are met so many times each.
-pub(super) fn through<R: Real>(
+pub(super) fn through<R: Num>(
     dy: &View<R>,
     weight: &View<R>,
     times: impl Fn(usize) -> usize,
@@ -111,7 +111,7 @@ pub(super) fn through<R: Real>(
 }
 
 /// dyᵀ·x: what reaches the weight of a product x·wᵀ, whose rows are met so many times each.
-pub(super) fn across<R: Real>(dy: &View<R>, x: &View<R>, times: impl Fn(usize) -> usize) -> Vec<R> {
+pub(super) fn across<R: Num>(dy: &View<R>, x: &View<R>, times: impl Fn(usize) -> usize) -> Vec<R> {
     let times: Vec<usize> = (0..dy.rows().count()).map(times).collect();
     let weights = (0..dy.cols()).flat_map(|o| {
         let times = &times;

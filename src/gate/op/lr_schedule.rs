@@ -8,10 +8,10 @@ use std::f64::consts::PI;
 
 use crate::gate::call::Dir;
 use crate::gate::case::Case;
-use crate::gate::number::Real;
 use crate::gate::operator::{
     Attr, Axis, Fill, Formula, Named, Operator, Problem, Role, Setting, Slot,
 };
+use crate::num::Num;
 
 pub struct LrSchedule;
 
@@ -41,7 +41,7 @@ impl Operator for LrSchedule {
     }
 }
 
-impl<R: Real> Formula<R> for LrSchedule {
+impl<R: Num> Formula<R> for LrSchedule {
     fn forward(&self, p: &Problem<R>) -> Vec<Named<R>> {
         let step = p.get("step");
         let rate = step.data.iter().map(|&s| {
@@ -54,7 +54,7 @@ impl<R: Real> Formula<R> for LrSchedule {
     }
 }
 
-fn at<R: Real>(s: R, p: &Problem<R>) -> R {
+fn at<R: Num>(s: R, p: &Problem<R>) -> R {
     let [lr, warmup, total] = ["lr", "warmup", "total"].map(|name| R::num(p.num(name)));
     if s < warmup {
         return lr * (s + R::one()) / warmup;

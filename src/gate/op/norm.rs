@@ -1,8 +1,8 @@
 //! What the norms have in common.
 
 use crate::gate::case::Case;
-use crate::gate::number::Real;
 use crate::gate::operator::{Axis, Problem};
+use crate::num::Num;
 
 /// Rows and columns at and beside registers, blocks and grids.
 pub const AXES: &[Axis] = &[
@@ -37,7 +37,7 @@ pub struct Standard<R> {
 }
 
 /// Standardises a row, as in the paper.
-pub fn standardize<R: Real>(x: &[R], eps: f64, outside: bool) -> Standard<R> {
+pub fn standardize<R: Num>(x: &[R], eps: f64, outside: bool) -> Standard<R> {
     let mean = R::mean(x);
     let centred: Vec<R> = x.iter().map(|&x| x - mean).collect();
     let var = R::sum(centred.iter().map(|&c| c.square())) / R::count(x.len());
@@ -46,7 +46,7 @@ pub fn standardize<R: Real>(x: &[R], eps: f64, outside: bool) -> Standard<R> {
     Standard { centred, var, rstd: R::one() / std }
 }
 
-impl<R: Real> Standard<R> {
+impl<R: Num> Standard<R> {
     /// x̂ = (x − mean)·rstd.
     pub fn xhat(&self) -> Vec<R> {
         self.centred.iter().map(|&c| c * self.rstd).collect()
@@ -87,12 +87,12 @@ impl<R: Real> Standard<R> {
 }
 
 /// |x| + |mean|.
-fn apart<R: Real>(x: R, centred: R) -> f64 {
+fn apart<R: Num>(x: R, centred: R) -> f64 {
     x.value().abs() + (x.value() - centred.value()).abs()
 }
 
 /// Σ over the rows of a term at each column.
-pub fn columns<R: Real>(
+pub fn columns<R: Num>(
     p: &Problem<R>,
     rows: usize,
     cols: usize,

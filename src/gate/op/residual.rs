@@ -7,10 +7,10 @@
 use super::layers::{Gradients, Linear, Norm, Param, Rows, Sublayer, Wiring, rows};
 use crate::gate::call::Call;
 use crate::gate::case::Case;
-use crate::gate::number::Real;
 use crate::gate::operator::{
     Attr, Axis, Fill, Formula, Named, Operator, Problem, Role, Setting, Slot,
 };
+use crate::num::Num;
 
 pub struct Residual;
 
@@ -53,7 +53,7 @@ impl Operator for Residual {
     }
 }
 
-fn sublayer<'a, R: Real>(p: &'a Problem<R>) -> Sublayer<'a, R, Linear<'a, R>> {
+fn sublayer<'a, R: Num>(p: &'a Problem<R>) -> Sublayer<'a, R, Linear<'a, R>> {
     Sublayer {
         wiring: Wiring::of(p),
         norm: Norm::layer(p, "norm_weight", "norm_bias"),
@@ -61,7 +61,7 @@ fn sublayer<'a, R: Real>(p: &'a Problem<R>) -> Sublayer<'a, R, Linear<'a, R>> {
     }
 }
 
-impl<R: Real> Formula<R> for Residual {
+impl<R: Num> Formula<R> for Residual {
     fn forward(&self, p: &Problem<R>) -> Vec<Named<R>> {
         let x = p.get("x");
         let (y, _) = sublayer(p).forward(&rows(x));

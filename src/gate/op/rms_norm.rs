@@ -6,9 +6,9 @@
 
 use crate::gate::call::Call;
 use crate::gate::case::Case;
-use crate::gate::number::Real;
 use crate::gate::operator::{Attr, Axis, Formula, Named, Operator, Problem, Setting, Slot};
 use crate::gate::tensor::{Dtype, Tensors};
+use crate::num::Num;
 
 pub struct RmsNorm;
 
@@ -48,7 +48,7 @@ impl Operator for RmsNorm {
     }
 }
 
-impl<R: Real> Formula<R> for RmsNorm {
+impl<R: Num> Formula<R> for RmsNorm {
     fn forward(&self, p: &Problem<R>) -> Vec<Named<R>> {
         let x = p.get("x");
         let gain = gain(p);
@@ -89,20 +89,20 @@ impl<R: Real> Formula<R> for RmsNorm {
 }
 
 /// offset + weight, in the accumulator.
-fn gain<R: Real>(p: &Problem<R>) -> Option<Vec<R>> {
+fn gain<R: Num>(p: &Problem<R>) -> Option<Vec<R>> {
     let offset = p.num("offset");
     let formed = |w: R| if offset == 0.0 { w } else { R::num(offset) + w };
     p.opt("weight").map(|weight| weight.data.iter().map(|&w| formed(w)).collect())
 }
 
 /// 1/√(mean(x²) + eps).
-fn rstd<R: Real>(x: &[R], p: &Problem<R>) -> R {
+fn rstd<R: Num>(x: &[R], p: &Problem<R>) -> R {
     let mean = R::sum(x.iter().map(|x| x.square())) / R::count(x.len());
     R::one() / (mean + R::num(p.num("eps"))).sqrt()
 }
 
 /// x̂ as it is multiplied by the weight.
-fn multiplied<R: Real>(x: &[R], rstd: R, p: &Problem<R>) -> Vec<R> {
+fn multiplied<R: Num>(x: &[R], rstd: R, p: &Problem<R>) -> Vec<R> {
     let early = p.word("cast") == "before_weight";
     let cast = |xhat: R| if early { xhat.narrow(p.call.dtype) } else { xhat };
     x.iter().map(|&x| cast(x * rstd)).collect()

@@ -5,9 +5,9 @@
 
 use crate::gate::call::Call;
 use crate::gate::case::Case;
-use crate::gate::number::Real;
 use crate::gate::operator::{Attr, Axis, Formula, Named, Operator, Problem, Setting, Slot};
 use crate::gate::tensor::Dtype;
+use crate::num::Num;
 
 pub struct ScaleNorm;
 
@@ -41,7 +41,7 @@ impl Operator for ScaleNorm {
     }
 }
 
-impl<R: Real> Formula<R> for ScaleNorm {
+impl<R: Num> Formula<R> for ScaleNorm {
     fn forward(&self, p: &Problem<R>) -> Vec<Named<R>> {
         let (x, weight) = (p.get("x"), p.get("weight").data[0]);
         let eps = R::num(p.num("eps"));
@@ -74,6 +74,6 @@ impl<R: Real> Formula<R> for ScaleNorm {
 }
 
 /// ‖x‖.
-fn norm<R: Real>(x: &[R]) -> R {
+fn norm<R: Num>(x: &[R]) -> R {
     R::sum(x.iter().map(|x| x.square())).sqrt()
 }

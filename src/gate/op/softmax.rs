@@ -4,9 +4,9 @@
 
 use crate::gate::call::Call;
 use crate::gate::case::Case;
-use crate::gate::number::Real;
 use crate::gate::operator::{Axis, Fill, Formula, Named, Operator, Problem, Role, Slot};
 use crate::gate::tensor::Dtype;
+use crate::num::Num;
 
 pub struct Softmax;
 
@@ -58,7 +58,7 @@ pub(super) fn leading(case: &Case, shape: &[usize]) -> Vec<usize> {
 }
 
 /// The largest of some scores, −∞ where there is none.
-pub(super) fn largest<R: Real>(scores: &[R]) -> f64 {
+pub(super) fn largest<R: Num>(scores: &[R]) -> f64 {
     scores.iter().map(|score| score.value()).fold(f64::NEG_INFINITY, f64::max)
 }
 
@@ -67,7 +67,7 @@ pub(super) fn largest<R: Real>(scores: &[R]) -> f64 {
 /// A softmax sees differences of scores only, so that the largest is exactly 1 here and each other
 /// has the errors of both. A shift by another number c rounds s − c and m − c at their magnitude,
 /// the `slack`. Where the largest stands for several, each of them errs on its own.
-pub(super) fn exponentials<R: Real>(
+pub(super) fn exponentials<R: Num>(
     scores: &[R],
     slack: f64,
     times: impl Fn(usize) -> usize,
@@ -86,7 +86,7 @@ pub(super) fn exponentials<R: Real>(
 
 /// Each score's share e^(s − m)/Σ e^(s − m), nothing where every score is −∞; `times` says how many
 /// equal scores each stands for.
-pub(super) fn shares<R: Real>(
+pub(super) fn shares<R: Num>(
     scores: &[R],
     slack: f64,
     times: impl Fn(usize) -> usize,
@@ -102,7 +102,7 @@ fn depth(dtype: Dtype) -> f64 {
 }
 
 impl Softmax {
-    fn row<R: Real>(&self, row: &[R], p: &Problem<R>) -> Vec<R> {
+    fn row<R: Num>(&self, row: &[R], p: &Problem<R>) -> Vec<R> {
         let top = largest(row);
         // Any shift within the range of what counts is as right as the largest.
         let below = row.iter().map(|x| top - x.value()).filter(|&d| d < depth(p.call.dtype));
@@ -112,7 +112,7 @@ impl Softmax {
     }
 }
 
-impl<R: Real> Formula<R> for Softmax {
+impl<R: Num> Formula<R> for Softmax {
     fn forward(&self, p: &Problem<R>) -> Vec<Named<R>> {
         let x = p.get("x");
         let y = x.rows().flat_map(|row| self.row(row, p)).collect();

@@ -4,10 +4,10 @@
 use super::layers::{Block, Gradients, rows};
 use crate::gate::call::{Attrs, Call};
 use crate::gate::case::Case;
-use crate::gate::number::Real;
 use crate::gate::operator::{
     Attr, Axis, Fill, Formula, Named, Operator, Problem, Role, Setting, Slot,
 };
+use crate::num::Num;
 
 pub struct TransformerBlock;
 
@@ -139,7 +139,7 @@ pub fn block_slots(case: &Case, prefix: &str, first: &str) -> Vec<Slot> {
     slots
 }
 
-impl<R: Real> Formula<R> for TransformerBlock {
+impl<R: Num> Formula<R> for TransformerBlock {
     fn forward(&self, p: &Problem<R>) -> Vec<Named<R>> {
         let x = p.get("x");
         let (y, _) = Block::named(p, "", x.shape[1]).forward(&rows(x));

@@ -13,10 +13,10 @@ use super::transformer_block::{
 };
 use crate::gate::call::{Attrs, Call};
 use crate::gate::case::Case;
-use crate::gate::number::Real;
 use crate::gate::operator::{
     Attr, Axis, Fill, Formula, Named, Operator, Problem, Role, Setting, Slot, number,
 };
+use crate::num::Num;
 
 pub struct TransformerStack;
 
@@ -121,7 +121,7 @@ struct Run<R> {
     logits: Rows<R>,
 }
 
-impl<'a, R: Real> Stack<'a, R> {
+impl<'a, R: Num> Stack<'a, R> {
     fn of(p: &'a Problem<R>) -> Self {
         let index =
             |name: &str| -> Vec<f64> { p.get(name).data.iter().map(|i| i.value()).collect() };
@@ -188,7 +188,7 @@ impl<'a, R: Real> Stack<'a, R> {
     }
 }
 
-impl<R: Real> Formula<R> for TransformerStack {
+impl<R: Num> Formula<R> for TransformerStack {
     fn forward(&self, p: &Problem<R>) -> Vec<Named<R>> {
         let stack = Stack::of(p);
         let logits = stack.forward().logits;

@@ -5,11 +5,11 @@
 
 use super::norm::standardize;
 use crate::gate::case::Case;
-use crate::gate::number::Real;
 use crate::gate::operator::{
     Attr, Axis, Fill, Formula, Named, Operator, Problem, Role, Setting, Slot,
 };
 use crate::gate::tensor::Dtype;
+use crate::num::Num;
 
 pub struct WeightStandardize;
 
@@ -42,7 +42,7 @@ impl Operator for WeightStandardize {
     }
 }
 
-impl<R: Real> Formula<R> for WeightStandardize {
+impl<R: Num> Formula<R> for WeightStandardize {
     fn forward(&self, p: &Problem<R>) -> Vec<Named<R>> {
         let weight = p.get("weight");
         let y = weight.rows().enumerate().flat_map(|(i, row)| {

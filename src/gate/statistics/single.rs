@@ -4,12 +4,12 @@ use serde_json::Value;
 
 use super::masks::decided_together;
 use crate::gate::call::{Call, Dir};
-use crate::gate::double::Dd;
-use crate::gate::number::{Bound, Real, at_unit};
 use crate::gate::op::init;
 use crate::gate::operator::number;
 use crate::gate::tensor::{Tensor, Tensors};
+use crate::num::Dd;
 use crate::num::Num;
+use crate::num::bound::{Bound, at_unit};
 
 /// What is wrong with one answer, in words.
 pub fn judge_random(call: &Call, answer: &Tensors) -> Vec<String> {

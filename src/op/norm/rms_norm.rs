@@ -13,7 +13,7 @@ use std::ops::Range;
 use super::super::simd::{self, Isa, dot};
 use super::super::{Arg, Fast, Grad, Law, Op, Reference, Shape, View};
 use super::Norm;
-use crate::num::{Format, Num};
+use crate::num::{Dtype, Num};
 
 crate::choices! {
     /// Where x̂ is rounded to the storage format.
@@ -25,6 +25,16 @@ crate::choices! {
     }
 }
 
+crate::choices! {
+    /// What y, and x̂ before the weight, are stored in.
+    Storage {
+        /// The number that computes.
+        Own = "own",
+        /// bfloat16.
+        Bf16 = "bf16",
+    }
+}
+
 /// Root mean square normalisation over the last axis; the weight is optional.
 #[derive(Debug, Clone, Copy)]
 pub struct RmsNorm {
@@ -32,17 +42,17 @@ pub struct RmsNorm {
     pub eps: f64,
     /// Added to the weight: 0, or 1 where the weight is learned around 0 (Gemma).
     pub offset: f64,
-    /// Where x̂ is rounded; without effect where `format` does not round.
+    /// Where x̂ is rounded; without effect where nothing is rounded.
     pub cast: Cast,
     /// What y, and x̂ before the weight, are stored in.
-    pub format: Format,
+    pub storage: Storage,
 }
 
 impl Norm for RmsNorm {
     const ID: &'static str = "rms_norm";
     const ABOUT: &'static str = "x/√(mean(x²) + eps)·weight (Zhang & Sennrich 2019)";
     fn new() -> Self {
-        RmsNorm { eps: 1e-6, offset: 0.0, cast: Cast::BeforeWeight, format: Format::Exact }
+        RmsNorm { eps: 1e-6, offset: 0.0, cast: Cast::BeforeWeight, storage: Storage::Own }
     }
 }
 
@@ -56,7 +66,7 @@ impl Op for RmsNorm {
         const AROUND_ONE: &[Arg] = &[Arg::real("x"), Arg::weight("weight").from(0.0).optional()];
         if self.offset == 0.0 { PLAIN } else { AROUND_ONE }
     }
-    crate::constants! { dyn Op; eps: NotNegative, offset: Finite, cast: Any, format: Any }
+    crate::constants! { dyn Op; eps: NotNegative, offset: Finite, cast: Any, storage: Any }
     fn outputs(&self, args: &[Shape]) -> Vec<Shape> {
         let (cols, weight) = (args[0].cols(), args[1]);
         assert!(weight.is_empty() || weight.len() == cols, "{weight:?} for rows of {cols}");
@@ -80,7 +90,7 @@ impl<T: Num> Reference<T> for RmsNorm {
             for (j, &xhat) in xhat.iter().enumerate() {
                 let factor = self.multiplied(xhat);
                 let y = weight.get(j).map_or(factor, |&w| (T::num(self.offset) + w) * factor);
-                outs[0][i * cols + j] = y.round_to(self.format);
+                outs[0][i * cols + j] = self.stored(y);
             }
         }
     }
@@ -119,10 +129,18 @@ impl RmsNorm {
         (x.iter().map(|&v| v * rstd).collect(), rstd)
     }
 
+    /// The number as it is stored.
+    fn stored<T: Num>(&self, value: T) -> T {
+        match self.storage {
+            Storage::Own => value,
+            Storage::Bf16 => value.narrow(Dtype::Bf16),
+        }
+    }
+
     /// x̂ as the weight sees it.
     fn multiplied<T: Num>(&self, xhat: T) -> T {
         match self.cast {
-            Cast::BeforeWeight => xhat.round_to(self.format),
+            Cast::BeforeWeight => self.stored(xhat),
             Cast::AfterWeight => xhat,
         }
     }
@@ -148,11 +166,11 @@ impl Fast for RmsNorm {
         let (x, y) = (args[0], &mut *outs[0]);
         let cols = x.shape.cols();
         let gain = self.gain(args[1].data, &mut scratch[..cols]);
-        match self.format {
-            Format::Exact | Format::F32 => simd::dispatch!(|isa, cols| {
+        match self.storage {
+            Storage::Own => simd::dispatch!(|isa, cols| {
                 self.rows(isa, x.data, y, &gain[..cols], saved, |xhat, gain| xhat * gain)
             }),
-            Format::Bf16 => {
+            Storage::Bf16 => {
                 let before = self.cast == Cast::BeforeWeight;
                 let first = |xhat| if before { simd::bf16(xhat) } else { xhat };
                 let scaled = |xhat, gain| simd::bf16(first(xhat) * gain);
@@ -172,7 +190,7 @@ impl Fast for RmsNorm {
         let x = args[0];
         let (rows, cols) = (x.shape.rows(), x.shape.cols());
         let gain = self.gain(args[1].data, &mut scratch[..cols]);
-        let rounds = self.format == Format::Bf16 && self.cast == Cast::BeforeWeight;
+        let rounds = self.storage == Storage::Bf16 && self.cast == Cast::BeforeWeight;
         let [dx, dweight] = dargs else { unreachable!("two arguments") };
         let dweight = dweight.to_add();
         simd::dispatch!(|isa, cols| for block in simd::row_blocks(rows, cols) {
@@ -261,7 +279,7 @@ mod tests {
 
     #[test]
     fn the_cast_is_where_it_is_said_to_be() {
-        let half = RmsNorm { eps: 0.0, format: Format::Bf16, ..RmsNorm::new() };
+        let half = RmsNorm { eps: 0.0, storage: Storage::Bf16, ..RmsNorm::new() };
         // In bfloat16 1.2 is 1.203125, and 3.6 is 3.59375.
         for (cast, y, dweight) in
             [(Cast::BeforeWeight, 3.609375, 1.203125), (Cast::AfterWeight, 3.59375, 1.2)]
@@ -277,7 +295,7 @@ mod tests {
     #[test]
     fn sixteen_bits_agree_but_for_ties() {
         for cast in [Cast::BeforeWeight, Cast::AfterWeight] {
-            let op = RmsNorm { cast, format: Format::Bf16, ..RmsNorm::new() };
+            let op = RmsNorm { cast, storage: Storage::Bf16, ..RmsNorm::new() };
             let case = Case::of(&op, &op.example(8, 257), Rows::Normal, 1);
             let [exact, fast] = Path::ALL.map(|path| path.run(&op, &case).outs.remove(0));
             let differ = exact.iter().zip(&fast).filter(|(a, b)| a != b).count();

@@ -7,9 +7,7 @@
 use std::cmp::Ordering;
 use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub, SubAssign};
 
-use super::number::Real;
-use super::tensor::Dtype;
-use crate::num::{Format, Num};
+use super::{Dtype, Num};
 
 /// hi + lo, |lo| at most half a unit in the last place of hi.
 #[derive(Debug, Clone, Copy, Default)]
@@ -232,16 +230,6 @@ impl Num for Dd {
     fn abs(self) -> Self {
         if self.hi < 0.0 { -self } else { self }
     }
-    fn round_to(self, format: Format) -> Self {
-        match format {
-            Format::Exact => self,
-            Format::F32 => self.narrow(Dtype::F32),
-            Format::Bf16 => self.narrow(Dtype::Bf16),
-        }
-    }
-}
-
-impl Real for Dd {
     fn narrow(self, dtype: Dtype) -> Self {
         if dtype == Dtype::F64 { self } else { Dd::num(dtype.round(self.hi)) }
     }

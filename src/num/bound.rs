@@ -1,4 +1,4 @@
-//! The numbers that the gate's formulas are read at.
+//! Numbers that carry their error bound.
 //!
 //! At [`Bound`] every number carries how far a right computation may be from it, so that one pass
 //! through a formula gives the truth and the bound of every element, and bounds compose through a
@@ -15,74 +15,10 @@ use std::cell::Cell;
 use std::cmp::Ordering;
 use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub, SubAssign};
 
-use super::tensor::Dtype;
-use crate::num::{Dual, Format, Num};
+use super::{Dtype, Num};
 
-/// A number that the gate's formulas can be read at.
-pub trait Real: Num {
-    /// The sum of some terms, in an order of its own.
-    fn sum(terms: impl IntoIterator<Item = Self>) -> Self {
-        terms.into_iter().fold(Self::zero(), |sum, term| sum + term)
-    }
-    /// The sum of terms, each of which is met so many times.
-    fn sum_of(terms: impl IntoIterator<Item = (Self, usize)>) -> Self {
-        let times = |(term, times): (Self, usize)| match times {
-            1 => term,
-            times => term * Self::count(times),
-        };
-        Self::sum(terms.into_iter().filter(|(_, times)| *times > 0).map(times))
-    }
-    /// The number rounded to a dtype, as a contract says; a derivative passes through.
-    fn narrow(self, dtype: Dtype) -> Self;
-    /// The same number, where another right formula rounds something of this magnitude.
-    fn loosened(self, _magnitude: f64) -> Self {
-        self
-    }
-    /// The same number, where another right formula computes it as `other`: the bound holds for both.
-    fn or(self, _other: Self) -> Self {
-        self
-    }
-    /// The same number, where a right implementation may keep it in this dtype.
-    fn kept(self, _dtype: Dtype) -> Self {
-        self
-    }
-    /// Σ aᵢ·bᵢ.
-    fn dot(a: &[Self], b: &[Self]) -> Self {
-        Self::sum(a.iter().zip(b).map(|(&a, &b)| a * b))
-    }
-    /// x².
-    fn square(self) -> Self {
-        self * self
-    }
-    /// √Σ t²: the length of a vector, which errs by no more than the vector itself.
-    fn length(terms: &[Self]) -> Self {
-        Self::sum(terms.iter().map(|t| t.square())).sqrt()
-    }
-    /// 1 where the number is positive, otherwise 0: the derivative of max(x, 0).
-    fn step(self) -> Self {
-        if self > Self::zero() { Self::one() } else { Self::zero() }
-    }
-    /// Σ xᵢ/n.
-    fn mean(row: &[Self]) -> Self {
-        Self::sum(row.iter().copied()) / Self::count(row.len())
-    }
-}
-
-impl Real for f64 {
-    fn narrow(self, dtype: Dtype) -> Self {
-        dtype.round(self)
-    }
-}
-impl Real for f32 {
-    fn narrow(self, dtype: Dtype) -> Self {
-        dtype.round(f64::from(self)) as f32
-    }
-}
-impl Real for Dual {
-    fn narrow(self, dtype: Dtype) -> Self {
-        Dual::new(dtype.round(self.v), self.d)
-    }
-}
+/// Standard deviations that the statistical bound allows.
+pub const DEVIATIONS: f64 = 5.0;
 
 thread_local! {
     static UNIT: Cell<f64> = const { Cell::new(5.960_464_477_539_063e-8) };
@@ -330,13 +266,6 @@ impl<V: Num> Num for Bound<V> {
     fn abs(self) -> Self {
         Bound { v: self.v.abs(), ..self }
     }
-    fn round_to(self, format: Format) -> Self {
-        match format {
-            Format::Exact => self,
-            Format::F32 => self.narrow(Dtype::F32),
-            Format::Bf16 => self.narrow(Dtype::Bf16),
-        }
-    }
     fn larger(self, other: Self) -> Self {
         let (larger, smaller) = if other > self { (other, self) } else { (self, other) };
         // Beyond doubt, the other has no say.
@@ -350,9 +279,6 @@ impl<V: Num> Num for Bound<V> {
             worst: error(self.worst, other.worst),
         }
     }
-}
-
-impl<V: Num> Real for Bound<V> {
     fn sum(terms: impl IntoIterator<Item = Self>) -> Self {
         Self::sum_of(terms.into_iter().map(|term| (term, 1)))
     }
@@ -439,7 +365,7 @@ impl<V: Num> Real for Bound<V> {
         // Where the sign is open, so is the derivative; the roundings of a sum may conspire, which
         // for sums of up to 64 terms is 8 times as much.
         let open = |error: f64| f64::from(error > 0.0 && error >= self.size());
-        let spread = open(8.0 * super::oracle::DEVIATIONS * self.spread);
+        let spread = open(8.0 * DEVIATIONS * self.spread);
         Bound { v, spread, worst: open(self.worst) }
     }
     fn mean(row: &[Self]) -> Self {
@@ -466,7 +392,7 @@ mod tests {
         for tiny in [1e-100, 1e-160, 1e-200, 1e-290] {
             // Errors far above a rounding of the sum itself.
             let term = Bound { v: tiny, spread: 1e-3 * tiny, worst: 1e-2 * tiny };
-            let sum = Real::sum([term; 4]);
+            let sum = Num::sum([term; 4]);
             assert!((1.99e-3 * tiny..=2.01e-3 * tiny).contains(&sum.spread), "{tiny}: {sum:?}");
         }
     }
