@@ -140,6 +140,8 @@ pub struct Constant {
     pub value: String,
     /// What it may be, in words.
     pub allowed: String,
+    /// What it may be.
+    pub kind: Allowed,
 }
 
 /// Which values a constant may take.
@@ -200,6 +202,7 @@ macro_rules! constants {
                 name: stringify!($field),
                 value: $crate::setting::Setting::show(&self.$field),
                 allowed: words(&self.$field, $crate::choice::Allowed::$allowed),
+                kind: $crate::choice::Allowed::$allowed,
             }),+]
         }
         fn with(

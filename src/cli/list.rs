@@ -36,7 +36,7 @@ pub(super) fn run(matches: &ArgMatches) -> Outcome {
     let mut text = String::new();
     for Row { id, about, constants } in rows {
         text += &format!("{id:<16} {about}\n");
-        for Constant { name, value, allowed } in constants {
+        for Constant { name, value, allowed, .. } in constants {
             text += &format!("{:<16}   {name} = {value} ({allowed})\n", "");
         }
     }

@@ -438,7 +438,7 @@ pub trait Operator:
     /// The sizes of a problem.
     fn axes(&self) -> &'static [Axis];
     /// The attributes that cases vary.
-    fn attrs(&self) -> &'static [Attr] {
+    fn attrs(&self) -> &[Attr] {
         &[]
     }
     /// All attributes of a request: those that the case chose, and those that follow from sizes.

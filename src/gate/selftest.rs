@@ -495,7 +495,7 @@ fn bites(effort: &Effort) -> Vec<Bite> {
     const KS: [f64; 9] = [0.0625, 0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0];
     const CASES: usize = 12;
     let mut count: BTreeMap<usize, (usize, usize)> = BTreeMap::new();
-    for operator in op::ALL.iter().filter(|operator| !operator.random()) {
+    for operator in op::all().filter(|operator| !operator.random()) {
         if effort.op.as_ref().is_some_and(|op| op != operator.name()) {
             continue;
         }

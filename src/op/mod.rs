@@ -17,7 +17,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::choice::Constant;
-use crate::num::{Dual, Num, Stochastic};
+use crate::num::{Bound, Dd, Dual, Num, Stochastic};
 use crate::setting::Invalid;
 
 pub mod activation;
@@ -346,7 +346,16 @@ impl<'a, T: Num> Grad<'a, T> {
 
 /// An operator: what the stack is built from and what the checks iterate over.
 pub trait Op:
-    Reference<f64> + Reference<Dual> + Reference<Stochastic> + Fast + Any + Debug + Send + Sync
+    Reference<f64>
+    + Reference<Dual>
+    + Reference<Stochastic>
+    + Reference<Bound>
+    + Reference<Bound<Dd>>
+    + Fast
+    + Any
+    + Debug
+    + Send
+    + Sync
 {
     /// The one name, in snake_case.
     fn id(&self) -> &'static str;

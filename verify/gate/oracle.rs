@@ -27,8 +27,8 @@ fn cases(operator: &'static dyn Operator, dir: Dir, count: usize) -> impl Iterat
 /// ⟨gradient, direction⟩ against the derivative of ⟨dy, first output⟩ along the direction.
 #[test]
 fn backward_is_the_derivative_of_forward() {
-    for operator in op::ALL.iter().filter(|o| o.dirs().contains(&Dir::Bwd) && !o.random()) {
-        for case in cases(*operator, Dir::Bwd, 120) {
+    for operator in op::all().filter(|o| o.dirs().contains(&Dir::Bwd) && !o.random()) {
+        for case in cases(operator, Dir::Bwd, 120) {
             let call = case.call();
             if operator.must_refuse(&call) {
                 continue;
@@ -44,7 +44,7 @@ fn backward_is_the_derivative_of_forward() {
                 let problem = Problem::<Dual>::read(&call, &variant, |name, i, value| {
                     Dual::new(value, if name == input { direction[i] } else { 0.0 })
                 });
-                let forward = Formula::<Dual>::forward(*operator, &problem);
+                let forward = Formula::<Dual>::forward(operator, &problem);
                 let (name, _) = operator.upstream(&case);
                 let dy = &call.tensors[name].values;
                 let terms: Vec<f64> =
@@ -74,9 +74,9 @@ fn backward_is_the_derivative_of_forward() {
 /// The truth at `f64` is within the bounds of `f64` around the truth at double-double.
 #[test]
 fn readings_agree_across_precisions() {
-    for operator in op::ALL.iter().filter(|o| !o.random()) {
+    for operator in op::all().filter(|o| !o.random()) {
         for &dir in operator.dirs() {
-            for case in cases(*operator, dir, 60) {
+            for case in cases(operator, dir, 60) {
                 let call = case.call();
                 if operator.must_refuse(&call) {
                     continue;

@@ -108,12 +108,12 @@ fn passes(op: &'static str, served: Served) {
 
 #[test]
 fn one_value_of_an_attribute_alone_is_enough() {
-    for operator in op::ALL {
+    for operator in op::all() {
         for attr in operator.attrs() {
             for value in attr.values.iter().skip(1).map(|value| value.json()) {
                 passes(
                     operator.name(),
-                    declared(*operator, |served| {
+                    declared(operator, |served| {
                         served.attrs.insert(attr.name.to_string(), vec![value]);
                     }),
                 );
@@ -124,8 +124,8 @@ fn one_value_of_an_attribute_alone_is_enough() {
 
 #[test]
 fn no_default_at_all_is_needed() {
-    for operator in op::ALL.iter().filter(|operator| !operator.attrs().is_empty()) {
-        let last = declared(*operator, |served| {
+    for operator in op::all().filter(|operator| !operator.attrs().is_empty()) {
+        let last = declared(operator, |served| {
             for attr in operator.attrs() {
                 let value = attr.values.last().unwrap().json();
                 served.attrs.insert(attr.name.to_string(), vec![value]);
@@ -138,8 +138,8 @@ fn no_default_at_all_is_needed() {
 
 #[test]
 fn what_is_not_understood_is_never_sent_and_what_is_required_always() {
-    for operator in op::ALL {
-        let names = optional(*operator);
+    for operator in op::all() {
+        let names = optional(operator);
         // Of a block the first few stand for the others.
         for name in names.iter().take(4) {
             for (optional, required) in [
@@ -149,32 +149,32 @@ fn what_is_not_understood_is_never_sent_and_what_is_required_always() {
             ] {
                 passes(
                     operator.name(),
-                    declared(*operator, |served| {
+                    declared(operator, |served| {
                         (served.optional, served.required) = (optional, required);
                     }),
                 );
             }
         }
         if !names.is_empty() {
-            passes(operator.name(), declared(*operator, |served| served.optional = Some(vec![])));
-            passes(operator.name(), declared(*operator, |served| served.required = names));
+            passes(operator.name(), declared(operator, |served| served.optional = Some(vec![])));
+            passes(operator.name(), declared(operator, |served| served.required = names));
         }
     }
 }
 
 #[test]
 fn limits_hold_in_every_stage() {
-    for operator in op::ALL {
+    for operator in op::all() {
         for limits in [
             Limits { max_columns: Some(16), ..Limits::default() },
             Limits { max_elements: Some(600), ..Limits::default() },
         ] {
-            passes(operator.name(), declared(*operator, |served| served.limits = limits));
+            passes(operator.name(), declared(operator, |served| served.limits = limits));
         }
     }
-    for operator in op::ALL.iter().filter(|operator| operator.random()) {
+    for operator in op::all().filter(|operator| operator.random()) {
         let short = Limits { max_seed: Some((1 << 31) - 1), ..Limits::default() };
-        passes(operator.name(), declared(*operator, |served| served.limits = short));
+        passes(operator.name(), declared(operator, |served| served.limits = short));
     }
     let few = Limits { max_seed: Some(u64::from(u16::MAX)), ..Limits::default() };
     let dropout = op::find("dropout").unwrap();

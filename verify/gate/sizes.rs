@@ -234,10 +234,10 @@ fn the_truth_of_the_few_is_the_truth_of_all() {
 
 #[test]
 fn a_large_case_is_its_id() {
-    for operator in op::ALL {
+    for operator in op::all() {
         let dtypes = (operator.dtypes()[0], operator.dtypes()[0]);
         let dir = operator.dirs()[0];
-        for case in production::cases(*operator, &Served::default(), dir, dtypes, 1, &[]) {
+        for case in production::cases(operator, &Served::default(), dir, dtypes, 1, &[]) {
             assert_eq!(case.to_string().parse::<Case>().unwrap(), case);
         }
     }

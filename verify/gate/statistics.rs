@@ -15,7 +15,7 @@ fn run(op: &'static str, id: &'static str, run: u64, elements: usize) -> Evidenc
 }
 
 fn random() -> impl Iterator<Item = &'static str> {
-    op::ALL.iter().filter(|operator| operator.random()).map(|operator| operator.name())
+    op::all().filter(|operator| operator.random()).map(|operator| operator.name())
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Operators one after another as one operator, for values of whole sublayers.
 
-use plummet::num::{Dual, Stochastic};
+use plummet::num::{Bound, Dd, Dual, Stochastic};
 use plummet::op::{Arg, Fast, Grad, Op, Reference, Shape, SharedOp, View};
 
 /// Marks an optional argument that a step leaves out.
@@ -116,7 +116,7 @@ macro_rules! readings {
         }
     )+};
 }
-readings!(f64, Dual, Stochastic);
+readings!(f64, Dual, Stochastic, Bound, Bound<Dd>);
 
 /// Forward of one step, and what it saves.
 fn fast(op: &dyn Op, args: &[View<f32>], outs: &mut [&mut [f32]]) -> Vec<f32> {

@@ -1,6 +1,6 @@
 //! Rotary positions for `[batch, heads, seq, K]` from a place on.
 
-use plummet::num::{Dual, Stochastic};
+use plummet::num::{Bound, Dd, Dual, Stochastic};
 use plummet::op::rotary::Rotary;
 use plummet::op::{Arg, Fast, Grad, Op, Reference, Shape, View};
 
@@ -75,7 +75,7 @@ macro_rules! readings {
         }
     )+};
 }
-readings!(f64, Dual, Stochastic);
+readings!(f64, Dual, Stochastic, Bound, Bound<Dd>);
 
 impl Fast for HeadMajor {
     fn forward(

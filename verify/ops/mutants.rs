@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use plummet::check::gradient::agrees_with_differences;
 use plummet::check::{Case, Fault, Rows, everything};
-use plummet::num::{Dual, Stochastic};
+use plummet::num::{Bound, Dd, Dual, Stochastic};
 use plummet::op::activation::{Activation, Function};
 use plummet::op::attention::Attention;
 use plummet::op::dropout::Dropout;
@@ -102,7 +102,7 @@ macro_rules! readings {
         }
     )+};
 }
-readings!(f64, Dual, Stochastic);
+readings!(f64, Dual, Stochastic, Bound, Bound<Dd>);
 
 impl Fast for Mutant {
     fn saved(&self, args: &[Shape]) -> usize {

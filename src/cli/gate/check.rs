@@ -396,7 +396,7 @@ pub(super) fn init(matches: &ArgMatches) -> Ending {
 }
 
 pub(super) fn ops(matches: &ArgMatches) -> Ending {
-    let rows = op::ALL.iter().map(|operator| {
+    let rows = op::all().map(|operator| {
         let dirs: Vec<String> = operator.dirs().iter().map(ToString::to_string).collect();
         let dtypes: Vec<&str> = operator.dtypes().iter().map(|dtype| dtype.name()).collect();
         (operator.name(), dirs, dtypes)

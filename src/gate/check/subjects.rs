@@ -20,7 +20,7 @@ pub(in crate::gate) struct Subject {
 /// The rows to look at, and the names of those that the manifest leaves out.
 pub(super) fn subjects(hello: &Hello, options: &Options) -> (Vec<String>, Vec<Subject>) {
     let (mut skipped, mut subjects) = (Vec::new(), Vec::new());
-    for operator in op::ALL {
+    for operator in op::all() {
         let Some(served) = hello.ops.get(operator.name()) else { continue };
         let mut first = true;
         // A wrong forward is why its backward is wrong, and `f32` tells most readers most.
@@ -32,7 +32,7 @@ pub(super) fn subjects(hello: &Hello, options: &Options) -> (Vec<String>, Vec<Su
                 if !wanted(options, operator.name(), dir, dtypes.0) {
                     continue;
                 }
-                let (operator, served) = (*operator, served.clone());
+                let served = served.clone();
                 let subject = Subject { operator, served, dir, dtypes, first };
                 let name = Outcome::begin(&subject).row.name();
                 if options.manifest.skip(&name).is_some() {
@@ -54,7 +54,7 @@ fn wanted(options: &Options, op: &str, dir: Dir, dtype: Dtype) -> bool {
 /// What the specification has and the target does not declare.
 pub(super) fn uncovered(hello: &Hello, options: &Options) -> Vec<String> {
     let mut missing = Vec::new();
-    for operator in op::ALL {
+    for operator in op::all() {
         let name = operator.name();
         let served = hello.ops.get(name);
         for &dir in operator.dirs() {

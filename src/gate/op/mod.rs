@@ -7,6 +7,7 @@ mod batch_norm;
 mod clip_grad_norm;
 mod contract;
 mod cross_entropy;
+mod derived;
 mod drop_path;
 mod dropout;
 mod dynamic_tanh;
@@ -26,10 +27,13 @@ mod transformer_block;
 mod transformer_stack;
 mod weight_standardize;
 
-use super::operator::Operator;
+use std::sync::LazyLock;
 
-/// Every operator, in the specification's order.
-pub const ALL: &[&dyn Operator] = &[
+use super::operator::Operator;
+use crate::op::norm::ALL as NORMS;
+
+/// The operators that have a file here, in the specification's order.
+const WRITTEN: &[&dyn Operator] = &[
     &layer_norm::LayerNorm,
     &rms_norm::RmsNorm,
     &scale_norm::ScaleNorm,
@@ -53,12 +57,26 @@ pub const ALL: &[&dyn Operator] = &[
     &drop_path::DropPath,
 ];
 
+/// The norms that have none.
+static DERIVED: LazyLock<Vec<derived::Derived>> = LazyLock::new(|| {
+    let written = |id: &str| WRITTEN.iter().any(|operator| operator.name() == id);
+    let unwritten = NORMS.iter().filter(|entry| !written(entry.id));
+    unwritten.filter_map(|entry| derived::Derived::new(entry.id)).collect()
+});
+
+/// Every operator: those of the specification in its order, then the norms that are judged by what
+/// they say of themselves.
+pub fn all() -> impl Iterator<Item = &'static dyn Operator> + Clone {
+    let derived = DERIVED.iter().map(|operator| operator as &dyn Operator);
+    WRITTEN.iter().copied().chain(derived)
+}
+
 /// The operator of a name.
 pub fn find(name: &str) -> Option<&'static dyn Operator> {
-    ALL.iter().copied().find(|operator| operator.name() == name)
+    all().find(|operator| operator.name() == name)
 }
 
 /// Every name.
 pub fn names() -> Vec<&'static str> {
-    ALL.iter().map(|operator| operator.name()).collect()
+    all().map(|operator| operator.name()).collect()
 }

@@ -28,7 +28,7 @@ pub fn cases(
     let mut cases = Vec::new();
     let (mut met_ops, mut met_sizes) = (vec![false; ops.len()], vec![false; sizes.len()]);
     let wanted: Vec<_> = sizes.iter().map(|text| parse(text)).collect::<Result<_, _>>()?;
-    for operator in op::ALL.iter().copied().filter(|operator| !operator.random()) {
+    for operator in op::all().filter(|operator| !operator.random()) {
         let (Some(a), Some(b)) = (base.ops.get(operator.name()), cand.ops.get(operator.name()))
         else {
             continue;

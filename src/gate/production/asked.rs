@@ -41,7 +41,7 @@ impl std::str::FromStr for Asked {
             }
         }
         let asked = Asked { op, sizes, text: text.to_string() };
-        let all = op::ALL.iter().map(|operator| operator.name());
+        let all = op::all().map(|operator| operator.name());
         if !all.clone().any(|name| asked.takes(name)) {
             let of = match op {
                 Some(op) => format!("the axes of {op}: {}", axes_of(op)),

@@ -23,16 +23,19 @@ pub trait Norm: Op + Sized {
 /// A norm and its constants, as a stack is given it: `layer_norm(eps=1e-6)`.
 pub type NormChoice = Choice<dyn Op>;
 
+/// The constant of a norm that says whether it is trained: set by whoever uses the norm, and not by
+/// who chooses it.
+pub const MODE: &str = "training";
+
 impl NormChoice {
     /// The operator, for training or for evaluation, which matters to batch statistics only.
     pub fn operator(&self, training: bool) -> SharedOp {
-        let has_mode = self.consts().iter().any(|constant| constant.name == Self::MODE);
+        let has_mode = self.consts().iter().any(|constant| constant.name == MODE);
         match has_mode {
-            true => self.with(Self::MODE, &training.to_string()).expect("true or false"),
+            true => self.with(MODE, &training.to_string()).expect("true or false"),
             false => self.shared(),
         }
     }
-    const MODE: &'static str = <dyn Op as Listed>::MODE;
 }
 
 impl Listed for dyn Op {
@@ -45,7 +48,7 @@ impl Listed for dyn Op {
     fn changed(&self, name: &str, value: &str) -> Result<SharedOp, Invalid> {
         self.with(name, value)
     }
-    const MODE: &'static str = "training";
+    const MODE: &'static str = MODE;
 }
 
 macro_rules! norms {

@@ -1,0 +1,136 @@
+//! A norm that has no file of its own here: everything is read off the operator itself.
+//!
+//! Its tensors are those of [`Op::args`], its attributes the constants of [`Op::consts`], and truth
+//! and bounds come of its [`Reference`] read at numbers that carry their error. What a file of its
+//! own adds is knowledge: other right formulas, contracts of 16-bit dtypes, rows that are exact,
+//! disputed sides, production sizes.
+
+use crate::choice::Allowed;
+use crate::gate::call::{Attrs, Call};
+use crate::gate::case::Case;
+use crate::gate::operator::{
+    Attr, Axis, Fill, Formula, Named, Operator, Problem, Role, Setting, Slot,
+};
+use crate::num::Num;
+use crate::op::norm;
+use crate::op::{Kind, Law, Op, Reference, Shape, SharedOp, Values, View};
+
+/// A norm of the list, judged by what it says of itself.
+pub struct Derived {
+    op: SharedOp,
+    attrs: Vec<Attr>,
+}
+
+impl Derived {
+    /// The norm called `id`.
+    pub fn new(id: &str) -> Option<Derived> {
+        let op = (norm::named(id)?.make)();
+        let mode = |name: &str| name == norm::MODE;
+        let consts = op.consts().into_iter().filter(|constant| !mode(constant.name));
+        let attrs = consts.filter_map(|constant| {
+            let usual: f64 = constant.value.parse().ok()?;
+            // Some others that a careless default would swallow; no eps of 0, by which a row of
+            // zeros is divided.
+            let others: &[f64] = match constant.kind {
+                Allowed::NotNegative => &[1e-5, 1e-3, 4.0],
+                Allowed::Share => &[0.0, 1.0, 0.5],
+                Allowed::Finite => &[0.0, 1.0, -0.75],
+                Allowed::Count | Allowed::Any => return None,
+            };
+            let mut values = vec![usual];
+            values.extend(others.iter().filter(|other| **other != usual));
+            let values: Vec<Setting> = values.into_iter().map(Setting::Num).collect();
+            // The list of operators lives as long as the program, and so does what it says.
+            Some(Attr { name: constant.name, values: values.leak() })
+        });
+        Some(Derived { attrs: attrs.collect(), op })
+    }
+
+    /// The operator with the constants of a call.
+    fn with(&self, attrs: &Attrs) -> SharedOp {
+        self.attrs.iter().fold(self.op.clone(), |op, attr| {
+            let value =
+                attrs[attr.name].as_f64().unwrap_or_else(|| panic!("{} is a number", attr.name));
+            op.with(attr.name, &value.to_string()).unwrap_or_else(|invalid| panic!("{invalid}"))
+        })
+    }
+}
+
+impl Operator for Derived {
+    fn name(&self) -> &'static str {
+        self.op.id()
+    }
+    fn axes(&self) -> &'static [Axis] {
+        super::norm::AXES
+    }
+    fn attrs(&self) -> &[Attr] {
+        &self.attrs
+    }
+    fn slots(&self, case: &Case) -> Vec<Slot> {
+        let shapes = self.op.example(case.size("rows"), case.size("cols"));
+        let slot = |(arg, shape): (&crate::op::Arg, &Shape)| {
+            let (role, fill) = match (arg.kind, arg.values) {
+                (Kind::Real, _) => (Role::Data, Fill::Rows),
+                (Kind::Weight, _) => (Role::Param, Fill::Weight),
+                (_, Values::Positive) => (Role::State, Fill::Positive),
+                _ => (Role::State, Fill::Normal(1.0)),
+            };
+            let slot = Slot::new(arg.name, shape.sizes(), role, fill);
+            if arg.optional { slot.optional() } else { slot }
+        };
+        self.op.args().iter().zip(&shapes).map(slot).collect()
+    }
+    fn reach(&self, case: &Case, tensor: &str) -> Option<i32> {
+        super::norm::reach(case, tensor)
+    }
+    fn batched(&self, _: &Call) -> Option<Vec<String>> {
+        let by_row = self.op.laws().contains(&Law::RowIndependent);
+        by_row.then(|| vec!["x".into(), "dy".into()])
+    }
+}
+
+/// The arguments of the operator in its own order, absent ones empty.
+fn arguments<'p, R: Num>(op: &dyn Op, p: &'p Problem<R>) -> Vec<View<'p, R>> {
+    let view = |arg: &crate::op::Arg| match p.opt(arg.name) {
+        Some(tensor) => View::new(Shape::new(&tensor.shape), &tensor.data),
+        None => View::absent(),
+    };
+    op.args().iter().map(view).collect()
+}
+
+impl<R: Num> Formula<R> for Derived
+where
+    dyn Op: Reference<R>,
+{
+    fn forward(&self, p: &Problem<R>) -> Vec<Named<R>> {
+        let op = self.with(&p.call.attrs);
+        let args = arguments(&*op, p);
+        let shapes: Vec<Shape> = args.iter().map(|arg| arg.shape).collect();
+        let shapes = op.outputs(&shapes);
+        let mut outs: Vec<Vec<R>> = shapes.iter().map(|s| vec![R::zero(); s.len()]).collect();
+        let mut slices: Vec<&mut [R]> = outs.iter_mut().map(Vec::as_mut_slice).collect();
+        Reference::<R>::forward(&*op, &args, &mut slices);
+        let states = op.args().iter().filter(|arg| arg.kind == Kind::State).map(|arg| arg.name);
+        let names = std::iter::once("y").chain(states);
+        let outs = names.zip(&shapes).zip(outs);
+        outs.map(|((name, shape), out)| Named::new(name, shape.sizes(), out)).collect()
+    }
+
+    fn backward(&self, p: &Problem<R>) -> Vec<Named<R>> {
+        let op = self.with(&p.call.attrs);
+        let args = arguments(&*op, p);
+        let wanted = |(arg, view): (&crate::op::Arg, &View<R>)| {
+            let len = if arg.kind.differentiable() { view.shape.len() } else { 0 };
+            vec![R::zero(); len]
+        };
+        let mut grads: Vec<Vec<R>> = op.args().iter().zip(&args).map(wanted).collect();
+        let mut slices: Vec<&mut [R]> = grads.iter_mut().map(Vec::as_mut_slice).collect();
+        Reference::<R>::vjp(&*op, &args, &p.get("dy").data, &mut slices);
+        let named = op.args().iter().zip(args).zip(grads).filter(|(_, grad)| !grad.is_empty());
+        named
+            .map(|((arg, view), grad)| {
+                Named::new(format!("d{}", arg.name), view.shape.sizes(), grad)
+            })
+            .collect()
+    }
+}
