@@ -91,8 +91,8 @@ impl Dtype {
         match self {
             Dtype::F64 => value,
             Dtype::F32 => f64::from(value as f32),
-            Dtype::F16 => f16::from_f64(value).to_f64(),
-            Dtype::Bf16 => bf16::from_f64(value).to_f64(),
+            Dtype::F16 => f16::from_f32(to_odd(value)).to_f64(),
+            Dtype::Bf16 => bf16::from_f32(to_odd(value)).to_f64(),
             Dtype::I64 => value as i64 as f64,
             Dtype::U8 => f64::from(value as u8),
         }
@@ -101,6 +101,22 @@ impl Dtype {
     pub fn accumulator(self) -> Dtype {
         if self == Dtype::F64 { Dtype::F64 } else { Dtype::F32 }
     }
+}
+
+/// The number cut to `f32`, its last bit set where anything was cut off.
+///
+/// A second rounding, to fewer digits, then falls as one rounding would (Boldo & Melquiond 2008,
+/// theorem 1): plain rounding to `f32` makes ties of what lies just beside one. The conversion from
+/// `f64` of the crate that has these dtypes cuts off half of the digits, and does the same.
+fn to_odd(value: f64) -> f32 {
+    let near = value as f32;
+    let wide = f64::from(near);
+    if wide == value || value.is_nan() {
+        return near;
+    }
+    // Towards zero, one unit in the last place back where the rounding went away from it.
+    let away = wide.abs() > value.abs();
+    f32::from_bits((near.to_bits() - u32::from(away)) | 1)
 }
 
 impl fmt::Display for Dtype {
@@ -126,10 +142,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bf16_rounds_to_nearest_even_in_one_rounding() {
-        assert_eq!(Dtype::Bf16.round(1.00390625), 1.0);
-        assert_eq!(Dtype::Bf16.round(1.01171875), 1.015625);
-        // Just above a tie: a rounding to f32 on the way would make a tie of it.
-        assert_eq!(Dtype::Bf16.round(1.00390625 + 2f64.powi(-40)), 1.0078125);
+    fn sixteen_bits_are_rounded_to_nearest_even_in_one_rounding() {
+        for dtype in [Dtype::Bf16, Dtype::F16] {
+            let unit = 2.0 * dtype.unit();
+            // Two numbers beside each other, at 1 and where numbers are subnormal, and their middle.
+            for (low, step) in
+                [(1.0, unit), (dtype.smallest_normal(), unit * dtype.smallest_normal())]
+            {
+                for (even, odd) in [(low, low + step), (low + 2.0 * step, low + step)] {
+                    let tie = (even + odd) / 2.0;
+                    assert_eq!(dtype.round(tie), even, "{dtype}");
+                    // Beside a tie by less than f32 can say.
+                    let beside = (odd - even) * 2f64.powi(-30);
+                    assert_eq!(dtype.round(tie + beside), odd, "{dtype}");
+                    assert_eq!(dtype.round(tie - beside), even, "{dtype}");
+                    assert_eq!(dtype.round(-tie - beside), -odd, "{dtype}");
+                }
+            }
+            let (most, beyond) = (dtype.largest(), dtype.largest() * (1.0 + dtype.unit()));
+            assert_eq!((dtype.round(most), dtype.round(beyond)), (most, f64::INFINITY));
+            assert_eq!(dtype.round(f64::MAX), f64::INFINITY);
+            assert!(dtype.round(f64::NAN).is_nan() && dtype.round(f64::NEG_INFINITY) < 0.0);
+            assert_eq!(dtype.round(1e-300), 0.0);
+        }
     }
 }
