@@ -6,7 +6,7 @@ use super::unsteady::Kept;
 use super::{Native, Twist, natively};
 use crate::gate::call::{Broken, Call, Candidate, Claims, Dir, Hello, Identity, Reply, Served};
 use crate::gate::op;
-use crate::gate::operator::{Named, Problem};
+use crate::gate::operator::{Formula, Named, Problem};
 use crate::gate::oracle;
 use crate::gate::tensor::{Dtype, Tensor, Tensors};
 use crate::num::Num;
@@ -73,6 +73,16 @@ impl Candidate for ModelCandidate {
 /// What a model answers, in the arithmetic that a target of its dtype has.
 pub fn own_answer(call: &Call, twist: Twist, native: bool) -> Tensors {
     let variant = BTreeMap::new();
+    if super::BANKS.iter().all(|bank| bank.op != call.op) {
+        // An operator without a model of its own, as a derived one: its formula, in f64.
+        let operator = op::find(&call.op).expect("a call is of an operator");
+        let problem = Problem::<f64>::exact(call, &variant);
+        let answer = match call.dir {
+            Dir::Fwd => Formula::<f64>::forward(operator, &problem),
+            Dir::Bwd => Formula::<f64>::backward(operator, &problem),
+        };
+        return stored(call, answer);
+    }
     if native {
         natively(call.dtype, || {
             let problem = Problem::<Native>::exact(call, &variant);
