@@ -20,6 +20,20 @@ pub struct Entry<T: ?Sized> {
     pub make: fn() -> Arc<T>,
 }
 
+/// The constant that says whether a norm is trained: whoever uses what was chosen sets it, and not who
+/// chooses it.
+pub const MODE: &str = "training";
+
+/// What an entry of a list is made of; see [`crate::list`].
+pub trait Described: Sized {
+    /// The one name, in snake_case, that of the file.
+    const ID: &'static str;
+    /// The formula and its source in one line.
+    const ABOUT: &'static str;
+    /// With the usual constants.
+    fn new() -> Self;
+}
+
 /// What is listed.
 pub trait Listed: 'static {
     /// Every one there is.
@@ -31,8 +45,6 @@ pub trait Listed: 'static {
     /// # Errors
     /// Where it has no such constant, or the constant does not take the value.
     fn changed(&self, name: &str, value: &str) -> Result<Arc<Self>, Invalid>;
-    /// A constant that whoever uses the chosen one sets, and not who chooses it.
-    const MODE: &'static str = "";
 }
 
 /// An entry of a list, and the constants that are not its usual ones.
@@ -57,10 +69,6 @@ impl<T: Listed + ?Sized> Choice<T> {
     pub fn id(&self) -> &'static str {
         self.entry.id
     }
-    /// The formula and its source in one line.
-    pub fn about(&self) -> &'static str {
-        self.entry.about
-    }
     /// What was chosen.
     pub fn shared(&self) -> Arc<T> {
         self.value.clone()
@@ -68,7 +76,7 @@ impl<T: Listed + ?Sized> Choice<T> {
     /// The constants that may be chosen, as they are.
     pub fn constants(&self) -> Vec<Constant> {
         let all = self.value.constants();
-        all.into_iter().filter(|constant| constant.name != T::MODE).collect()
+        all.into_iter().filter(|constant| constant.name != MODE).collect()
     }
 }
 
@@ -104,7 +112,10 @@ impl<T: Listed + ?Sized> Setting for Choice<T> {
         let entry = T::entries().iter().find(|entry| entry.id == name).ok_or_else(listed)?;
         let mut choice = Choice::of(entry);
         let usual = choice.constants();
-        for (constant, value) in given {
+        for (i, &(constant, value)) in given.iter().enumerate() {
+            if given[..i].iter().any(|(before, _)| *before == constant) {
+                return Err(format!("{constant} once"));
+            }
             let Some(known) = usual.iter().find(|known| known.name == constant) else {
                 let names: Vec<&str> = usual.iter().map(|known| known.name).collect();
                 let names = if names.is_empty() { "none".to_string() } else { names.join(", ") };
@@ -162,25 +173,28 @@ pub enum Allowed {
 impl Allowed {
     /// In words.
     pub fn words<T: Setting>(self) -> String {
-        match self {
-            Allowed::Finite => "a finite number".to_string(),
-            Allowed::NotNegative => "a finite number from 0 up".to_string(),
-            Allowed::Share => "a number from 0 to 1".to_string(),
-            Allowed::Count => "a whole number from 1 up".to_string(),
-            Allowed::Any => T::read("\0").err().unwrap_or_default(),
-        }
+        let number = match self {
+            Allowed::Finite => "a finite number",
+            Allowed::NotNegative => "a finite number from 0 up",
+            Allowed::Share => "a number from 0 to 1",
+            Allowed::Count => "a whole number from 1 up",
+            // What a type says that it reads, when it is given what nothing reads.
+            Allowed::Any => return T::read("\0").err().unwrap_or_default(),
+        };
+        let auto = if T::read("auto").is_ok() { "auto, or " } else { "" };
+        format!("{auto}{number}")
     }
 
     /// Reads a value; the error says what is allowed.
     pub fn read<T: Setting>(self, text: &str) -> Result<T, String> {
-        let number = text.parse::<f64>().unwrap_or(f64::NAN);
-        let holds = match self {
+        // What is no number is one word that the type knows, such as auto, or refused by it.
+        let holds = text.parse::<f64>().map_or(true, |number| match self {
             Allowed::Finite => number.is_finite(),
             Allowed::NotNegative => number.is_finite() && number >= 0.0,
             Allowed::Share => (0.0..=1.0).contains(&number),
             Allowed::Count => number >= 1.0,
             Allowed::Any => true,
-        };
+        });
         let value = T::read(text).ok().filter(|_| holds);
         value.ok_or_else(|| self.words::<T>())
     }
@@ -227,10 +241,43 @@ macro_rules! constants {
     };
 }
 
+/// Writes a list: its modules, one per entry and of its name, their types, `ALL`, and [`Listed`] of
+/// `$shared`, whose `consts` and `with` tell the constants.
+#[macro_export]
+macro_rules! list {
+    ($shared:ty; $($module:ident::$entry:ident),+ $(,)?) => {
+        $(pub mod $module;)+
+        $(pub use $module::$entry;)+
+        /// Every one there is, in order.
+        pub const ALL: &[$crate::choice::Entry<$shared>] = &[$($crate::choice::Entry {
+            id: <$entry as $crate::choice::Described>::ID,
+            about: <$entry as $crate::choice::Described>::ABOUT,
+            make: || std::sync::Arc::new(<$entry as $crate::choice::Described>::new()),
+        }),+];
+
+        impl $crate::choice::Listed for $shared {
+            fn entries() -> &'static [$crate::choice::Entry<$shared>] {
+                ALL
+            }
+            fn constants(&self) -> Vec<$crate::choice::Constant> {
+                self.consts()
+            }
+            fn changed(
+                &self,
+                name: &str,
+                value: &str,
+            ) -> Result<std::sync::Arc<$shared>, $crate::setting::Invalid> {
+                self.with(name, value)
+            }
+        }
+    };
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::op::norm::NormChoice;
+    use crate::stack::Wiring;
 
     #[test]
     fn constants_are_read_shown_and_given_to_the_operator() {
@@ -239,6 +286,16 @@ mod tests {
         assert_eq!(NormChoice::read(&choice.show()).unwrap(), choice);
         let consts = choice.constants();
         assert_eq!((&*consts[0].value, &*consts[1].value), ("0.001", "1"));
+    }
+
+    #[test]
+    fn what_is_chosen_by_itself_takes_auto_and_finite_numbers() {
+        assert_eq!(Wiring::read("deepnorm(alpha=auto)").unwrap().show(), "deepnorm");
+        assert_eq!(Wiring::read("deepnorm(alpha=2)").unwrap().show(), "deepnorm(alpha=2)");
+        for text in ["deepnorm(alpha=NaN)", "deepnorm(alpha=inf)", "deepnorm(alpha=much)"] {
+            let error = Wiring::read(text).unwrap_err();
+            assert_eq!(error, "alpha auto, or a finite number", "{text}");
+        }
     }
 
     #[test]
@@ -263,6 +320,7 @@ mod tests {
             ("layer_norm(eps=NaN)", "eps a finite number from 0 up"),
             ("batch_norm(momentum=2)", "momentum a number from 0 to 1"),
             ("rms_norm(cast=never)", "cast before_weight, after_weight"),
+            ("layer_norm(eps=1, eps=2)", "eps once"),
         ] {
             let error = NormChoice::read(text).unwrap_err();
             assert!(error.starts_with(allowed), "{text}: {error}");

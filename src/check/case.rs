@@ -146,12 +146,8 @@ impl Case {
         values: &[Vec<f64>],
         number: impl Fn(usize, usize, f64) -> T,
     ) -> Call<T> {
-        let argument = |(a, values): (usize, &Vec<f64>)| -> Vec<T> {
-            values.iter().enumerate().map(|(i, &v)| number(a, i, v)).collect()
-        };
-        let args = values.iter().enumerate().map(argument).collect();
         let dy = self.dy.iter().map(|&dy| T::num(dy)).collect();
-        let mut call = Call::new(op, &self.shapes, args, dy);
+        let mut call = Call::new(op, &self.shapes, read(values, number), dy);
         for (grad, &wanted) in call.grads.iter_mut().zip(&self.wanted) {
             if wanted {
                 grad.fill(T::num(self.start));
@@ -177,6 +173,14 @@ impl Case {
         let all = self.values.iter().flatten().chain(&self.dy);
         all.map(|v| v.abs()).filter(|v| v.is_finite()).fold(1.0, f64::max)
     }
+}
+
+/// Values of arguments, each read at `number(argument, index, value)`.
+pub(super) fn read<T>(values: &[Vec<f64>], number: impl Fn(usize, usize, f64) -> T) -> Vec<Vec<T>> {
+    let argument = |(a, values): (usize, &Vec<f64>)| -> Vec<T> {
+        values.iter().enumerate().map(|(i, &v)| number(a, i, v)).collect()
+    };
+    values.iter().enumerate().map(argument).collect()
 }
 
 /// The nearest `f32`.

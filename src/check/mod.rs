@@ -111,7 +111,7 @@ fn fast(op: &dyn Op, case: &Case, backward: &[Vec<f64>], fresh: bool) -> Results
     let narrow = |_: usize, _: usize, value: f64| value as f32;
     let mut call = case.call(op, &case.values, narrow);
     call.forward(op);
-    call.args = case.call(op, backward, narrow).args;
+    call.args = case::read(backward, narrow);
     // Nothing but what is saved lives from forward to vjp.
     call.poison_scratch();
     if fresh {

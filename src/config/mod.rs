@@ -454,10 +454,11 @@ impl RunConfig {
                 continue;
             }
             if given || default.get(field.name).as_ref() != Some(&text) {
-                let quoted = if text.contains(char::is_whitespace) || text.is_empty() {
-                    format!("'{text}'")
-                } else {
-                    text
+                // What a shell takes as it is, and nothing else, goes without quotes.
+                let plain = |c: char| c.is_ascii_alphanumeric() || "_-./+:,=@%".contains(c);
+                let quoted = match !text.is_empty() && text.chars().all(plain) {
+                    true => text,
+                    false => format!("'{}'", text.replace('\'', r"'\''")),
                 };
                 flags.push(format!("--{} {quoted}", field.name));
             }
@@ -609,6 +610,27 @@ mod tests {
             config.set(field.name, &field.default).unwrap();
         }
         assert_eq!(config, RunConfig::default());
+    }
+
+    #[test]
+    fn flags_can_be_given_to_a_shell() {
+        let mut config = RunConfig::default();
+        config.set("norm", "layer_norm(eps=0.001)").unwrap();
+        config.set("text", "a b's.txt").unwrap();
+        assert_eq!(config.flags(), r"--text 'a b'\''s.txt' --norm 'layer_norm(eps=0.001)'");
+    }
+
+    #[test]
+    fn records_of_before_wirings_had_constants_are_read_and_keep_their_ids() {
+        let mut json = RunConfig::default().to_json();
+        json["wiring"] = "layer_scale".into();
+        json["layer-scale"] = 0.1.into();
+        let config = RunConfig::from_json(&json).unwrap();
+        assert_eq!(config.wiring.show(), "layer_scale(gain=0.1)");
+        json["wiring"] = "pre_ln".into();
+        assert_eq!(RunConfig::from_json(&json).unwrap(), RunConfig::default());
+        // As printed by the version that had the field.
+        assert_eq!(RunConfig::default().id(), "pre_ln-xavier_normal-d16-s1-775c5aaf4e");
     }
 
     #[test]

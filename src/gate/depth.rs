@@ -27,8 +27,12 @@ use crate::stack::{self, Wiring};
 pub const DEPTH: usize = 100;
 /// The depths that a verdict is given at.
 pub const AT: [usize; 3] = [1, 10, 100];
-/// The norms that a stack has and the specification knows.
-pub const NORMS: [&str; 4] = ["layer_norm", "rms_norm", "scale_norm", "dynamic_tanh"];
+/// The norms that a stack has and whose rows do not see each other.
+pub fn norms() -> Vec<&'static str> {
+    let all = crate::op::norm::ALL.iter().map(|entry| entry.id);
+    all.filter(|id| op::norm_of_rows(id)).collect()
+}
+
 /// Stacks of right norms that are as wrong as they may be.
 const READINGS: u64 = 6;
 
@@ -101,8 +105,8 @@ pub fn check(
     served: &Served,
     seed: u64,
 ) -> Result<Vec<Depth>, DepthError> {
-    if !NORMS.contains(&norm) {
-        return Err(Invalid::new("norm", norm, NORMS.join(", ")).into());
+    if !op::norm_of_rows(norm) {
+        return Err(Invalid::new("norm", norm, norms().join(", ")).into());
     }
     let mut answers = Vec::new();
     for wiring in ["pre_ln", "post_ln"].map(Wiring::usual) {

@@ -145,7 +145,7 @@ impl Op for Attention {
         ];
         ARGS
     }
-    crate::constants! { dyn Op; heads: Count, kv_heads: Count, causal: Any, scale: Any, layout: Any }
+    crate::constants! { dyn Op; heads: Count, kv_heads: Count, causal: Any, scale: Finite, layout: Any }
     fn outputs(&self, args: &[Shape]) -> Vec<Shape> {
         let Sizes { batch, queries, keys, width } = self.sizes(args[0], args[1]);
         let kv = self.shape(batch, self.kv_heads, keys, width);

@@ -1,6 +1,6 @@
 //! The one list of operators that every check iterates over.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use super::activation::{Activation, Function, Gated};
 use super::attention::{Attention, Layout};
@@ -8,14 +8,21 @@ use super::dropout::{DropPath, Dropout};
 use super::embedding::{AddPositions, Embedding};
 use super::linear::Linear;
 use super::loss::{CrossEntropy, MeanSquaredError, Reduction};
-use super::norm::{self, BatchNorm, Norm, RmsNorm};
+use super::norm::{self, BatchNorm, RmsNorm};
 use super::residual::{GainedResidual, Residual, Scale};
 use super::rotary::Rotary;
 use super::softmax::Softmax;
 use super::{Op, SharedOp};
+use crate::choice::Described;
+
+static ALL: LazyLock<Vec<SharedOp>> = LazyLock::new(listed);
 
 /// Every operator, once per variant that behaves differently.
 pub fn all() -> Vec<SharedOp> {
+    ALL.clone()
+}
+
+fn listed() -> Vec<SharedOp> {
     let mut ops: Vec<SharedOp> = norm::ALL.iter().map(|entry| (entry.make)()).collect();
     ops.extend(Function::ALL.map(|function| shared(Activation { function })));
     ops.extend(Function::ALL.map(|function| shared(Gated { function })));
@@ -43,7 +50,7 @@ pub fn all() -> Vec<SharedOp> {
 
 /// The operator called `id`, with its usual constants.
 pub fn named(id: &str) -> Option<SharedOp> {
-    all().into_iter().find(|op| op.id() == id)
+    ALL.iter().find(|op| op.id() == id).cloned()
 }
 
 fn attentions() -> [Attention; 5] {

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use plummet::check::{Case, Results};
+use plummet::choice::Described;
 use plummet::op::activation::{Activation, Function, Gated};
 use plummet::op::attention::{Attention, Layout};
 use plummet::op::embedding::{AddPositions, Embedding};
 use plummet::op::linear::Linear;
 use plummet::op::loss::{CrossEntropy, MeanSquaredError, Reduction};
-use plummet::op::norm::{BatchNorm, DynamicTanh, LayerNorm, Norm, RmsNorm, ScaleNorm};
+use plummet::op::norm::{BatchNorm, DynamicTanh, LayerNorm, RmsNorm, ScaleNorm};
 use plummet::op::residual::Residual;
 use plummet::op::rotary::Rotary;
 use plummet::op::softmax::Softmax;

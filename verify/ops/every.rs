@@ -1,11 +1,12 @@
 //! What every operator of the registry is held to.
 
 use plummet::check::{self, Budget, Case, Rows, SIZES, Verdict, contract, gradient, law};
+use plummet::choice::Described;
 use plummet::op::activation::{Activation, Function};
 use plummet::op::attention::Attention;
 use plummet::op::dropout::Dropout;
 use plummet::op::linear::Linear;
-use plummet::op::norm::{BatchNorm, Norm, RmsNorm};
+use plummet::op::norm::{BatchNorm, RmsNorm};
 use plummet::op::softmax::Softmax;
 use plummet::op::{Law, Op, all};
 use proptest::prelude::*;

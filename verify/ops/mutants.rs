@@ -9,12 +9,13 @@ use std::sync::Arc;
 
 use plummet::check::gradient::agrees_with_differences;
 use plummet::check::{Case, Fault, Rows, everything};
+use plummet::choice::Described;
 use plummet::num::{Bound, Dd, Dual, Stochastic};
 use plummet::op::activation::{Activation, Function};
 use plummet::op::attention::Attention;
 use plummet::op::dropout::Dropout;
 use plummet::op::loss::CrossEntropy;
-use plummet::op::norm::{BatchNorm, LayerNorm, Norm, RmsNorm};
+use plummet::op::norm::{BatchNorm, LayerNorm, RmsNorm};
 use plummet::op::residual::Residual;
 use plummet::op::softmax::Softmax;
 use plummet::op::{Arg, Fast, Grad, Law, Op, Reference, Shape, SharedOp, View};

@@ -8,7 +8,7 @@ use plummet::op::{Op, Shape};
 const WIDTHS: [usize; 7] = [1, 2, 3, 16, 17, 64, 65];
 
 fn rms(eps: f64) -> RmsNorm {
-    RmsNorm { eps, ..plummet::op::norm::Norm::new() }
+    RmsNorm { eps, ..plummet::choice::Described::new() }
 }
 
 fn mean(x: impl Iterator<Item = f64> + Clone) -> f64 {

@@ -321,10 +321,10 @@ pub(super) fn depth(matches: &ArgMatches) -> Ending {
     let chosen = matches.get_one::<String>("norm");
     let served: Vec<&String> = match chosen {
         Some(norm) => vec![norm],
-        None => hello.ops.keys().filter(|op| stack_depth::NORMS.contains(&op.as_str())).collect(),
+        None => hello.ops.keys().filter(|op| op::norm_of_rows(op)).collect(),
     };
     if served.is_empty() {
-        return Err(Invalid::new("norm", "(none served)", stack_depth::NORMS.join(", ")).into());
+        return Err(Invalid::new("norm", "(none served)", stack_depth::norms().join(", ")).into());
     }
     let mut all = Vec::new();
     let mut out = String::new();

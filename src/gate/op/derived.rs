@@ -3,9 +3,9 @@
 //! Its tensors are those of [`Op::args`], its attributes the constants of [`Op::consts`], and truth
 //! and bounds come of its [`Reference`] read at numbers that carry their error. What a file of its
 //! own adds is knowledge: other right formulas, contracts of 16-bit dtypes, rows that are exact,
-//! disputed sides, production sizes.
+//! disputed sides.
 
-use crate::choice::Allowed;
+use crate::choice::{Allowed, MODE};
 use crate::gate::call::{Attrs, Call};
 use crate::gate::case::Case;
 use crate::gate::operator::{
@@ -13,7 +13,7 @@ use crate::gate::operator::{
 };
 use crate::num::Num;
 use crate::op::norm;
-use crate::op::{Kind, Law, Op, Reference, Shape, SharedOp, Values, View};
+use crate::op::{Arg, Kind, Op, Reference, Shape, SharedOp, Values, View};
 
 /// A norm of the list, judged by what it says of itself.
 pub struct Derived {
@@ -25,7 +25,7 @@ impl Derived {
     /// The norm called `id`.
     pub fn new(id: &str) -> Option<Derived> {
         let op = (norm::named(id)?.make)();
-        let mode = |name: &str| name == norm::MODE;
+        let mode = |name: &str| name == MODE;
         let consts = op.consts().into_iter().filter(|constant| !mode(constant.name));
         let attrs = consts.filter_map(|constant| {
             let usual: f64 = constant.value.parse().ok()?;
@@ -68,7 +68,7 @@ impl Operator for Derived {
     }
     fn slots(&self, case: &Case) -> Vec<Slot> {
         let shapes = self.op.example(case.size("rows"), case.size("cols"));
-        let slot = |(arg, shape): (&crate::op::Arg, &Shape)| {
+        let slot = |(arg, shape): (&Arg, &Shape)| {
             let (role, fill) = match (arg.kind, arg.values) {
                 (Kind::Real, _) => (Role::Data, Fill::Rows),
                 (Kind::Weight, _) => (Role::Param, Fill::Weight),
@@ -84,14 +84,13 @@ impl Operator for Derived {
         super::norm::reach(case, tensor)
     }
     fn batched(&self, _: &Call) -> Option<Vec<String>> {
-        let by_row = self.op.laws().contains(&Law::RowIndependent);
-        by_row.then(|| vec!["x".into(), "dy".into()])
+        super::norm_of_rows(self.name()).then(|| vec!["x".into(), "dy".into()])
     }
 }
 
 /// The arguments of the operator in its own order, absent ones empty.
 fn arguments<'p, R: Num>(op: &dyn Op, p: &'p Problem<R>) -> Vec<View<'p, R>> {
-    let view = |arg: &crate::op::Arg| match p.opt(arg.name) {
+    let view = |arg: &Arg| match p.opt(arg.name) {
         Some(tensor) => View::new(Shape::new(&tensor.shape), &tensor.data),
         None => View::absent(),
     };
@@ -118,19 +117,86 @@ where
 
     fn backward(&self, p: &Problem<R>) -> Vec<Named<R>> {
         let op = self.with(&p.call.attrs);
-        let args = arguments(&*op, p);
-        let wanted = |(arg, view): (&crate::op::Arg, &View<R>)| {
-            let len = if arg.kind.differentiable() { view.shape.len() } else { 0 };
-            vec![R::zero(); len]
+        let (args, dy) = (arguments(&*op, p), &p.get("dy").data);
+        // Where rows do not see each other, each gives its own terms of the sums over rows, and
+        // counts as often as the problem repeats it.
+        let rows = if super::norm_of_rows(op.id()) { args[0].shape.rows() } else { 1 };
+        let cols = args[0].data.len() / rows;
+        let of_row = |i: usize| {
+            let mut own = args.clone();
+            if rows > 1 {
+                own[0] = View::new(Shape::new(&[1, cols]), &args[0].data[i * cols..][..cols]);
+            }
+            let wanted = |(arg, view): (&Arg, &View<R>)| {
+                vec![R::zero(); if arg.kind.differentiable() { view.shape.len() } else { 0 }]
+            };
+            let mut grads: Vec<Vec<R>> = op.args().iter().zip(&own).map(wanted).collect();
+            let mut slices: Vec<&mut [R]> = grads.iter_mut().map(Vec::as_mut_slice).collect();
+            Reference::<R>::vjp(&*op, &own, &dy[i * cols..][..cols], &mut slices);
+            grads
         };
-        let mut grads: Vec<Vec<R>> = op.args().iter().zip(&args).map(wanted).collect();
-        let mut slices: Vec<&mut [R]> = grads.iter_mut().map(Vec::as_mut_slice).collect();
-        Reference::<R>::vjp(&*op, &args, &p.get("dy").data, &mut slices);
-        let named = op.args().iter().zip(args).zip(grads).filter(|(_, grad)| !grad.is_empty());
-        named
-            .map(|((arg, view), grad)| {
-                Named::new(format!("d{}", arg.name), view.shape.sizes(), grad)
-            })
-            .collect()
+        let by_row: Vec<Vec<Vec<R>>> = (0..rows).map(of_row).collect();
+        let whole = |g: usize| -> Vec<R> {
+            if g == 0 {
+                return by_row.iter().flat_map(|grads| grads[0].iter().copied()).collect();
+            }
+            let terms = |j: usize| {
+                let rows = by_row.iter().enumerate();
+                rows.map(move |(i, grads)| (grads[g][j], p.times("rows", i)))
+            };
+            (0..by_row[0][g].len()).map(|j| R::sum_of(terms(j))).collect()
+        };
+        let named = op.args().iter().zip(&args).enumerate().map(|(g, (arg, view))| {
+            Named::new(format!("d{}", arg.name), view.shape.sizes(), whole(g))
+        });
+        named.filter(|named| !named.data.is_empty()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::gate::call::Dir;
+    use crate::gate::operator::Times;
+    use crate::gate::tensor::Dtype;
+
+    /// What is read off a norm is what its own file says, also where rows count several times.
+    #[test]
+    fn derived_formulas_are_those_that_are_written() {
+        let variant = BTreeMap::new();
+        for id in ["layer_norm", "rms_norm", "scale_norm", "dynamic_tanh"] {
+            let (derived, written) = (Derived::new(id).unwrap(), super::super::find(id).unwrap());
+            for (seed, dir) in [(1, Dir::Fwd), (2, Dir::Bwd), (3, Dir::Bwd)] {
+                let mut case = Case::simplest(written, dir, Dtype::F64, Dtype::F64);
+                (case.seed, case.kind) = (seed, crate::gate::case::Kind::Normal);
+                case.sizes.extend([("rows", 5), ("cols", 7)]);
+                let call = case.call();
+                let times: Times = [("rows", vec![1, 4, 1, 2, 9])].into();
+                let problem = Problem::<f64>::exact(&call, &variant).repeated(&times);
+                let (got, want) = match dir {
+                    Dir::Fwd => {
+                        (derived.forward(&problem), Formula::<f64>::forward(written, &problem))
+                    }
+                    Dir::Bwd => {
+                        (derived.backward(&problem), Formula::<f64>::backward(written, &problem))
+                    }
+                };
+                assert_eq!(got.len(), want.len(), "{id}");
+                for want in want {
+                    let got = got.iter().find(|got| got.name == want.name).expect(&want.name);
+                    assert_eq!(got.shape, want.shape, "{id} {}", want.name);
+                    // Two orders of some tens of additions, of numbers of this size.
+                    let size = want.data.iter().fold(1.0f64, |size, v| size.max(v.abs()));
+                    for (got, want) in got.data.iter().zip(&want.data) {
+                        assert!(
+                            (got - want).abs() <= 100.0 * f64::EPSILON * size,
+                            "{id}: {got} {want}"
+                        );
+                    }
+                }
+            }
+        }
     }
 }

@@ -30,7 +30,7 @@ mod weight_standardize;
 use std::sync::LazyLock;
 
 use super::operator::Operator;
-use crate::op::norm::ALL as NORMS;
+use crate::op::{Law, SharedOp, norm as norms};
 
 /// The operators that have a file here, in the specification's order.
 const WRITTEN: &[&dyn Operator] = &[
@@ -60,7 +60,7 @@ const WRITTEN: &[&dyn Operator] = &[
 /// The norms that have none.
 static DERIVED: LazyLock<Vec<derived::Derived>> = LazyLock::new(|| {
     let written = |id: &str| WRITTEN.iter().any(|operator| operator.name() == id);
-    let unwritten = NORMS.iter().filter(|entry| !written(entry.id));
+    let unwritten = norms::ALL.iter().filter(|entry| !written(entry.id));
     unwritten.filter_map(|entry| derived::Derived::new(entry.id)).collect()
 });
 
@@ -69,6 +69,12 @@ static DERIVED: LazyLock<Vec<derived::Derived>> = LazyLock::new(|| {
 pub fn all() -> impl Iterator<Item = &'static dyn Operator> + Clone {
     let derived = DERIVED.iter().map(|operator| operator as &dyn Operator);
     WRITTEN.iter().copied().chain(derived)
+}
+
+/// True for a norm whose rows do not see each other.
+pub fn norm_of_rows(name: &str) -> bool {
+    let by_row = |op: SharedOp| op.laws().contains(&Law::RowIndependent);
+    norms::named(name).is_some_and(|entry| by_row((entry.make)()))
 }
 
 /// The operator of a name.

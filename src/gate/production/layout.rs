@@ -2,14 +2,18 @@
 
 use std::collections::BTreeMap;
 
+use crate::gate::op::norm_of_rows;
+
 /// An axis that is repeated, and of how many kinds its places are.
 pub type Repeated = (&'static str, usize);
 
 /// The axes of an operator that are repeated; none where the whole problem is put to the oracle.
 pub fn repeated(op: &str) -> &'static [Repeated] {
     match op {
-        "layer_norm" | "rms_norm" | "scale_norm" | "dynamic_tanh" | "softmax" | "activation"
-        | "weight_standardize" | "adamw" | "clip_grad_norm" => &[("rows", 8)],
+        norm if norm_of_rows(norm) => &[("rows", 8)],
+        "softmax" | "activation" | "weight_standardize" | "adamw" | "clip_grad_norm" => {
+            &[("rows", 8)]
+        }
         "cross_entropy" => &[("rows", 4)],
         "batch_norm" => &[("cols", 6)],
         "linear" => &[("rows", 6), ("out", 10)],
@@ -55,7 +59,7 @@ pub fn axes(op: &str, tensor: &str, batched: bool) -> Vec<&'static str> {
 /// out is wrong by more than its roundings.
 pub fn raised(op: &str) -> &'static [(&'static str, &'static str)] {
     match op {
-        "layer_norm" | "rms_norm" | "scale_norm" | "dynamic_tanh" => &[("dy", "rows")],
+        norm if norm_of_rows(norm) => &[("dy", "rows")],
         "linear" => &[("dy", "rows"), ("dy", "out")],
         "feed_forward" => &[("dy", "rows"), ("down", "hidden")],
         "attention" => &[("dy", "queries")],

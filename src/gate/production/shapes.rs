@@ -3,6 +3,7 @@
 use super::asked::Asked;
 use crate::gate::call::{Dir, Served};
 use crate::gate::case::{Case, Kind, Upstream};
+use crate::gate::op::norm_of_rows;
 use crate::gate::operator::Operator;
 use crate::gate::plan;
 use crate::gate::scope::{self, Scope};
@@ -100,7 +101,7 @@ type Stretch = (usize, Shape, usize, usize);
 /// Each costs so little that every octave is tried.
 fn stretches(op: &str) -> &'static [Stretch] {
     match op {
-        "layer_norm" | "rms_norm" | "scale_norm" | "dynamic_tanh" => &[(1, &[3, 0], 1024, 16_384)],
+        norm if norm_of_rows(norm) => &[(1, &[3, 0], 1024, 16_384)],
         "batch_norm" | "weight_standardize" => {
             &[(1, &[3, 0], 1024, 16_384), (0, &[0, 3], 1024, 16_384)]
         }
@@ -146,7 +147,7 @@ fn along(&(_, _, from, to): &Stretch, dtype: Dtype, rng: &mut Rng) -> Vec<usize>
 
 fn sorts(op: &str) -> &'static [Sort] {
     match op {
-        "layer_norm" | "rms_norm" | "scale_norm" | "dynamic_tanh" => NORMS,
+        norm if norm_of_rows(norm) => NORMS,
         "batch_norm" => BATCH_NORM,
         "weight_standardize" => STANDARDIZE,
         "softmax" => CLASSES,

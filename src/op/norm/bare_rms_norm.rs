@@ -5,7 +5,7 @@
 
 use super::super::simd::{self, dot};
 use super::super::{Arg, Fast, Grad, Law, Op, Reference, Shape, View};
-use super::Norm;
+use crate::choice::Described;
 use crate::num::Num;
 
 /// Root mean square normalisation over the last axis, with nothing to learn.
@@ -15,7 +15,7 @@ pub struct BareRmsNorm {
     pub eps: f64,
 }
 
-impl Norm for BareRmsNorm {
+impl Described for BareRmsNorm {
     const ID: &'static str = "bare_rms_norm";
     const ABOUT: &'static str = "x/√(mean(x²) + eps): rms_norm with nothing to learn";
     fn new() -> Self {

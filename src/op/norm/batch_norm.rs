@@ -12,7 +12,7 @@ use std::ops::Range;
 
 use super::super::simd;
 use super::super::{Arg, Fast, Grad, Kind, Law, Op, Reference, Shape, View};
-use super::Norm;
+use crate::choice::Described;
 use crate::num::Num;
 
 /// Normalisation of each column by the statistics of the batch, or in evaluation by the running ones.
@@ -26,7 +26,7 @@ pub struct BatchNorm {
     pub training: bool,
 }
 
-impl Norm for BatchNorm {
+impl Described for BatchNorm {
     const ID: &'static str = "batch_norm";
     const ABOUT: &'static str =
         "(x − mean)/√(var + eps)·weight + bias, mean and var over the batch (Ioffe & Szegedy 2015)";

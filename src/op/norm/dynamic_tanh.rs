@@ -9,14 +9,14 @@
 use super::super::elementary::tanh;
 use super::super::simd;
 use super::super::{Arg, Fast, Grad, Law, Op, Reference, Shape, View};
-use super::Norm;
+use crate::choice::Described;
 use crate::num::Num;
 
 /// y = weight ⊙ tanh(alpha·x) + bias.
 #[derive(Debug, Clone, Copy)]
 pub struct DynamicTanh;
 
-impl Norm for DynamicTanh {
+impl Described for DynamicTanh {
     const ID: &'static str = "dynamic_tanh";
     const ABOUT: &'static str = "weight·tanh(alpha·x) + bias, one alpha (Zhu et al. 2025)";
     fn new() -> Self {

@@ -11,7 +11,7 @@ use std::ops::Range;
 
 use super::super::simd::{self, Isa, or_neutral, sum, sum_of_squares_around};
 use super::super::{Arg, Fast, Grad, Law, Op, Reference, Shape, View};
-use super::Norm;
+use crate::choice::Described;
 use crate::num::Num;
 
 /// Layer normalisation over the last axis; weight and bias are optional.
@@ -21,7 +21,7 @@ pub struct LayerNorm {
     pub eps: f64,
 }
 
-impl Norm for LayerNorm {
+impl Described for LayerNorm {
     const ID: &'static str = "layer_norm";
     const ABOUT: &'static str = "(x − mean)/√(var + eps)·weight + bias (Ba et al. 2016)";
     fn new() -> Self {

@@ -4,28 +4,11 @@
 //! each of one element per column or of a single element. Everything else (the checks, the stacks
 //! under every wiring, the command line, the reports) iterates over [`ALL`].
 
-use std::sync::Arc;
-
 use super::{Op, Shape, SharedOp};
-use crate::choice::{Choice, Constant, Entry, Listed};
-use crate::setting::Invalid;
-
-/// A norm that the list below can name.
-pub trait Norm: Op + Sized {
-    /// The one name, in snake_case, that of the file.
-    const ID: &'static str;
-    /// The formula and its source in one line.
-    const ABOUT: &'static str;
-    /// The norm with its usual constants.
-    fn new() -> Self;
-}
+use crate::choice::{Choice, Entry, MODE};
 
 /// A norm and its constants, as a stack is given it: `layer_norm(eps=1e-6)`.
 pub type NormChoice = Choice<dyn Op>;
-
-/// The constant of a norm that says whether it is trained: set by whoever uses the norm, and not by
-/// who chooses it.
-pub const MODE: &str = "training";
 
 impl NormChoice {
     /// The operator, for training or for evaluation, which matters to batch statistics only.
@@ -38,33 +21,7 @@ impl NormChoice {
     }
 }
 
-impl Listed for dyn Op {
-    fn entries() -> &'static [Entry<dyn Op>] {
-        ALL
-    }
-    fn constants(&self) -> Vec<Constant> {
-        self.consts()
-    }
-    fn changed(&self, name: &str, value: &str) -> Result<SharedOp, Invalid> {
-        self.with(name, value)
-    }
-    const MODE: &'static str = MODE;
-}
-
-macro_rules! norms {
-    ($($module:ident::$norm:ident),+ $(,)?) => {
-        $(pub mod $module;)+
-        $(pub use $module::$norm;)+
-        /// Every norm there is.
-        pub const ALL: &[Entry<dyn Op>] = &[$(Entry {
-            id: <$norm as Norm>::ID,
-            about: <$norm as Norm>::ABOUT,
-            make: || Arc::new(<$norm as Norm>::new()),
-        }),+];
-    };
-}
-
-norms! {
+crate::list! { dyn Op;
     bare_rms_norm::BareRmsNorm,
     batch_norm::BatchNorm,
     dynamic_tanh::DynamicTanh,

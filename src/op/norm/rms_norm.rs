@@ -12,7 +12,7 @@ use std::ops::Range;
 
 use super::super::simd::{self, Isa, dot};
 use super::super::{Arg, Fast, Grad, Law, Op, Reference, Shape, View};
-use super::Norm;
+use crate::choice::Described;
 use crate::num::{Dtype, Num};
 
 crate::choices! {
@@ -48,7 +48,7 @@ pub struct RmsNorm {
     pub storage: Storage,
 }
 
-impl Norm for RmsNorm {
+impl Described for RmsNorm {
     const ID: &'static str = "rms_norm";
     const ABOUT: &'static str = "x/√(mean(x²) + eps)·weight (Zhang & Sennrich 2019)";
     fn new() -> Self {

@@ -8,7 +8,7 @@
 
 use super::super::simd::{self, dot};
 use super::super::{Arg, Fast, Grad, Law, Op, Reference, Shape, View};
-use super::Norm;
+use crate::choice::Described;
 use crate::num::Num;
 
 /// y = weight·x/max(‖x‖, eps) over the last axis, with one weight.
@@ -18,7 +18,7 @@ pub struct ScaleNorm {
     pub eps: f64,
 }
 
-impl Norm for ScaleNorm {
+impl Described for ScaleNorm {
     const ID: &'static str = "scale_norm";
     const ABOUT: &'static str = "weight·x/max(‖x‖, eps), one weight (Nguyen & Salazar 2019)";
     fn new() -> Self {

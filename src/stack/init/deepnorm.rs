@@ -1,14 +1,15 @@
 //! DeepNorm (Wang et al. 2022, arXiv 2203.00555, figure 2): Xavier, and (8·depth)^(−1/4) times that
 //! on value, out and the feed-forward, what the bound of the paper needs small.
 
-use super::{Draw, Matrix, Scheme, Schemed};
+use super::{Draw, Matrix, Scheme};
+use crate::choice::Described;
 use crate::program::Role;
 
 /// Xavier, narrower on value, out, up, gate and down.
 #[derive(Debug, Clone, Copy)]
 pub struct Deepnorm;
 
-impl Schemed for Deepnorm {
+impl Described for Deepnorm {
     const ID: &'static str = "deepnorm";
     const ABOUT: &'static str = "xavier, (8·depth)^(−1/4) on value, out, feed-forward (Wang et al. 2022)";
     fn new() -> Self {

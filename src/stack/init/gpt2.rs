@@ -1,7 +1,8 @@
 //! GPT-2 (Radford et al. 2019, section 2.3): N(0, 0.02²), and over √(2·depth) on the last matrix of
 //! every branch, so that the residual stream grows as one layer does.
 
-use super::{Draw, Matrix, Scheme, Schemed};
+use super::{Draw, Matrix, Scheme};
+use crate::choice::Described;
 use crate::program::Role;
 
 /// N(0, std²), narrower on the last matrix of every branch.
@@ -11,7 +12,7 @@ pub struct Gpt2 {
     pub std: f64,
 }
 
-impl Schemed for Gpt2 {
+impl Described for Gpt2 {
     const ID: &'static str = "gpt2";
     const ABOUT: &'static str = "N(0, 0.02²), out and down over √(2·depth) (Radford et al. 2019)";
     fn new() -> Self {

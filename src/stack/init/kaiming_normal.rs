@@ -1,6 +1,7 @@
 //! Kaiming, normal (He et al. 2015, arXiv 1502.01852, equation 10): N(0, 2/in), for ReLU.
 
-use super::{Draw, Matrix, Scheme, Schemed};
+use super::{Draw, Matrix, Scheme};
+use crate::choice::Described;
 
 /// N(0, gain²·2/in).
 #[derive(Debug, Clone, Copy)]
@@ -9,7 +10,7 @@ pub struct KaimingNormal {
     pub gain: f64,
 }
 
-impl Schemed for KaimingNormal {
+impl Described for KaimingNormal {
     const ID: &'static str = "kaiming_normal";
     const ABOUT: &'static str = "N(0, 2/in) (He et al. 2015)";
     fn new() -> Self {

@@ -1,6 +1,7 @@
 //! Kaiming, uniform (He et al. 2015, arXiv 1502.01852, equation 10): U(±√(6/in)), for ReLU.
 
-use super::{Draw, Matrix, Scheme, Schemed};
+use super::{Draw, Matrix, Scheme};
+use crate::choice::Described;
 
 /// U(±gain·√(6/in)).
 #[derive(Debug, Clone, Copy)]
@@ -9,7 +10,7 @@ pub struct KaimingUniform {
     pub gain: f64,
 }
 
-impl Schemed for KaimingUniform {
+impl Described for KaimingUniform {
     const ID: &'static str = "kaiming_uniform";
     const ABOUT: &'static str = "U(±√(6/in)) (He et al. 2015)";
     fn new() -> Self {

@@ -1,6 +1,7 @@
 //! LeCun, normal (LeCun et al. 1998, Efficient BackProp, equation 16): N(0, 1/in).
 
-use super::{Draw, Matrix, Scheme, Schemed};
+use super::{Draw, Matrix, Scheme};
+use crate::choice::Described;
 
 /// N(0, gain²/in).
 #[derive(Debug, Clone, Copy)]
@@ -9,7 +10,7 @@ pub struct LecunNormal {
     pub gain: f64,
 }
 
-impl Schemed for LecunNormal {
+impl Described for LecunNormal {
     const ID: &'static str = "lecun_normal";
     const ABOUT: &'static str = "N(0, 1/in) (LeCun et al. 1998)";
     fn new() -> Self {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 pub use weights::{Draw, states};
 
-use crate::choice::{Choice, Constant, Entry, Listed};
+use crate::choice::{Choice, Constant};
 use crate::program::Role;
 use crate::setting::Invalid;
 
@@ -57,45 +57,10 @@ pub trait Scheme: Debug + Send + Sync {
     fn matrix(&self, m: Matrix) -> Draw;
 }
 
-/// A scheme that the list below can name.
-pub trait Schemed: Scheme + Sized {
-    /// The one name, in snake_case, that of the file.
-    const ID: &'static str;
-    /// The formula and its source in one line.
-    const ABOUT: &'static str;
-    /// The scheme with its usual constants.
-    fn new() -> Self;
-}
-
 /// A scheme and its constants, as a stack is given it: `xavier_normal(gain=0.5)`.
 pub type Init = Choice<dyn Scheme>;
 
-impl Listed for dyn Scheme {
-    fn entries() -> &'static [Entry<dyn Scheme>] {
-        ALL
-    }
-    fn constants(&self) -> Vec<Constant> {
-        self.consts()
-    }
-    fn changed(&self, name: &str, value: &str) -> Result<Arc<dyn Scheme>, Invalid> {
-        self.with(name, value)
-    }
-}
-
-macro_rules! schemes {
-    ($($module:ident::$scheme:ident),+ $(,)?) => {
-        $(mod $module;)+
-        $(pub use $module::$scheme;)+
-        /// Every scheme there is.
-        pub const ALL: &[Entry<dyn Scheme>] = &[$(Entry {
-            id: <$scheme as Schemed>::ID,
-            about: <$scheme as Schemed>::ABOUT,
-            make: || Arc::new(<$scheme as Schemed>::new()),
-        }),+];
-    };
-}
-
-schemes! {
+crate::list! { dyn Scheme;
     xavier_uniform::XavierUniform,
     xavier_normal::XavierNormal,
     kaiming_uniform::KaimingUniform,

@@ -1,6 +1,7 @@
 //! One small normal law for everything, as BERT and OLMo 2 have it: N(0, 0.02²).
 
-use super::{Draw, Matrix, Scheme, Schemed};
+use super::{Draw, Matrix, Scheme};
+use crate::choice::Described;
 
 /// N(0, std²).
 #[derive(Debug, Clone, Copy)]
@@ -9,7 +10,7 @@ pub struct Normal02 {
     pub std: f64,
 }
 
-impl Schemed for Normal02 {
+impl Described for Normal02 {
     const ID: &'static str = "normal_02";
     const ABOUT: &'static str = "N(0, 0.02²) on everything";
     fn new() -> Self {

@@ -1,6 +1,7 @@
 //! Xavier, normal (Glorot & Bengio 2010, equation 12): N(0, 2/(in + out)).
 
-use super::{Draw, Matrix, Scheme, Schemed};
+use super::{Draw, Matrix, Scheme};
+use crate::choice::Described;
 
 /// N(0, gain²·2/(in + out)).
 #[derive(Debug, Clone, Copy)]
@@ -9,7 +10,7 @@ pub struct XavierNormal {
     pub gain: f64,
 }
 
-impl Schemed for XavierNormal {
+impl Described for XavierNormal {
     const ID: &'static str = "xavier_normal";
     const ABOUT: &'static str = "N(0, 2/(in+out)) (Glorot & Bengio 2010)";
     fn new() -> Self {

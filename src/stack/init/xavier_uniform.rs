@@ -1,6 +1,7 @@
 //! Xavier, uniform (Glorot & Bengio 2010, equation 16): U(±√(6/(in + out))).
 
-use super::{Draw, Matrix, Scheme, Schemed};
+use super::{Draw, Matrix, Scheme};
+use crate::choice::Described;
 
 /// U(±gain·√(6/(in + out))).
 #[derive(Debug, Clone, Copy)]
@@ -9,7 +10,7 @@ pub struct XavierUniform {
     pub gain: f64,
 }
 
-impl Schemed for XavierUniform {
+impl Described for XavierUniform {
     const ID: &'static str = "xavier_uniform";
     const ABOUT: &'static str = "U(±√(6/(in+out))) (Glorot & Bengio 2010)";
     fn new() -> Self {

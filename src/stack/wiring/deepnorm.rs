@@ -3,7 +3,8 @@
 //! x′ = norm(α·x + f(x)), α = (2·depth)^¼ for a stack of decoder blocks. Its init is narrower on what
 //! the bound of the paper needs small: `--init deepnorm`.
 
-use super::{Streams, Wire, Wired};
+use super::{Streams, Wire};
+use crate::choice::Described;
 use crate::op::residual::Residual;
 use crate::stack::Sublayer;
 
@@ -14,7 +15,7 @@ pub struct Deepnorm {
     pub alpha: Option<f64>,
 }
 
-impl Wired for Deepnorm {
+impl Described for Deepnorm {
     const ID: &'static str = "deepnorm";
     const ABOUT: &'static str = "x' = norm((2N)^¼·x + f(x)), norm on the embedding (Wang et al. 2022)";
     fn new() -> Self {
@@ -23,7 +24,7 @@ impl Wired for Deepnorm {
 }
 
 impl Wire for Deepnorm {
-    crate::constants! { dyn Wire; alpha: Any }
+    crate::constants! { dyn Wire; alpha: Finite }
     fn norms_embedding(&self) -> bool {
         true
     }

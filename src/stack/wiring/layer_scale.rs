@@ -3,7 +3,8 @@
 //! x′ = x + λ ⊙ f(norm(x)), one learned λ per channel and sublayer from a small constant, and a norm
 //! behind the last block.
 
-use super::{Streams, Wire, Wired};
+use super::{Streams, Wire};
+use crate::choice::Described;
 use crate::program::Start;
 use crate::stack::Sublayer;
 
@@ -14,7 +15,7 @@ pub struct LayerScale {
     pub gain: f64,
 }
 
-impl Wired for LayerScale {
+impl Described for LayerScale {
     const ID: &'static str = "layer_scale";
     const ABOUT: &'static str = "x' = x + λ⊙f(norm(x)), λ from 1e-4, final norm (Touvron et al. 2021)";
     fn new() -> Self {

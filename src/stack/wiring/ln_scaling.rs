@@ -2,14 +2,15 @@
 //!
 //! x′ = x + f(norm(x)/√l), l counting blocks from 1, and a norm behind the last block.
 
-use super::{Streams, Wire, Wired};
+use super::{Streams, Wire};
+use crate::choice::Described;
 use crate::stack::Sublayer;
 
 /// x′ = x + f(norm(x)/√l).
 #[derive(Debug, Clone, Copy)]
 pub struct LnScaling;
 
-impl Wired for LnScaling {
+impl Described for LnScaling {
     const ID: &'static str = "ln_scaling";
     const ABOUT: &'static str = "x' = x + f(norm(x)/√l), final norm (Sun et al. 2025)";
     fn new() -> Self {

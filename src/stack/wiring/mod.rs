@@ -7,7 +7,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use super::Sublayer;
-use crate::choice::{Choice, Constant, Entry, Listed};
+use crate::choice::{Choice, Constant};
 use crate::program::Id;
 use crate::setting::Invalid;
 
@@ -64,45 +64,10 @@ pub trait Wire: Debug + Send + Sync {
     fn wire(&self, s: &mut Sublayer, x: Streams) -> Streams;
 }
 
-/// A wiring that the list below can name.
-pub trait Wired: Wire + Sized {
-    /// The one name, in snake_case, that of the file.
-    const ID: &'static str;
-    /// The formula and its source in one line.
-    const ABOUT: &'static str;
-    /// The wiring with its usual constants.
-    fn new() -> Self;
-}
-
 /// A wiring and its constants, as a stack is given it: `layer_scale(gain=0.1)`.
 pub type Wiring = Choice<dyn Wire>;
 
-impl Listed for dyn Wire {
-    fn entries() -> &'static [Entry<dyn Wire>] {
-        ALL
-    }
-    fn constants(&self) -> Vec<Constant> {
-        self.consts()
-    }
-    fn changed(&self, name: &str, value: &str) -> Result<Arc<dyn Wire>, Invalid> {
-        self.with(name, value)
-    }
-}
-
-macro_rules! wirings {
-    ($($module:ident::$wiring:ident),+ $(,)?) => {
-        $(mod $module;)+
-        $(pub use $module::$wiring;)+
-        /// Every wiring there is.
-        pub const ALL: &[Entry<dyn Wire>] = &[$(Entry {
-            id: <$wiring as Wired>::ID,
-            about: <$wiring as Wired>::ABOUT,
-            make: || Arc::new(<$wiring as Wired>::new()),
-        }),+];
-    };
-}
-
-wirings! {
+crate::list! { dyn Wire;
     no_residual::NoResidual,
     no_norm::NoNorm,
     post_ln::PostLn,

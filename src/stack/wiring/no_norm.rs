@@ -1,13 +1,14 @@
 //! No norm anywhere: x′ = x + f(x).
 
-use super::{Streams, Wire, Wired};
+use super::{Streams, Wire};
+use crate::choice::Described;
 use crate::stack::Sublayer;
 
 /// x′ = x + f(x).
 #[derive(Debug, Clone, Copy)]
 pub struct NoNorm;
 
-impl Wired for NoNorm {
+impl Described for NoNorm {
     const ID: &'static str = "no_norm";
     const ABOUT: &'static str = "x' = x + f(x): no norm anywhere";
     fn new() -> Self {

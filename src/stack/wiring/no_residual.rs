@@ -2,14 +2,15 @@
 //!
 //! x′ = f(norm(x)), and a norm behind the last block.
 
-use super::{Streams, Wire, Wired};
+use super::{Streams, Wire};
+use crate::choice::Described;
 use crate::stack::Sublayer;
 
 /// x′ = f(norm(x)).
 #[derive(Debug, Clone, Copy)]
 pub struct NoResidual;
 
-impl Wired for NoResidual {
+impl Described for NoResidual {
     const ID: &'static str = "no_residual";
     const ABOUT: &'static str = "x' = f(norm(x)), final norm: pre_ln without its skip";
     fn new() -> Self {

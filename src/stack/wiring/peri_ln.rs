@@ -2,7 +2,8 @@
 //!
 //! x′ = x + norm(f(norm(x))), with a norm on the embedding and one behind the last block.
 
-use super::{Streams, Wire, Wired};
+use super::{Streams, Wire};
+use crate::choice::Described;
 use super::sandwich_ln::sandwiched;
 use crate::stack::Sublayer;
 
@@ -10,7 +11,7 @@ use crate::stack::Sublayer;
 #[derive(Debug, Clone, Copy)]
 pub struct PeriLn;
 
-impl Wired for PeriLn {
+impl Described for PeriLn {
     const ID: &'static str = "peri_ln";
     const ABOUT: &'static str = "x' = x + norm(f(norm(x))), norm on the embedding, final norm (Kim et al. 2025)";
     fn new() -> Self {

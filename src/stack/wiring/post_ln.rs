@@ -2,14 +2,15 @@
 //!
 //! x′ = norm(x + f(x)); the embedding is normed too, so that every block meets a normed stream.
 
-use super::{Streams, Wire, Wired};
+use super::{Streams, Wire};
+use crate::choice::Described;
 use crate::stack::Sublayer;
 
 /// x′ = norm(x + f(x)).
 #[derive(Debug, Clone, Copy)]
 pub struct PostLn;
 
-impl Wired for PostLn {
+impl Described for PostLn {
     const ID: &'static str = "post_ln";
     const ABOUT: &'static str = "x' = norm(x + f(x)), norm on the embedding (Vaswani et al. 2017)";
     fn new() -> Self {

@@ -2,14 +2,15 @@
 //!
 //! x′ = x + f(norm(x)), and a norm behind the last block.
 
-use super::{Streams, Wire, Wired};
+use super::{Streams, Wire};
+use crate::choice::Described;
 use crate::stack::Sublayer;
 
 /// x′ = x + f(norm(x)).
 #[derive(Debug, Clone, Copy)]
 pub struct PreLn;
 
-impl Wired for PreLn {
+impl Described for PreLn {
     const ID: &'static str = "pre_ln";
     const ABOUT: &'static str = "x' = x + f(norm(x)), final norm (Xiong et al. 2020)";
     fn new() -> Self {

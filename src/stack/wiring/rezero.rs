@@ -2,7 +2,8 @@
 //!
 //! x′ = x + g·f(x), one learned g per sublayer, from 0: every block is the identity at first. No norm.
 
-use super::{Streams, Wire, Wired};
+use super::{Streams, Wire};
+use crate::choice::Described;
 use crate::program::Start;
 use crate::stack::Sublayer;
 
@@ -10,7 +11,7 @@ use crate::stack::Sublayer;
 #[derive(Debug, Clone, Copy)]
 pub struct Rezero;
 
-impl Wired for Rezero {
+impl Described for Rezero {
     const ID: &'static str = "rezero";
     const ABOUT: &'static str = "x' = x + g·f(x), g from 0, one per sublayer (Bachlechner et al. 2020)";
     fn new() -> Self {

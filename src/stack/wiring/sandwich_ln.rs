@@ -2,7 +2,8 @@
 //!
 //! x′ = x + norm(f(norm(x))), and a norm behind the last block.
 
-use super::{Streams, Wire, Wired};
+use super::{Streams, Wire};
+use crate::choice::Described;
 use crate::program::Id;
 use crate::stack::Sublayer;
 
@@ -10,7 +11,7 @@ use crate::stack::Sublayer;
 #[derive(Debug, Clone, Copy)]
 pub struct SandwichLn;
 
-impl Wired for SandwichLn {
+impl Described for SandwichLn {
     const ID: &'static str = "sandwich_ln";
     const ABOUT: &'static str = "x' = x + norm(f(norm(x))), final norm (Ding et al. 2021)";
     fn new() -> Self {

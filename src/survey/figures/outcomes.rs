@@ -13,7 +13,7 @@ pub(super) fn outcomes(data: &Data) -> Maps {
     let table = |title: &str, label: &str, arms: &[Arm], column: &dyn Fn(&Arm) -> String| {
         let table = Table {
             title: title.to_string(),
-            rows: ("wiring", &|arm| arm.config().wiring.id().to_string()),
+            rows: ("wiring", &|arm| arm.config().wiring.show()),
             columns: (label, column),
             ground: &by_count,
         };

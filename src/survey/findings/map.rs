@@ -44,7 +44,7 @@ pub(crate) fn unfinished(arms: &[Arm]) -> Option<String> {
     }
     let mut by: Vec<(String, Vec<String>)> = Vec::new();
     for arm in &open {
-        let (column, wiring) = (other(arm), arm.config().wiring.id().to_string());
+        let (column, wiring) = (other(arm), arm.config().wiring.show());
         match by.iter_mut().find(|(name, _)| *name == column) {
             Some((_, wirings)) => wirings.push(wiring),
             None => by.push((column, vec![wiring])),

@@ -11,8 +11,9 @@ mod spike;
 
 use std::ops::Range;
 
+use crate::choice::Described;
 use crate::config::RunConfig;
-use crate::op::norm::{BatchNorm, Norm};
+use crate::op::norm::BatchNorm;
 use crate::record::{Measure, Outcome, Trend};
 use divergence::Divergence;
 
