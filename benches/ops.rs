@@ -10,7 +10,7 @@ use std::time::Duration;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use plummet::backend::Host;
 use plummet::bench::{self, Stopwatch};
-use plummet::check::{Case, Rows, fast_agrees};
+use plummet::check::bodies::{Case, Rows, fast_agrees};
 use plummet::op::{Op, Shape, all};
 use plummet::stack;
 

@@ -17,23 +17,34 @@
 //! - [`cli`]: the command line; [`memory`]: what memory there is and was used.
 
 pub mod backend;
+#[cfg(feature = "harness")]
 pub mod bench;
 pub mod check;
 pub mod choice;
+#[cfg(feature = "harness")]
 pub mod cli;
+#[cfg(feature = "harness")]
 pub mod config;
 pub mod gate;
+#[cfg(feature = "harness")]
 pub mod memory;
 pub mod num;
 pub mod op;
+#[cfg(feature = "harness")]
 pub mod plot;
+#[cfg(feature = "harness")]
 pub mod probe;
 pub mod program;
+#[cfg(feature = "harness")]
 pub mod record;
 pub mod rng;
 pub mod setting;
 pub mod stack;
+#[cfg(feature = "harness")]
 pub mod store;
+#[cfg(feature = "harness")]
 pub mod survey;
+#[cfg(feature = "harness")]
 pub mod sweep;
+#[cfg(feature = "harness")]
 pub mod train;

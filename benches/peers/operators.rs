@@ -1,6 +1,6 @@
 //! One operator of Plummet by itself, forward or forward and backward.
 
-use plummet::check::{Case, Rows};
+use plummet::check::bodies::{Case, Rows};
 use plummet::op::activation::{Activation, Function};
 use plummet::op::attention::Attention;
 use plummet::op::softmax::Softmax;

@@ -16,7 +16,7 @@ pub mod tensor;
 
 /// Where those files look for each other.
 mod gate {
-    pub use crate::{call, tensor};
+    pub use self::{call, tensor};
 }
 
 use call::Broken;

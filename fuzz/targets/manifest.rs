@@ -16,7 +16,7 @@ pub mod setting;
 
 /// Where those files look for each other.
 mod config {
-    pub use crate::setting::Invalid;
+    pub use self::setting::Invalid;
 }
 
 use date::Date;

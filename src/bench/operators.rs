@@ -2,7 +2,7 @@
 
 use super::limits::timing;
 use super::timing::interleaved;
-use crate::check::{Case, Rows};
+use crate::check::bodies::{Case, Rows};
 use crate::op::activation::{Activation, Function};
 use crate::op::softmax::Softmax;
 use crate::op::{SharedOp, norm};
@@ -32,7 +32,8 @@ pub fn measured() -> Vec<(&'static str, SharedOp)> {
     ops.push(("softmax", Arc::new(Softmax)));
     ops.extend(
         Function::ALL
-            .map(|function| (function.id(), Arc::new(Activation { function }) as SharedOp)),
+            .iter()
+            .map(|&function| (function.id(), Arc::new(Activation { function }) as SharedOp)),
     );
     ops
 }

@@ -5,8 +5,8 @@ use std::path::Path;
 use clap::{Arg, ArgMatches};
 
 use super::{Outcome, one};
+use crate::check::tensor::Dtype;
 use crate::gate::builtin::Builtin;
-use crate::gate::tensor::Dtype;
 use crate::gate::wire::{library, server};
 use crate::setting::Invalid;
 

@@ -131,19 +131,6 @@ impl Preset {
     }
 }
 
-impl Setting for Function {
-    fn read(text: &str) -> Result<Self, String> {
-        let found = Function::ALL.iter().find(|function| function.id() == text);
-        found.copied().ok_or_else(|| Self::choices().join(", "))
-    }
-    fn show(&self) -> String {
-        self.id().to_string()
-    }
-    fn choices() -> Vec<&'static str> {
-        Function::ALL.iter().map(|function| function.id()).collect()
-    }
-}
-
 /// What the command line needs to know about a field.
 #[derive(Debug, Clone)]
 pub struct Field {

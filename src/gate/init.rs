@@ -10,18 +10,18 @@ use crate::setting::Invalid;
 type Files = &'static [(&'static str, &'static str)];
 
 const PYTHON: Files = &[
-    ("adapter.py", include_str!("../../verify/adapters/numpy/adapter.py")),
-    ("gate.yml", include_str!("init/python.yml")),
+    ("adapter.py", include_str!("../../adapters/numpy/adapter.py")),
+    ("gate.yml", include_str!("../../adapters/numpy/gate.yml")),
 ];
 const C: Files = &[
-    ("adapter.c", include_str!("../../verify/adapters/c/adapter.c")),
-    ("plummet.h", include_str!("../../verify/adapters/c/plummet.h")),
-    ("gate.yml", include_str!("init/c.yml")),
+    ("adapter.c", include_str!("../../adapters/c/adapter.c")),
+    ("plummet.h", include_str!("../../adapters/c/plummet.h")),
+    ("gate.yml", include_str!("../../adapters/c/gate.yml")),
 ];
 const RUST: Files = &[
-    ("Cargo.toml", include_str!("init/rust.toml")),
-    ("src/main.rs", include_str!("init/adapter.rs")),
-    ("gate.yml", include_str!("init/rust.yml")),
+    ("Cargo.toml", include_str!("../../adapters/rust/own.toml")),
+    ("src/main.rs", include_str!("../../adapters/rust/src/main.rs")),
+    ("gate.yml", include_str!("../../adapters/rust/gate.yml")),
 ];
 
 /// Every language and its files.

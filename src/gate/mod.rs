@@ -1,59 +1,39 @@
 //! The gate: is another implementation of a Transformer's operators right?
 //!
-//! - [`tensor`], [`call`]: what is asked and answered; [`case`]: problems as readable strings,
-//!   [`fill`]: their values.
-//! - [`operator`]: what an operator states of itself, [`op`]: the operators, one file each.
-//! - [`oracle`]: the truth and its bounds; [`judge`]: one answer against them.
-//! - [`statistics`]: answers that are random numbers, against their law.
-//! - [`scope`]: what a target declares; [`plan`]: which cases are tried; [`model`]: executable models
-//!   of right and wrong targets.
-//! - `explain`: why it fails; [`diagnose`]: what it behaves like;
+//! The engine is [`check`](crate::check); here is what makes a tool of it for whoever writes operators
+//! of their own.
+//!
+//! - [`wire`]: frames, targets behind commands and libraries, and serving them; [`builtin`]: our own
+//!   operators as a target; [`init`]: adapters to begin with.
+//! - [`run`]: a target through all stages; [`stages`]: what is asked beside generated cases.
+//! - [`explain`]: why it fails and what it behaves like; [`mutants`]: executable models of right and
+//!   wrong targets.
 //! - [`report`]: what a run found, in every format; [`manifest`]: what a project expects of it;
-//!   [`diff`]: two runs; [`vectors`]: cases and answers as files.
-//! - [`wire`]: frames, targets behind commands and libraries, and serving them.
-//! - [`init`]: adapters to begin with.
+//!   [`vectors`]: cases and answers as files.
+//! - [`perf`]: two targets against each other; [`selftest`]: how many wrong targets are found.
 
+#[cfg(feature = "harness")]
 pub mod builtin;
-pub mod call;
-pub mod case;
-pub mod check;
-pub mod depth;
-pub mod determinism;
-pub mod diagnose;
-pub mod diff;
-pub(crate) mod explain;
-pub mod fill;
-pub mod gradients;
+pub mod explain;
+#[cfg(feature = "harness")]
 pub mod init;
-pub mod judge;
-pub mod laws;
-pub mod liveness;
 pub mod manifest;
-pub mod model;
-pub mod op;
-pub mod operator;
-pub mod oracle;
-pub mod pattern;
+pub mod mutants;
+#[cfg(feature = "harness")]
 pub mod perf;
-pub mod plan;
-pub mod planted;
-pub mod production;
-pub mod repeat;
 pub mod report;
-pub mod scan;
-pub mod scope;
+pub mod run;
+#[cfg(feature = "harness")]
 pub mod selftest;
-pub mod shrink;
-pub mod statistics;
-pub(crate) mod steadiness;
-pub mod tensor;
-pub mod trial;
-pub mod vacuity;
+pub mod stages;
+#[cfg(feature = "harness")]
 pub mod vectors;
 pub mod wire;
 
+#[cfg(feature = "harness")]
 pub use builtin::Builtin;
-pub use call::{Broken, Call, Candidate, Dir, Hello, Reply};
-pub use case::Case;
-pub use check::assert_conforms;
-pub use tensor::{Dtype, Tensor, Tensors};
+pub use run::assert_conforms;
+
+pub use crate::check::call::{Broken, Call, Candidate, Dir, Hello, Reply};
+pub use crate::check::spec::case::Case;
+pub use crate::check::tensor::{Dtype, Tensor, Tensors};

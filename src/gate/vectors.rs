@@ -18,19 +18,20 @@ use safetensors::tensor::{Dtype as Stored, TensorView};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::call::{Broken, Call, Claims, Dir, Hello, Identity, Reply, SPEC, Served};
-use super::case::Case;
-use super::check::Filter;
-use super::judge::{Grade, Graded, Judged, judge};
-use super::op;
-use super::operator::Operator;
-use super::oracle;
-use super::plan::Plan;
-use super::report::{Fault, Finding, Report, Row, Stage, exit_code};
-use super::scope;
-use super::tensor::{Dtype, Tensor, Tensors};
-use super::vacuity;
+use super::report::{Finding, Report, Row, Stage, exit_code};
+use super::run::Filter;
 use super::wire::message;
+use crate::check::call::{Broken, Call, Claims, Dir, Hello, Identity, Reply, SPEC, Served};
+use crate::check::flaw::Fault;
+use crate::check::judge::{Grade, Graded, Judged, judge};
+use crate::check::oracle;
+use crate::check::plan::Plan;
+use crate::check::scope;
+use crate::check::spec;
+use crate::check::spec::case::Case;
+use crate::check::spec::operator::Operator;
+use crate::check::tensor::{Dtype, Tensor, Tensors};
+use crate::check::vacuous;
 use crate::setting::Invalid;
 
 /// The largest file of answers that is read: 2 GiB, as for a frame.
@@ -67,7 +68,7 @@ pub struct Vector {
 /// stored as activations; what is random is left out, since its answers are known by their law only.
 pub fn rows() -> Vec<(&'static dyn Operator, Dir, Dtype)> {
     let mut rows = Vec::new();
-    for operator in op::all().filter(|operator| !operator.random()) {
+    for operator in spec::all().filter(|operator| !operator.random()) {
         for &dir in operator.dirs() {
             rows.extend(operator.dtypes().iter().map(|&dtype| (operator, dir, dtype)));
         }
@@ -103,7 +104,7 @@ pub fn export(
         |row: &(&'static dyn Operator, Dir, Dtype)| format!("{}:{}:{}", row.0.name(), row.1, row.2);
     let rows: Vec<_> = rows().into_iter().filter(|row| chosen(&name(row))).collect();
     if rows.is_empty() {
-        return Err(Invalid::new("ops", "no row", op::names().join(", ")));
+        return Err(Invalid::new("ops", "no row", spec::names().join(", ")));
     }
     fs::create_dir_all(directory).map_err(|why| unwritten(directory, &why))?;
     for row in rows {
@@ -302,7 +303,7 @@ fn one(row: &mut Row, findings: &mut Vec<Finding>, case: &Case, served: &Served,
     let mut grade = judged.grade();
     row.cases += 1;
     let random = operator.random();
-    row.vacuous += usize::from(!random && !judged.fails() && vacuity::vacuous(&call, &expected));
+    row.vacuous += usize::from(!random && !judged.fails() && vacuous::vacuous(&call, &expected));
     match &judged {
         Judged::Wrong(why) => found(findings, case, Fault::Wrong, None, why.clone()),
         Judged::Graded(tensors) => {
@@ -315,7 +316,7 @@ fn one(row: &mut Row, findings: &mut Vec<Finding>, case: &Case, served: &Served,
                 most(&mut row.q, tensor.q);
                 most(&mut row.q_statistical, tensor.q_statistical);
                 if tensor.grade == Grade::Fail {
-                    let q = super::report::text::short(tensor.q);
+                    let q = crate::num::show::short(tensor.q);
                     let why = format!("{} is off by {q} times its bound", tensor.tensor);
                     found(findings, case, Fault::Wrong, Some(tensor), why);
                 }
@@ -381,8 +382,8 @@ fn hello(path: &Path) -> Result<Hello, Invalid> {
         Broken::Protocol(why) => Invalid::new("hello.json", why, "what a target declares"),
         other => Invalid::new("hello.json", other, "what a target declares"),
     })?;
-    if let Some(op) = hello.ops.keys().find(|op| op::find(op).is_none()) {
-        return Err(Invalid::new("hello.ops", op, op::names().join(", ")));
+    if let Some(op) = hello.ops.keys().find(|op| spec::find(op).is_none()) {
+        return Err(Invalid::new("hello.ops", op, spec::names().join(", ")));
     }
     for (op, served) in &hello.ops {
         if let Some(dtype) = served.accumulate.values().find(|dtype| !Dtype::REAL.contains(dtype)) {

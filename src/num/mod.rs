@@ -9,6 +9,8 @@ pub mod bound;
 mod double;
 mod dtype;
 mod dual;
+pub mod show;
+pub mod spelled;
 mod stochastic;
 
 pub use bound::Bound;

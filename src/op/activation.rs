@@ -19,17 +19,18 @@ use super::simd;
 use super::{Arg, Fast, Grad, Law, Op, Reference, Shape, View};
 use crate::num::Num;
 
-/// The nonlinearities.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Function {
-    /// max(x, 0).
-    Relu,
-    /// x·Φ(x), by erf.
-    Gelu,
-    /// The approximation of gelu by tanh.
-    GeluTanh,
-    /// x/(1 + e⁻ˣ).
-    Silu,
+crate::choices! {
+    /// The nonlinearities.
+    Function {
+        /// max(x, 0).
+        Relu = "relu",
+        /// x·Φ(x), by erf.
+        Gelu = "gelu",
+        /// The approximation of gelu by tanh.
+        GeluTanh = "gelu_tanh",
+        /// x/(1 + e⁻ˣ).
+        Silu = "silu",
+    }
 }
 
 /// √(2/π) and the factor of x³ in the approximation of gelu.
@@ -37,20 +38,6 @@ const GELU_SLOPE: f64 = 0.797_884_560_802_865_4;
 const GELU_CUBE: f64 = 0.044715;
 
 impl Function {
-    /// Every nonlinearity.
-    pub const ALL: [Function; 4] =
-        [Function::Relu, Function::Gelu, Function::GeluTanh, Function::Silu];
-
-    /// The one name, in snake_case.
-    pub fn id(self) -> &'static str {
-        match self {
-            Function::Relu => "relu",
-            Function::Gelu => "gelu",
-            Function::GeluTanh => "gelu_tanh",
-            Function::Silu => "silu",
-        }
-    }
-
     /// f(x), as in the papers.
     fn value<T: Num>(self, x: T) -> T {
         let (one, half) = (T::one(), T::num(0.5));
@@ -373,7 +360,7 @@ impl Fast for Gated {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::{Case, Path, Results, Rows};
+    use crate::check::bodies::{Case, Path, Results, Rows};
 
     /// f and f' of the reference and of the fast path at given places.
     fn both(function: Function, x: &[f64]) -> [Results; 2] {
@@ -405,7 +392,7 @@ mod tests {
 
     #[test]
     fn far_out_they_are_straight_lines() {
-        for function in Function::ALL {
+        for &function in Function::ALL {
             for results in both(function, &[-1e30, -2e3, 2e3, 1e30]) {
                 let y = [0.0, 0.0, f64::from(2e3f32), 1e30];
                 for (got, want) in results.outs[0].iter().zip(y) {
@@ -422,7 +409,7 @@ mod tests {
 
     #[test]
     fn nan_goes_through_and_relu_is_flat_at_zero() {
-        for function in Function::ALL {
+        for &function in Function::ALL {
             for results in both(function, &[f64::NAN]) {
                 assert!(results.outs[0][0].is_nan(), "{function:?}");
             }

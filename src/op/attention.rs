@@ -766,7 +766,7 @@ fn reciprocal(sum: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::{Case, Path, Results, Rows, fast_agrees, gradient};
+    use crate::check::bodies::{Case, Path, Results, Rows, fast_agrees, gradient};
 
     const FULL: Attention =
         Attention { heads: 1, kv_heads: 1, causal: false, scale: None, layout: Layout::TokenMajor };

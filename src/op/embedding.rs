@@ -205,7 +205,7 @@ impl Fast for AddPositions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::{Case, Path, Rows};
+    use crate::check::bodies::{Case, Path, Rows};
 
     fn three_tokens() -> Case {
         let shapes = [Shape::new(&[1, 3]), Shape::new(&[3, 1])];

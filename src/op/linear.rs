@@ -151,7 +151,7 @@ fn matrix<'a>(grad: &'a mut Grad, rows: usize, cols: usize) -> (MatMut<'a, f32>,
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::{Case, Rows, fast_agrees};
+    use crate::check::bodies::{Case, Rows, fast_agrees};
 
     #[test]
     fn leading_axes_are_rows() {

@@ -348,7 +348,7 @@ impl Fast for MeanSquaredError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::{Case, Path, Rows, fast_agrees};
+    use crate::check::bodies::{Case, Path, Rows, fast_agrees};
 
     const MEAN: CrossEntropy =
         CrossEntropy { ignore_index: -100, label_smoothing: 0.0, reduction: Reduction::Mean };

@@ -24,8 +24,8 @@ pub fn all() -> Vec<SharedOp> {
 
 fn listed() -> Vec<SharedOp> {
     let mut ops: Vec<SharedOp> = norm::ALL.iter().map(|entry| (entry.make)()).collect();
-    ops.extend(Function::ALL.map(|function| shared(Activation { function })));
-    ops.extend(Function::ALL.map(|function| shared(Gated { function })));
+    ops.extend(Function::ALL.iter().map(|&function| shared(Activation { function })));
+    ops.extend(Function::ALL.iter().map(|&function| shared(Gated { function })));
     ops.extend([
         shared(BatchNorm { training: false, ..BatchNorm::new() }),
         shared(RmsNorm { offset: 1.0, ..RmsNorm::new() }),

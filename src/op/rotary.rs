@@ -159,7 +159,7 @@ impl Fast for Rotary {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::{Case, Path, Rows, fast_agrees, gradient};
+    use crate::check::bodies::{Case, Path, Rows, fast_agrees, gradient};
 
     #[test]
     fn heads_of_any_width_agree_with_the_reference() {

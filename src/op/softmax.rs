@@ -142,7 +142,7 @@ impl Fast for Softmax {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::{Case, Path, Rows};
+    use crate::check::bodies::{Case, Path, Rows};
 
     #[test]
     fn golden_rows() {

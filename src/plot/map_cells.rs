@@ -3,9 +3,9 @@
 use plotters::style::{RGBColor, WHITE};
 
 use super::boxes::{Point, Rect};
+use super::cell::{Cell, Ground, Map};
 use super::colormap::viridis;
 use super::font::{self, Weight};
-use super::map::{Cell, Ground, Map};
 use super::shape::Shape;
 use super::span::Span;
 use super::surface::{Ink, Level, Side, Surface};

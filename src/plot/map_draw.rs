@@ -1,9 +1,9 @@
 //! Lays out and draws maps, their labels and the colour bar.
 
 use super::boxes::{Point, Rect};
+use super::cell::{Ground, Map};
 use super::colormap::viridis;
 use super::font::{self, LEADING, Weight};
-use super::map::{Ground, Map};
 use super::map_cells::{draw_cell, number_size};
 use super::panel::no_data;
 use super::shape::Shape;

@@ -15,6 +15,7 @@
 mod axis;
 mod bars;
 mod boxes;
+mod cell;
 mod colormap;
 mod error;
 mod font;
@@ -31,6 +32,7 @@ mod panel;
 mod panel_axes;
 mod panel_labels;
 mod panels;
+mod series;
 mod shape;
 mod span;
 mod spread;
@@ -41,12 +43,13 @@ mod trace;
 
 pub use axis::{Axis, Scale};
 pub use bars::{Bar, BarTable, Bars};
+pub use cell::{Cell, Ground, Map};
 pub use error::Error;
 pub use image::Image;
-pub use lines::{Lines, Reference, Series, Stroke};
-pub use map::{Cell, Ground, Map, Maps};
+pub use map::Maps;
 pub use mark::Mark;
 pub use panels::Panels;
+pub use series::{Lines, Reference, Series, Stroke};
 
 /// Width and height of a picture in pixels unless it asks for another size.
 pub const DEFAULT_SIZE: (u32, u32) = (1600, 1000);

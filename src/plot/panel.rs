@@ -3,13 +3,12 @@
 use super::boxes::{Point, Rect};
 use super::font::{self, LEADING, Weight};
 use super::key::{self, Key};
-use super::lines::{Lines, Series, Stroke};
 use super::mark::Mark;
 use super::occupancy::Occupancy;
 use super::page::paragraph;
 use super::panel_axes::{PAD, draw_axes, fitting};
 use super::panel_labels::{Column, label_references};
-use super::panels::label_size;
+use super::series::{Lines, Series, Stroke};
 use super::shape::Shape;
 use super::span::Span;
 use super::surface::{Ink, Level, Side, Surface};
@@ -255,4 +254,9 @@ fn arrow(at: Point, (dx, dy): Point) -> Shape {
         (back.0 - dy * half, back.1 + dx * half),
         (back.0 + dy * half, back.1 - dx * half),
     ])
+}
+
+/// The size of labels in a panel: smaller panels carry slightly smaller ones.
+pub(crate) fn label_size(width: f64) -> f64 {
+    if width < 500.0 { theme::NOTE } else { theme::LABEL }
 }

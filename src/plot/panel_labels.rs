@@ -4,9 +4,9 @@ use plotters::style::WHITE;
 
 use super::boxes::{Point, Rect};
 use super::font::{self, LEADING, Weight};
-use super::lines::{Reference, Series, Stroke};
 use super::mark::Mark;
 use super::occupancy::Occupancy;
+use super::series::{Reference, Series, Stroke};
 use super::shape::{Shape, dashes};
 use super::spread::spread;
 use super::surface::{Ink, Level, Side, Surface};

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use super::boxes::Rect;
 use super::key::{self, Item, Key};
-use super::lines::{Lines, Series};
 use super::page::Page;
 use super::panel::{Panel, head_height};
+use super::series::{Lines, Series};
 use super::span::Span;
-use super::theme::{self, Looks};
+use super::theme::Looks;
 use super::{DEFAULT_SIZE, Error, Image};
 
 /// Space between two panels.
@@ -148,9 +148,4 @@ fn legend<'a>(series: impl Iterator<Item = &'a Series>, looks: &Looks) -> Vec<It
         }
     }
     items
-}
-
-/// The size of labels in a panel: smaller panels carry slightly smaller ones.
-pub(crate) fn label_size(width: f64) -> f64 {
-    if width < 500.0 { theme::NOTE } else { theme::LABEL }
 }

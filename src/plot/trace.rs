@@ -1,7 +1,7 @@
 //! A line in pixels: clipped to the frame, broken where values are missing.
 
 use super::boxes::{Point, Rect};
-use super::lines::Series;
+use super::series::Series;
 use super::span::Span;
 
 /// The visible parts of a series.

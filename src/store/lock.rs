@@ -4,13 +4,13 @@
 //! it. The file also says who that is, for people; only the lock counts. When the run ends or its
 //! store is closed, the file is removed; one that a killed process left is taken over by the next.
 
-use super::seal::Hash;
+use super::hash::Hash;
 use std::ffi::OsString;
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How often a lock is tried for: a look at the state of a run holds it for some microseconds.
 const TRIES: usize = 20;
@@ -125,7 +125,7 @@ fn lies_at(_file: &File, path: &Path) -> bool {
 /// Writes down who holds the run. It is told to people only: where it fails, nothing is lost.
 fn sign(file: &mut File) {
     let machine = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let text = format!("{} {} {}\n", std::process::id(), super::write::now(), machine.trim());
+    let text = format!("{} {} {}\n", std::process::id(), now(), machine.trim());
     let _ = file.set_len(0).and_then(|()| file.write_all(text.as_bytes()));
 }
 
@@ -150,7 +150,7 @@ impl fmt::Display for Holder {
             write!(f, " on {machine}")?;
         }
         if let Some(since) = self.since {
-            let seconds = super::write::now().saturating_sub(since) / 1000;
+            let seconds = now().saturating_sub(since) / 1000;
             match seconds {
                 0..120 => write!(f, ", for {seconds} s")?,
                 120..7200 => write!(f, ", for {} min", seconds / 60)?,
@@ -159,6 +159,15 @@ impl fmt::Display for Holder {
         }
         Ok(())
     }
+}
+
+/// The present in milliseconds since 1970; zero if the clock is before that.
+pub(super) fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .ok()
+        .and_then(|elapsed| u64::try_from(elapsed.as_millis()).ok())
+        .unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -195,7 +204,7 @@ mod tests {
     #[test]
     fn a_holder_is_named_as_far_as_it_is_known() {
         assert_eq!(Holder::default().to_string(), "another process");
-        let since = Some(super::super::write::now() - 300_000);
+        let since = Some(now() - 300_000);
         let holder = Holder { process: Some(7), machine: Some("ship".to_string()), since };
         assert_eq!(holder.to_string(), "process 7 on ship, for 5 min");
     }

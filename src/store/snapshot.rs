@@ -1,7 +1,7 @@
 //! The training state of an interrupted run.
 
 use super::error::Problem;
-use super::seal::Hash;
+use super::hash::Hash;
 use super::value::Count;
 use rusqlite::{Connection, OptionalExtension, params};
 

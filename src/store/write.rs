@@ -5,7 +5,6 @@ use super::value::{Real, signed};
 use super::{Claim, Claims, Resume, lock, read, rows, seal, snapshot};
 use crate::record::{RunRecord, RunState, Summary};
 use rusqlite::{Connection, OptionalExtension, params};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Registers a run or takes up an earlier attempt at it.
 ///
@@ -143,13 +142,4 @@ pub(super) fn finish(conn: &Connection, run: i64, summary: &Summary) -> Result<(
         ],
     )?;
     seal::write(conn, run, seal::of_record(&listed.record, &listed.config, summary))
-}
-
-/// The present in milliseconds since 1970; zero if the clock is before that.
-pub(super) fn now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .ok()
-        .and_then(|elapsed| u64::try_from(elapsed.as_millis()).ok())
-        .unwrap_or(0)
 }

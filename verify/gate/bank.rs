@@ -3,7 +3,7 @@
 //! `GATE_OP=layer_norm` in the environment looks at one operator only, `GATE_CASES` at so many
 //! cases per control.
 
-use plummet::gate::model;
+use plummet::gate::mutants;
 use plummet::gate::selftest::{Effort, run};
 
 #[test]
@@ -28,7 +28,7 @@ fn every_mutant_dies_in_time_and_no_control_is_accused() {
 
 #[test]
 fn names_are_unique() {
-    let mut ids: Vec<&str> = model::BANKS
+    let mut ids: Vec<&str> = mutants::BANKS
         .iter()
         .flat_map(|bank| {
             let mutants = bank.mutants.iter().map(|mutant| (mutant.op, mutant.id));

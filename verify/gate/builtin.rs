@@ -1,7 +1,8 @@
 //! Plummet's own operators before the gate, at `f32` and at `f64`.
 
+use plummet::check::spec;
 use plummet::gate::selftest::first_kill;
-use plummet::gate::{Builtin, Candidate, Dtype, op};
+use plummet::gate::{Builtin, Candidate, Dtype};
 
 /// Every operator that it serves and that has an oracle, in every pass.
 fn judged(dtype: Dtype) {
@@ -10,7 +11,7 @@ fn judged(dtype: Dtype) {
     let only = std::env::var("GATE_OP").ok();
     let mut failures = Vec::new();
     for (name, served) in &served {
-        let known = op::find(name).filter(|operator| !operator.random());
+        let known = spec::find(name).filter(|operator| !operator.random());
         if known.is_none() || only.as_ref().is_some_and(|only| only != name) {
             continue;
         }

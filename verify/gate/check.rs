@@ -1,8 +1,8 @@
 //! `gate check` on models: right ones pass, wrong ones are shrunk and named.
 
-use plummet::gate::check::{Options, check};
-use plummet::gate::model::{self, ModelCandidate};
+use plummet::gate::mutants::{self, ModelCandidate};
 use plummet::gate::report::Report;
+use plummet::gate::run::{Options, check};
 
 fn judged(op: &'static str, id: &'static str) -> Report {
     judged_by(op, id, &Options::default())
@@ -66,7 +66,7 @@ fn wrong_targets_are_shrunk_and_named() {
         assert!(shrunk.inputs.iter().all(|(_, shape, _)| small(shape)), "{id}: {}", shrunk.case);
         let like = report.findings.iter().find_map(|finding| finding.behaves_like.as_ref());
         println!("{id:28} {} like {:?}", shrunk.to, like.map(|like| &like.id));
-        let bank = model::mutants(op);
+        let bank = mutants::mutants(op);
         let class = |id: &str| bank.iter().find(|m| m.id == id).map(|m| m.class);
         named += usize::from(like.is_some_and(|like| class(&like.id) == class(id)));
     }
@@ -133,13 +133,15 @@ fn what_comes_out_finite_is_not_explained_as_nan() {
 /// explained by it.
 #[test]
 fn a_backward_fault_does_not_show_forward() {
-    use plummet::gate::call::Dir;
-    use plummet::gate::model::{Twist, own_answer};
-    use plummet::gate::scope;
-    use plummet::gate::{Dtype, op, plan::Plan};
+    use plummet::check::call::Dir;
+    use plummet::check::plan::Plan;
+    use plummet::check::scope;
+    use plummet::check::spec;
+    use plummet::gate::Dtype;
+    use plummet::gate::mutants::{Twist, own_answer};
     let mut wrong = Vec::new();
-    for bank in model::BANKS {
-        let operator = op::find(bank.op).unwrap();
+    for bank in mutants::BANKS {
+        let operator = spec::find(bank.op).unwrap();
         if !operator.dirs().contains(&Dir::Fwd) || operator.random() {
             continue;
         }

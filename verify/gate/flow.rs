@@ -4,11 +4,12 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use plummet::gate::call::{Call, Candidate, Claims, Dir, Hello, Identity, Reply, Served};
-use plummet::gate::check::{Event, Options, check};
+use plummet::check::call::{Call, Candidate, Claims, Dir, Hello, Identity, Reply, Served};
+use plummet::check::flaw::Fault;
 use plummet::gate::manifest;
-use plummet::gate::model::ModelCandidate;
-use plummet::gate::report::{Fault, Report, text};
+use plummet::gate::mutants::ModelCandidate;
+use plummet::gate::report::{Report, apply, text};
+use plummet::gate::run::{Event, Options, check};
 use plummet::gate::{Broken, Dtype};
 
 /// A target of some operators that answers as a function of the right answer has it.
@@ -25,7 +26,7 @@ impl<F: Fn(&Call, Reply) -> Result<Reply, Broken>> Candidate for Acts<F> {
         Ok(Hello { identity, ops, claims: Claims::default() })
     }
     fn run(&mut self, call: &Call) -> Result<Reply, Broken> {
-        let operator = plummet::gate::op::find(&call.op).expect("an operator");
+        let operator = plummet::check::spec::find(&call.op).expect("an operator");
         let right = ModelCandidate::new(operator.name(), "").run(call)?;
         (self.act)(call, right)
     }
@@ -184,7 +185,7 @@ fn a_manifest_that_expects_one_row_does_not_excuse_the_others() {
         let manifest = manifest::parse(&toml).unwrap();
         let options = Options { manifest: manifest.clone(), ..few() };
         let mut report = judged(&[("softmax", served(&[Dir::Fwd], &dtypes))], &options, act);
-        manifest::apply(&mut report, &manifest, manifest::Date::today());
+        apply(&mut report, &manifest, manifest::Date::today());
         report
     };
     assert_eq!(expecting("softmax").exit_code, 0);

@@ -9,7 +9,7 @@ use std::os::fd::FromRawFd;
 use std::path::Path;
 use std::time::Duration;
 
-use plummet::gate::model::ModelCandidate;
+use plummet::gate::mutants::ModelCandidate;
 use plummet::gate::wire::frame::Reader;
 use plummet::gate::wire::library::Library;
 use plummet::gate::wire::message::{self, Request};

@@ -1,12 +1,14 @@
 //! The oracle is checked itself: backward against exact derivatives of forward, bounds against
 //! readings at other precisions.
 
+use plummet::check::spec::truth;
 use std::collections::BTreeMap;
 
-use plummet::gate::operator::{Formula, Operator, Problem};
-use plummet::gate::plan::Plan;
-use plummet::gate::scope;
-use plummet::gate::{Case, Dir, Dtype, op, oracle};
+use plummet::check::plan::Plan;
+use plummet::check::scope;
+use plummet::check::spec::operator::{Formula, Operator, Problem};
+use plummet::check::{oracle, spec};
+use plummet::gate::{Case, Dir, Dtype};
 use plummet::num::Dual;
 use plummet::rng::Rng;
 
@@ -27,13 +29,13 @@ fn cases(operator: &'static dyn Operator, dir: Dir, count: usize) -> impl Iterat
 /// ⟨gradient, direction⟩ against the derivative of ⟨dy, first output⟩ along the direction.
 #[test]
 fn backward_is_the_derivative_of_forward() {
-    for operator in op::all().filter(|o| o.dirs().contains(&Dir::Bwd) && !o.random()) {
+    for operator in spec::all().filter(|o| o.dirs().contains(&Dir::Bwd) && !o.random()) {
         for case in cases(operator, Dir::Bwd, 120) {
             let call = case.call();
             if operator.must_refuse(&call) {
                 continue;
             }
-            let gradients = oracle::truth(&call);
+            let gradients = truth::truth(&call);
             assert!(!gradients.is_empty(), "{case}");
             let variant = BTreeMap::new();
             let bounds = oracle::expect(&call, Dtype::F64, &variant);
@@ -74,7 +76,7 @@ fn backward_is_the_derivative_of_forward() {
 /// The truth at `f64` is within the bounds of `f64` around the truth at double-double.
 #[test]
 fn readings_agree_across_precisions() {
-    for operator in op::all().filter(|o| !o.random()) {
+    for operator in spec::all().filter(|o| !o.random()) {
         for &dir in operator.dirs() {
             for case in cases(operator, dir, 60) {
                 let call = case.call();
@@ -82,10 +84,10 @@ fn readings_agree_across_precisions() {
                     continue;
                 }
                 let expected = oracle::expect(&call, Dtype::F64, &BTreeMap::new());
-                for (expected, got) in expected.iter().zip(oracle::truth(&call)) {
+                for (expected, got) in expected.iter().zip(truth::truth(&call)) {
                     assert_eq!((&expected.name, &expected.shape), (&got.name, &got.shape));
                     let got = plummet::gate::Tensor::new(expected.dtype, &got.shape, got.data);
-                    let graded = plummet::gate::judge::grade(expected, &got);
+                    let graded = plummet::check::judge::grade(expected, &got);
                     assert!(graded.q <= 1.0, "{case}: {graded:?}");
                 }
             }

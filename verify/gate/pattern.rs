@@ -2,18 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use plummet::gate::call::{Dir, Reply};
-use plummet::gate::case::Kind;
-use plummet::gate::pattern::describe;
-use plummet::gate::trial::{self, Trial};
-use plummet::gate::{Case, Dtype, Tensor, op, oracle};
+use plummet::check::call::{Dir, Reply};
+use plummet::check::spec::case::Rows;
+use plummet::check::trial::{self, Trial};
+use plummet::check::{oracle, spec};
+use plummet::gate::explain::pattern::describe;
+use plummet::gate::{Case, Dtype, Tensor};
 
 /// A layer_norm of noise whose y is spoilt.
 fn spoilt(rows: usize, cols: usize, spoil: impl Fn(&mut Vec<f64>, &Trial)) -> Trial {
-    let operator = op::find("layer_norm").unwrap();
+    let operator = spec::find("layer_norm").unwrap();
     let mut case = Case::simplest(operator, Dir::Fwd, Dtype::F32, Dtype::F32);
     case.sizes = BTreeMap::from([("rows", rows), ("cols", cols)]);
-    (case.kind, case.seed) = (Kind::Normal, 7);
+    (case.kind, case.seed) = (Rows::Normal, 7);
     let call = case.call();
     let expected = oracle::expect(&call, Dtype::F32, &BTreeMap::new());
     let reply = |values: Vec<f64>| {

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
-use plummet::gate::call::{Broken, Candidate, Hello, Identity, Served};
+use plummet::check::call::{Broken, Candidate, Hello, Identity, Served};
 use plummet::gate::perf::compare::{Compared, Decision, Side, Stand, compare};
 use plummet::gate::perf::interval::{Looks, MISS, interval};
 use plummet::gate::perf::{self, Options, Report, Unusable, Verdict};

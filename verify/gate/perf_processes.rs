@@ -66,7 +66,7 @@ plummet.serve("numpy", "0", {"softmax": {}}, run)
 "#;
 
 fn adapters() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("verify/adapters")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("adapters")
 }
 
 /// A target that does a share of its work again.

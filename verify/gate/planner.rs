@@ -1,12 +1,13 @@
 //! The declaration is the only source of what is asked: a target that is right in a corner of an
 //! operator, declares that corner and answers `unsupported` everywhere else passes every stage.
 
-use plummet::gate::call::{Broken, Call, Candidate, Hello, Limits, Reply, Served};
-use plummet::gate::check::{Options, check};
-use plummet::gate::model::ModelCandidate;
-use plummet::gate::operator::Operator;
+use plummet::check::call::{Broken, Call, Candidate, Hello, Limits, Reply, Served};
+use plummet::check::spec;
+use plummet::check::spec::operator::Operator;
+use plummet::gate::mutants::ModelCandidate;
 use plummet::gate::report::Report;
-use plummet::gate::{Case, Dtype, op};
+use plummet::gate::run::{Options, check};
+use plummet::gate::{Case, Dtype};
 use serde_json::{Value, json};
 
 /// The right model of an operator, which answers what it declares and nothing else.
@@ -70,7 +71,7 @@ impl Candidate for Corner {
 
 /// The tensors of an operator, and which of them may be absent.
 fn tensors(name: &str) -> Vec<(String, bool)> {
-    let operator = op::find(name).unwrap();
+    let operator = spec::find(name).unwrap();
     let case = Case::simplest(operator, operator.dirs()[0], Dtype::F32, Dtype::F32);
     operator.slots(&case).into_iter().map(|slot| (slot.name, slot.optional)).collect()
 }
@@ -108,7 +109,7 @@ fn passes(op: &'static str, served: Served) {
 
 #[test]
 fn one_value_of_an_attribute_alone_is_enough() {
-    for operator in op::all() {
+    for operator in spec::all() {
         for attr in operator.attrs() {
             for value in attr.values.iter().skip(1).map(|value| value.json()) {
                 passes(
@@ -124,7 +125,7 @@ fn one_value_of_an_attribute_alone_is_enough() {
 
 #[test]
 fn no_default_at_all_is_needed() {
-    for operator in op::all().filter(|operator| !operator.attrs().is_empty()) {
+    for operator in spec::all().filter(|operator| !operator.attrs().is_empty()) {
         let last = declared(operator, |served| {
             for attr in operator.attrs() {
                 let value = attr.values.last().unwrap().json();
@@ -138,7 +139,7 @@ fn no_default_at_all_is_needed() {
 
 #[test]
 fn what_is_not_understood_is_never_sent_and_what_is_required_always() {
-    for operator in op::all() {
+    for operator in spec::all() {
         let names = optional(operator);
         // Of a block the first few stand for the others.
         for name in names.iter().take(4) {
@@ -164,7 +165,7 @@ fn what_is_not_understood_is_never_sent_and_what_is_required_always() {
 
 #[test]
 fn limits_hold_in_every_stage() {
-    for operator in op::all() {
+    for operator in spec::all() {
         for limits in [
             Limits { max_columns: Some(16), ..Limits::default() },
             Limits { max_elements: Some(600), ..Limits::default() },
@@ -172,19 +173,19 @@ fn limits_hold_in_every_stage() {
             passes(operator.name(), declared(operator, |served| served.limits = limits));
         }
     }
-    for operator in op::all().filter(|operator| operator.random()) {
+    for operator in spec::all().filter(|operator| operator.random()) {
         let short = Limits { max_seed: Some((1 << 31) - 1), ..Limits::default() };
         passes(operator.name(), declared(operator, |served| served.limits = short));
     }
     let few = Limits { max_seed: Some(u64::from(u16::MAX)), ..Limits::default() };
-    let dropout = op::find("dropout").unwrap();
+    let dropout = spec::find("dropout").unwrap();
     let refused = judged("dropout", declared(dropout, |served| served.limits = few));
     let told = format!("{:?}", refused.findings);
     assert_eq!(refused.exit_code, 6, "{told}");
     assert!(told.contains("hello.ops.dropout.limits.max_seed = 65535: allowed from"), "{told}");
     let narrow = Limits { max_columns: Some(2), max_elements: Some(8), ..Limits::default() };
     for op in ["layer_norm", "linear", "softmax", "attention", "cross_entropy", "adamw"] {
-        let operator = op::find(op).unwrap();
+        let operator = spec::find(op).unwrap();
         passes(op, declared(operator, |served| served.limits = narrow.clone()));
     }
 }
@@ -197,7 +198,7 @@ fn what_follows_from_sizes_can_be_declared_too() {
         ("transformer_stack", json!({"depth": [2], "kv_heads": [1]})),
         ("init", json!({"layer": [5], "depth": [12]})),
     ] {
-        let operator = op::find(op).unwrap();
+        let operator = spec::find(op).unwrap();
         let attrs = serde_json::from_value(attrs).unwrap();
         passes(op, declared(operator, |served| served.attrs = attrs));
     }
@@ -210,7 +211,7 @@ fn a_number_is_the_same_however_it_is_written() {
         ("layer_norm", json!({"normalized_dims": [2.0]})),
         ("cross_entropy", json!({"label_smoothing": [0], "ignore_index": [-1.0]})),
     ] {
-        let operator = op::find(op).unwrap();
+        let operator = spec::find(op).unwrap();
         let attrs = serde_json::from_value(attrs).unwrap();
         passes(op, declared(operator, |served| served.attrs = attrs));
     }
@@ -229,7 +230,7 @@ fn a_target_may_serve_more_than_the_gate_tries() {
         ("init", json!({"depth": [24, 48], "gain": [1.5]})),
         ("dropout", json!({"p": [0.3]})),
     ] {
-        let operator = op::find(op).unwrap();
+        let operator = spec::find(op).unwrap();
         let attrs = serde_json::from_value(attrs).unwrap();
         passes(op, declared(operator, |served| served.attrs = attrs));
     }
@@ -282,7 +283,7 @@ fn a_slip_of_the_pen_is_named() {
 #[test]
 fn where_nothing_can_be_asked_the_report_says_so() {
     let narrow = Limits { max_columns: Some(1), ..Limits::default() };
-    let operator = op::find("transformer_block").unwrap();
+    let operator = spec::find("transformer_block").unwrap();
     let report = judged("transformer_block", declared(operator, |served| served.limits = narrow));
     let said =
         report.cut_short.iter().any(|cut| cut.why == "no problem lies within what is declared");
@@ -298,7 +299,7 @@ fn a_wrong_target_of_a_corner_is_explained_within_it() {
         ("activation", "gelu_tanh_exp", json!({"fn": ["gelu_tanh"]})),
         ("attention", "att_top_left", json!({"causal": [true], "scale": [0.3]})),
     ] {
-        let operator = op::find(op).unwrap();
+        let operator = spec::find(op).unwrap();
         let attrs = serde_json::from_value(attrs).unwrap();
         let served = declared(operator, |served| served.attrs = attrs);
         let start = move || -> Result<Box<dyn Candidate>, Broken> {

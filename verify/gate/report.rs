@@ -2,17 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use plummet::gate::call::{Candidate, Claims, Dir, Identity, Reply, Served};
-use plummet::gate::diff::{Metric, diff};
-use plummet::gate::judge::{Grade, Graded};
-use plummet::gate::manifest::{self, Date, Manifest, State, matches};
-use plummet::gate::model::ModelCandidate;
+use plummet::check::call::{Candidate, Claims, Dir, Identity, Reply, Served};
+use plummet::check::flaw::Fault;
+use plummet::check::judge::{Grade, Graded};
+use plummet::gate::manifest::{self, Date, Manifest, matches};
+use plummet::gate::mutants::ModelCandidate;
+use plummet::gate::report::diff::{Metric, diff};
 use plummet::gate::report::text::{self, Style};
 use plummet::gate::report::{
-    Affected, Cut, Fault, Finding, Likeness, PRECEDENCE, Promise, Repeated, Repeats, Report, Row,
-    Shrunk, Stage, exit_code, html, json, junit, markdown,
+    Affected, Cut, Finding, Likeness, PRECEDENCE, Promise, Repeated, Repeats, Report, Row, Shrunk,
+    Stage, State, apply, exit_code, html, json, junit, markdown, missing,
 };
 use plummet::gate::{Case, Dtype, vectors};
+use plummet::num::show;
 use proptest::prelude::*;
 
 const SMALL: &str = "layer_norm:bwd:f32:rows=1,cols=2,eps=0.00001,normalized_dims=1,x=whole,\
@@ -148,7 +150,7 @@ fn plain(report: &Report) -> String {
 
 fn settled(mut report: Report, toml: &str, today: &str) -> Report {
     let manifest = manifest::parse(toml).unwrap();
-    manifest::apply(&mut report, &manifest, Date::parse(today).unwrap());
+    apply(&mut report, &manifest, Date::parse(today).unwrap());
     report
 }
 
@@ -212,7 +214,7 @@ fn numbers_are_short_and_tell_apart_what_differs() {
         (f64::NEG_INFINITY, 2, "-inf"),
         (f64::MAX, 3, "1.8e308"),
     ] {
-        assert_eq!(text::digits(value, figures), shown, "{value}");
+        assert_eq!(show::digits(value, figures), shown, "{value}");
     }
     let mut report = red();
     report.findings[0].shrunk.as_mut().unwrap().got = vec![1.0000000001, 1.0];
@@ -441,7 +443,7 @@ fn broken_expectations_are_told() {
 
 #[test]
 fn what_is_required_must_be_tested() {
-    for (pattern, missing) in [
+    for (pattern, wanted) in [
         ("layer_norm:bwd:f32", vec![]),
         ("softmax", vec![]),
         ("layer_norm:*:f32", vec![]),
@@ -449,15 +451,15 @@ fn what_is_required_must_be_tested() {
         ("rms_norm:fwd:f32", vec!["rms_norm:fwd:f32"]),
         ("attention", vec!["attention"]),
     ] {
-        assert_eq!(manifest::missing(&green(), pattern), missing, "{pattern}");
+        assert_eq!(missing(&green(), pattern), wanted, "{pattern}");
         let manifest = Manifest { require: vec![pattern.into()], ..Manifest::default() };
         let mut report = green();
-        manifest::apply(&mut report, &manifest, Date::today());
-        assert_eq!(report.exit_code, if missing.is_empty() { 0 } else { 8 }, "{pattern}");
+        apply(&mut report, &manifest, Date::today());
+        assert_eq!(report.exit_code, if wanted.is_empty() { 0 } else { 8 }, "{pattern}");
     }
     let mut vacuous = green();
     vacuous.rows[2].vacuous = vacuous.rows[2].cases;
-    assert_eq!(manifest::missing(&vacuous, "softmax"), ["softmax:fwd:bf16"]);
+    assert_eq!(missing(&vacuous, "softmax"), ["softmax:fwd:bf16"]);
     // A wrong result is said before a broken expectation, and is not hidden by one.
     assert_eq!(settled(red(), "require = ['attention']", "2026-06-01").exit_code, 1);
 }
@@ -576,7 +578,7 @@ fn the_first_code_in_order_of_precedence_wins() {
     for (own, with_nothing) in [(3, 3), (4, 4), (5, 5), (9, 9), (1, 0), (8, 0)] {
         let mut report = green();
         report.exit_code = own;
-        manifest::apply(&mut report, &Manifest::default(), Date::today());
+        apply(&mut report, &Manifest::default(), Date::today());
         assert_eq!(report.exit_code, with_nothing, "{own}");
     }
 }
@@ -747,7 +749,7 @@ fn a_comparison_finds_what_became_worse() {
         (change.subject.as_str(), change.metric),
         ("softmax:fwd:bf16", Metric::QStatistical)
     );
-    let told = plummet::gate::diff::text(&worse, &green(), &now);
+    let told = plummet::gate::report::diff::text(&worse, &green(), &now);
     assert!(told.contains("worse   softmax:fwd:bf16 y  q(√n) 0.8 → 1.2"), "{told}");
     assert!(
         told.ends_with(
@@ -778,7 +780,8 @@ fn a_comparison_finds_what_became_worse() {
     // What the manifest expects is not news.
     let known = settled(red(), MANIFEST, "2026-06-01");
     assert!(diff(&green(), &known).unwrap().new_findings.is_empty());
-    let json: serde_json::Value = serde_json::from_str(&plummet::gate::diff::json(&wrong)).unwrap();
+    let json: serde_json::Value =
+        serde_json::from_str(&plummet::gate::report::diff::json(&wrong)).unwrap();
     assert_eq!((&json["exit_code"], &json["compared"]), (&1.into(), &3.into()));
 }
 
@@ -1029,7 +1032,7 @@ proptest! {
 
     #[test]
     fn numbers_read_back_to_their_digits(value in proptest::num::f64::NORMAL, figures in 1usize..18) {
-        let shown: f64 = text::digits(value, figures).parse().unwrap();
+        let shown: f64 = show::digits(value, figures).parse().unwrap();
         let most = 0.5 * 10f64.powi(1 - figures as i32) * (1.0 + 1e-9);
         prop_assert!((shown / value - 1.0).abs() <= most.max(4e-16) || !shown.is_finite(), "{} {}", value, shown);
     }

@@ -1,14 +1,15 @@
 //! Production sizes: what is wrong beyond a size only is found, and what is right is not accused.
 
-use plummet::gate::call::{Hello, Served};
-use plummet::gate::case::Kind;
-use plummet::gate::check::{Filter, Options, check};
-use plummet::gate::model::ModelCandidate;
-use plummet::gate::plan::Plan;
+use plummet::check::call::{Hello, Served};
+use plummet::check::plan::Plan;
+use plummet::check::spec::case::Rows;
+use plummet::check::{oracle, spec, trial};
+use plummet::gate::mutants::ModelCandidate;
 use plummet::gate::report::{Finding, Report};
+use plummet::gate::run::{Filter, Options, check};
 use plummet::gate::selftest::first_kill;
+use plummet::gate::stages::sizes;
 use plummet::gate::{Broken, Builtin, Call, Candidate, Case, Dir, Dtype, Reply};
-use plummet::gate::{op, oracle, production, trial};
 
 /// A right model whose answer something happens to.
 #[derive(Clone)]
@@ -174,7 +175,7 @@ fn plummets_own_operators_pass_at_production_sizes() {
 /// A few dozen places along the axes that large problems repeat, a few along the others.
 fn modest(case: &mut Case) {
     const MANY: [&str; 5] = ["rows", "out", "hidden", "queries", "keys"];
-    case.kind = Kind::Repeated;
+    case.kind = Rows::Repeated;
     for axis in case.operator().axes() {
         let many = (case.op == "batch_norm" && axis.name == "cols")
             || (case.op != "batch_norm" && MANY.contains(&axis.name));
@@ -204,7 +205,7 @@ fn the_truth_of_the_few_is_the_truth_of_all() {
     ] {
         // Of equal largest scores one is exact, in either form another one.
         let about = if op == "attention" { 0.4..2.5 } else { 0.9..1.2 };
-        let operator = op::find(op).unwrap();
+        let operator = spec::find(op).unwrap();
         let passes = operator.dirs().iter().flat_map(|&dir| {
             Plan::new(operator, &served, dir, (Dtype::F32, Dtype::F32), 3).take(12)
         });
@@ -234,10 +235,10 @@ fn the_truth_of_the_few_is_the_truth_of_all() {
 
 #[test]
 fn a_large_case_is_its_id() {
-    for operator in op::all() {
+    for operator in spec::all() {
         let dtypes = (operator.dtypes()[0], operator.dtypes()[0]);
         let dir = operator.dirs()[0];
-        for case in production::cases(operator, &Served::default(), dir, dtypes, 1, &[]) {
+        for case in sizes::cases(operator, &Served::default(), dir, dtypes, 1, &[]) {
             assert_eq!(case.to_string().parse::<Case>().unwrap(), case);
         }
     }
@@ -249,11 +250,11 @@ fn what_is_not_declared_is_not_asked_at_any_size() {
     served.attrs.insert("eps".into(), vec![1e-3.into()]);
     served.attrs.insert("normalized_dims".into(), vec![1.into()]);
     served.limits.max_columns = Some(4096);
-    let operator = op::find("layer_norm").unwrap();
+    let operator = spec::find("layer_norm").unwrap();
     let dtypes = (Dtype::F32, Dtype::F32);
-    for case in production::cases(operator, &served, Dir::Fwd, dtypes, 1, &[]) {
+    for case in sizes::cases(operator, &served, Dir::Fwd, dtypes, 1, &[]) {
         assert!(case.absent.contains("bias") && case.attrs["eps"] == 1e-3, "{case}");
-        let within = production::shapes::within(&case, &served);
+        let within = sizes::within(&case, &served);
         assert_eq!(within, case.size("cols") <= 4096, "{case}");
     }
 }

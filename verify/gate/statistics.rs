@@ -1,10 +1,12 @@
 //! Stage 6 accuses no right target: the probabilities that it works with are those that occur.
 
-use plummet::gate::call::{Broken, Call, Dir, Hello, Limits, Reply, Served};
-use plummet::gate::model::{BANKS, ModelCandidate};
-use plummet::gate::statistics::{Effort, Evidence, LEVEL, evidence};
-use plummet::gate::tensor::Dtype;
-use plummet::gate::{Candidate, op, planted};
+use plummet::check::call::{Broken, Call, Dir, Hello, Limits, Reply, Served};
+use plummet::check::spec;
+use plummet::check::tensor::Dtype;
+use plummet::gate::Candidate;
+use plummet::gate::mutants::{BANKS, ModelCandidate};
+use plummet::gate::selftest::planted;
+use plummet::gate::stages::statistics::{Effort, Evidence, LEVEL, evidence};
 
 /// A seed of its own for every run, far from those that a run derives from its own.
 fn run(op: &'static str, id: &'static str, run: u64, elements: usize) -> Evidence {
@@ -15,7 +17,7 @@ fn run(op: &'static str, id: &'static str, run: u64, elements: usize) -> Evidenc
 }
 
 fn random() -> impl Iterator<Item = &'static str> {
-    op::all().filter(|operator| operator.random()).map(|operator| operator.name())
+    spec::all().filter(|operator| operator.random()).map(|operator| operator.name())
 }
 
 #[test]
@@ -184,7 +186,7 @@ fn faults_of_the_stated_size_are_found() {
 fn what_is_stated_of_a_check_holds_for_its_numbers() {
     // The figures of a whole run, without drawing its numbers: an infinity in 2^24 weights, and a
     // bias of what eight bits leave of a rate of 0.1 and 0.9.
-    use plummet::gate::statistics::power::{FOUND, smallest_rate};
+    use plummet::gate::stages::statistics::power::{FOUND, smallest_rate};
     let missed = (Effort::FULL.rare as f64 * (-2f64.powi(-24)).ln_1p()).exp();
     assert!(missed < 1.0 - FOUND, "{missed}");
     for (rate, held) in [(0.1, 25.0 / 256.0), (0.9, 230.0 / 256.0)] {

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use plummet::gate::call::{Broken, Call, Candidate, Claims, Dir, Hello, Reply};
-use plummet::gate::check::{Options, check};
-use plummet::gate::model::ModelCandidate;
+use plummet::check::call::{Broken, Call, Candidate, Claims, Dir, Hello, Reply};
+use plummet::gate::mutants::ModelCandidate;
 use plummet::gate::report::{Finding, Report, text};
+use plummet::gate::run::{Options, check};
 use plummet::gate::{Tensor, Tensors};
 
 /// A right target whose answers to one operator pass through a function of what it knows.

@@ -3,13 +3,12 @@
 
 use std::time::{Duration, Instant};
 
-use plummet::gate::judge::{Judged, judge};
-use plummet::gate::model::ModelCandidate;
+use plummet::check::judge::{Judged, judge};
+use plummet::check::oracle;
+use plummet::gate::mutants::ModelCandidate;
 use plummet::gate::wire::frame::{self, Frame, Reader};
 use plummet::gate::wire::{Patience, Process, message, server};
-use plummet::gate::{
-    Broken, Call, Candidate, Case, Dtype, Reply, Tensor, Tensors, oracle, selftest,
-};
+use plummet::gate::{Broken, Call, Candidate, Case, Dtype, Reply, Tensor, Tensors, selftest};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
@@ -463,7 +462,7 @@ fn a_wrong_answer_is_read_and_judged() {
         let reply = adapter.run(&call).unwrap();
         let expected = oracle::expect(&call, Dtype::F32, &Default::default());
         let judged = judge(&call, &expected, &reply);
-        assert_eq!(judged.grade(), plummet::gate::judge::Grade::Fail, "{name}: {judged:?}");
+        assert_eq!(judged.grade(), plummet::check::judge::Grade::Fail, "{name}: {judged:?}");
         let words = ["wrong_shape", "wrong_dtype", "wrong_name"].contains(&name);
         assert_eq!(matches!(judged, Judged::Wrong(_)), words, "{name}: {judged:?}");
     }
@@ -485,7 +484,7 @@ fn compiled(source: &str) -> (tempfile::TempDir, std::path::PathBuf) {
     let (root, library) = (env!("CARGO_MANIFEST_DIR"), dir.path().join("lib.so"));
     let status = std::process::Command::new("cc")
         .args(["-Wall", "-Werror", "-O2", "-shared", "-fPIC", "-I"])
-        .arg(format!("{root}/verify/adapters/c"))
+        .arg(format!("{root}/adapters/c"))
         .arg(format!("{root}/{source}"))
         .arg("-o")
         .arg(&library)
@@ -498,7 +497,7 @@ fn compiled(source: &str) -> (tempfile::TempDir, std::path::PathBuf) {
 #[cfg(unix)]
 #[test]
 fn the_c_adapter_passes() {
-    let (_dir, library) = compiled("verify/adapters/c/adapter.c");
+    let (_dir, library) = compiled("adapters/c/adapter.c");
     let mut adapter = Process::new(misbehaving::worker(&library, ""));
     let killed = selftest::first_kill(&mut adapter, "layer_norm", 3, 40);
     assert!(killed.is_none(), "{killed:?}");

@@ -10,7 +10,7 @@ mod rotated;
 
 use load::{Golden, Tensor};
 use operators::{Problem, problem};
-use plummet::check::{Budget, Path};
+use plummet::check::bodies::{Budget, Path};
 use plummet::op::norm::LayerNorm;
 
 /// The files of operators; the others belong to stacks and to training.

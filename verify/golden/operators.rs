@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use plummet::check::{Case, Results};
+use plummet::check::bodies::{Case, Results};
 use plummet::choice::Described;
 use plummet::op::activation::{Activation, Function, Gated};
 use plummet::op::attention::{Attention, Layout};
@@ -140,8 +140,8 @@ fn operator(golden: &Golden) -> (SharedOp, Vec<&'static str>) {
 
 fn function(golden: &Golden) -> Function {
     let name = golden.word("fn");
-    let found = Function::ALL.into_iter().find(|function| function.id() == name);
-    found.unwrap_or_else(|| panic!("function {name}"))
+    let found = Function::ALL.iter().find(|function| function.id() == name);
+    *found.unwrap_or_else(|| panic!("function {name}"))
 }
 
 /// down·f(up·x), or down·(f(gate·x) ⊙ (up·x)).

@@ -1,6 +1,6 @@
 //! Every instruction set gives the same bits.
 
-use plummet::check::{Case, Path, Rows, SIZES};
+use plummet::check::bodies::{Case, Path, Rows, SIZES};
 use plummet::op::{Op, all, simd};
 
 /// The widths that fast paths are compiled for, besides any other.

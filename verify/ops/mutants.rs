@@ -7,8 +7,8 @@
 
 use std::sync::Arc;
 
-use plummet::check::gradient::agrees_with_differences;
-use plummet::check::{Case, Fault, Rows, everything};
+use plummet::check::bodies::gradient::agrees_with_differences;
+use plummet::check::bodies::{Case, Fault, Rows, everything};
 use plummet::choice::Described;
 use plummet::num::{Bound, Dd, Dual, Stochastic};
 use plummet::op::activation::{Activation, Function};

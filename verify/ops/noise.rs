@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use plummet::check::{Case, Path, Rows};
+use plummet::check::bodies::{Case, Path, Rows};
 use plummet::op::SharedOp;
 use plummet::op::dropout::{DropPath, Dropout};
 

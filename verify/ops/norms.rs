@@ -1,7 +1,7 @@
 //! What the norms satisfy beyond the laws that they state.
 
 use approx::assert_relative_eq;
-use plummet::check::{Budget, Case, Path, Rows, law};
+use plummet::check::bodies::{Budget, Case, Path, Rows, law};
 use plummet::op::norm::{BatchNorm, LayerNorm, RmsNorm};
 use plummet::op::{Op, Shape};
 
@@ -40,7 +40,7 @@ fn dx_along_x_is_what_eps_lets_through() {
     for eps in [1e-5, 0.5] {
         let ops: [(&dyn Op, f64); 2] = [(&LayerNorm { eps }, 1.0), (&rms(eps), 0.0)];
         for ((op, centred), cols) in ops.iter().flat_map(|op| WIDTHS.map(|cols| (op, cols))) {
-            for kind in [Rows::Normal, Rows::TinyVariance, Rows::Spike] {
+            for kind in [Rows::Normal, Rows::TinyVariance, Rows::Outlier] {
                 let case = Case::draw(*op, kind, 3, cols, 5);
                 let budget = Budget::measure(*op, &case).allowed;
                 for path in Path::ALL {

@@ -1,7 +1,7 @@
 //! Softmax, attention and the losses beyond the laws that they state.
 
 use approx::assert_relative_eq;
-use plummet::check::{Budget, Case, Path, Rows};
+use plummet::check::bodies::{Budget, Case, Path, Rows};
 use plummet::op::Shape;
 use plummet::op::attention::{Attention, Layout};
 use plummet::op::loss::{CrossEntropy, Reduction};

@@ -1,5 +1,6 @@
 //! `plummet gate check` and its kin: what puts cases to a target and prints what came of it.
 
+use crate::num::show;
 use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
@@ -9,19 +10,20 @@ use serde_json::json;
 
 use super::show::Show;
 use super::{Ending, duration, number, switch, target_args, text, value, words};
+use crate::check::call::{Broken, Candidate};
+use crate::check::{spec, trial};
 use crate::cli::{Failure, answer, survey};
-use crate::gate::call::{Broken, Candidate};
-use crate::gate::check::{CASES, Event, Filter, Options, STAGES, check};
 use crate::gate::manifest::{self, Date, Manifest};
-use crate::gate::production::Asked;
+use crate::gate::report::diff as reports;
 use crate::gate::report::{
     Report, html, json as report_json, junit, markdown, text as report_text,
 };
+use crate::gate::run::{CASES, Event, Filter, Options, STAGES, check};
+use crate::gate::stages::depth as stack_depth;
+use crate::gate::stages::sizes::Asked;
 use crate::gate::wire::patience::Watch;
 use crate::gate::wire::{Patience, Process, library};
-use crate::gate::{
-    Case, depth as stack_depth, diff as reports, init as templates, op, trial, vectors,
-};
+use crate::gate::{Case, init as templates, vectors};
 use crate::setting::Invalid;
 
 /// What to look at, and how much.
@@ -194,7 +196,7 @@ pub(super) fn run(matches: &ArgMatches) -> Ending {
     if !report.served.is_empty() {
         options.sizes_of(&report.served)?;
     }
-    manifest::apply(&mut report, &manifest, Date::today());
+    crate::gate::report::apply(&mut report, &manifest, Date::today());
     if let Some(path) = matches.get_one::<String>("pin") {
         pin(path, &report, &options.pinned)?;
     }
@@ -295,7 +297,7 @@ pub(super) fn replay(matches: &ArgMatches) -> Ending {
 }
 
 fn few(values: &[f64]) -> String {
-    let shown: Vec<String> = values.iter().take(8).map(|&v| report_text::short(v)).collect();
+    let shown: Vec<String> = values.iter().take(8).map(|&v| show::short(v)).collect();
     let rest = if values.len() > 8 { format!(", … ({})", values.len()) } else { String::new() };
     format!("[{}{rest}]", shown.join(", "))
 }
@@ -305,7 +307,7 @@ fn ended(broken: &Broken) -> Ending {
     let mut message = format!("error: {broken}");
     message.push('\n');
     let _ = std::io::Write::write_all(&mut std::io::stderr(), message.as_bytes());
-    Ok(trial::Flaw::from(broken).fault.exit_code())
+    Ok(crate::check::flaw::Flaw::from(broken).fault.exit_code())
 }
 
 pub(super) fn depth(matches: &ArgMatches) -> Ending {
@@ -321,7 +323,7 @@ pub(super) fn depth(matches: &ArgMatches) -> Ending {
     let chosen = matches.get_one::<String>("norm");
     let served: Vec<&String> = match chosen {
         Some(norm) => vec![norm],
-        None => hello.ops.keys().filter(|op| op::norm_of_rows(op)).collect(),
+        None => hello.ops.keys().filter(|op| spec::norm_of_rows(op)).collect(),
     };
     if served.is_empty() {
         return Err(Invalid::new("norm", "(none served)", stack_depth::norms().join(", ")).into());
@@ -383,7 +385,7 @@ pub(super) fn grade(matches: &ArgMatches) -> Ending {
     let (dir, results) = (Path::new(text(matches, "dir")), Path::new(text(matches, "results")));
     let manifest = expected(matches)?;
     let mut report = vectors::grade(dir, results)?;
-    manifest::apply(&mut report, &manifest, Date::today());
+    crate::gate::report::apply(&mut report, &manifest, Date::today());
     print(&report, matches)
 }
 
@@ -396,7 +398,7 @@ pub(super) fn init(matches: &ArgMatches) -> Ending {
 }
 
 pub(super) fn ops(matches: &ArgMatches) -> Ending {
-    let rows = op::all().map(|operator| {
+    let rows = spec::all().map(|operator| {
         let dirs: Vec<String> = operator.dirs().iter().map(ToString::to_string).collect();
         let dtypes: Vec<&str> = operator.dtypes().iter().map(|dtype| dtype.name()).collect();
         (operator.name(), dirs, dtypes)

@@ -1,11 +1,11 @@
 //! `plummet gate demo`: a right LayerNorm and a wrong one, judged.
 
 use super::Ending;
+use crate::check::call::{Broken, Candidate};
 use crate::cli::answer;
-use crate::gate::call::{Broken, Candidate};
-use crate::gate::check::{Options, check};
-use crate::gate::model::ModelCandidate;
+use crate::gate::mutants::ModelCandidate;
 use crate::gate::report::text::{Style, write};
+use crate::gate::run::{Options, check};
 
 /// The wrong one: the variance as mean(x²) − mean², as several projects have shipped it.
 const WRONG: &str = "ln_one_pass";

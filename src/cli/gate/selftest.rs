@@ -6,8 +6,8 @@ use std::path::Path;
 use clap::{Arg, ArgMatches};
 
 use super::{Ending, bar, number, switch, text, value};
+use crate::check::spec;
 use crate::cli::{answer, json_arg, survey};
-use crate::gate::op;
 use crate::gate::selftest::{Effort, markdown, run as prove};
 use crate::setting::Invalid;
 
@@ -27,9 +27,9 @@ pub(super) fn run(matches: &ArgMatches) -> Ending {
     let cases: usize = number(matches, "cases", "a whole number")?.unwrap_or(300);
     let op = matches.get_one::<String>("ops").cloned();
     if let Some(op) = &op
-        && op::find(op).is_none()
+        && spec::find(op).is_none()
     {
-        return Err(Invalid::new("ops", op, op::names().join(", ")).into());
+        return Err(Invalid::new("ops", op, spec::names().join(", ")).into());
     }
     let explain = matches.get_flag("explain");
     let seeds = vec![seed, seed + 1, seed + 2];

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use indicatif::ProgressBar;
 
 use super::bar;
-use crate::gate::check::{Event, Options};
 use crate::gate::report::{Report, text};
+use crate::gate::run::{Event, Options};
 use crate::gate::wire::patience::{Waiting, Watch};
 
 /// Shows what happens in a run.

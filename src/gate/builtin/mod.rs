@@ -11,9 +11,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde_json::{Value, json};
 
-use super::call::{Broken, Call, Candidate, Claims, Dir, Hello, Identity, Reply, Served};
-use super::operator::number;
-use super::tensor::{Dtype, Tensor, Tensors};
+use crate::check::call::{Broken, Call, Candidate, Claims, Dir, Hello, Identity, Reply, Served};
+use crate::check::spec::operator::number;
+use crate::check::tensor::{Dtype, Tensor, Tensors};
 use crate::setting::Invalid;
 use crate::stack::init;
 
@@ -66,7 +66,7 @@ impl Builtin {
 impl Candidate for Builtin {
     fn hello(&mut self) -> Result<Hello, Broken> {
         let served = |op: &&str| is_program(op) || TRAINING.contains(op);
-        let names = super::op::names().into_iter().filter(served);
+        let names = crate::check::spec::names().into_iter().filter(served);
         let ops = names.map(|op| (op.to_string(), self.served(op))).collect();
         let identity = Identity {
             name: format!("plummet cpu {}", self.dtype),

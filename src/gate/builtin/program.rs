@@ -6,10 +6,10 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::backend::{Element, Host, Observer};
+use crate::check::call::{Attrs, Call, Dir};
+use crate::check::spec::operator::number;
+use crate::check::tensor::Tensors;
 use crate::config::RunConfig;
-use crate::gate::call::{Attrs, Call, Dir};
-use crate::gate::operator::number;
-use crate::gate::tensor::Tensors;
 use crate::op::activation::{Activation, Function, Gated};
 use crate::op::attention::Layout;
 use crate::op::linear::Linear;

@@ -1,9 +1,9 @@
 //! What the trainer does outside of programs: the optimiser, clipping, the schedule, initialisation.
 
+use crate::check::call::Call;
+use crate::check::spec::operator::number;
+use crate::check::tensor::{Tensor, Tensors};
 use crate::config::{RunConfig, Schedule};
-use crate::gate::call::Call;
-use crate::gate::operator::number;
-use crate::gate::tensor::{Tensor, Tensors};
 use crate::num::Num;
 use crate::op::Shape;
 use crate::program::{Program, Role, Start};

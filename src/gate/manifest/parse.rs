@@ -5,7 +5,7 @@ use toml::{Table, Value};
 
 use super::date::Date;
 use super::pattern::matches;
-use crate::gate::production::Asked;
+use crate::gate::stages::sizes::Asked;
 use crate::gate::wire::patience::{self, Patience};
 use crate::setting::Invalid;
 

@@ -21,11 +21,11 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use self::compare::{Compared, Decision, Side, Stand};
-use super::call::{Broken, Call, Candidate, Hello, Identity, Reply};
-use super::case::Case;
-use super::judge::{Grade, Judged, judge};
-use super::oracle::{self, Expected};
-use super::tensor::Tensors;
+use crate::check::call::{Broken, Call, Candidate, Hello, Identity, Reply};
+use crate::check::judge::{Grade, Judged, judge};
+use crate::check::oracle::{self, Expected};
+use crate::check::spec::case::Case;
+use crate::check::tensor::Tensors;
 use crate::rng::Rng;
 use crate::setting::Invalid;
 
@@ -320,7 +320,7 @@ impl Check {
             }
         }
         let Reply::Ok(answer) = reply else { return None };
-        let operator = super::op::find(&call.op).expect("a call is of an operator");
+        let operator = crate::check::spec::find(&call.op).expect("a call is of an operator");
         let beyond = operator.beyond(call, &answer).into_iter().next();
         self.accepted = Some(answer);
         beyond

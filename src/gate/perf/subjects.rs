@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::gate::call::{Dir, Hello, Served};
-use crate::gate::case::{Case, Kind, Upstream};
-use crate::gate::op;
-use crate::gate::operator::Operator;
-use crate::gate::scope::{self, Scope};
-use crate::gate::tensor::Dtype;
+use crate::check::call::{Dir, Hello, Served};
+use crate::check::scope::{self, Scope};
+use crate::check::spec;
+use crate::check::spec::case::{Case, Rows, Upstream};
+use crate::check::spec::operator::Operator;
+use crate::check::tensor::Dtype;
 use crate::setting::Invalid;
 
 /// Elements of a problem, all tensors together, where no sizes are asked for: one that lies in the
@@ -28,7 +28,7 @@ pub fn cases(
     let mut cases = Vec::new();
     let (mut met_ops, mut met_sizes) = (vec![false; ops.len()], vec![false; sizes.len()]);
     let wanted: Vec<_> = sizes.iter().map(|text| parse(text)).collect::<Result<_, _>>()?;
-    for operator in op::all().filter(|operator| !operator.random()) {
+    for operator in spec::all().filter(|operator| !operator.random()) {
         let (Some(a), Some(b)) = (base.ops.get(operator.name()), cand.ops.get(operator.name()))
         else {
             continue;
@@ -120,7 +120,7 @@ fn plain(
     b: &Served,
 ) -> Case {
     let mut case = Case::simplest(operator, dir, data, params);
-    (case.kind, case.upstream, case.seed) = (Kind::Normal, Upstream::Normal, 1);
+    (case.kind, case.upstream, case.seed) = (Rows::Normal, Upstream::Normal, 1);
     for attr in operator.attrs() {
         let others = Scope::new(operator, b).values(attr);
         let values = Scope::new(operator, a).values(attr);

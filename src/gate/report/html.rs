@@ -1,5 +1,6 @@
 //! A report as one page of HTML that refers to nothing outside itself, in light and in dark.
 
+use crate::num::show;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
@@ -75,7 +76,7 @@ fn cards(report: &Report) -> String {
     let cards = [
         ("findings", findings.to_string(), expected, findings > 0),
         ("cases", cases.to_string(), operators, false),
-        ("largest q", text::short(largest), "in parts of the bound".into(), largest > 1.0),
+        ("largest q", show::short(largest), "in parts of the bound".into(), largest > 1.0),
         ("coverage", format!("{tested}/{all}"), "rows tested".into(), false),
         ("time", text::duration(report.seconds), String::new(), false),
     ];
@@ -101,7 +102,7 @@ fn findings(report: &Report) -> String {
     for (i, finding) in report.counted().enumerate() {
         let tensor = finding.tensor.as_deref().unwrap_or_default();
         let q = finding.worst.as_ref().map_or(String::new(), |worst| {
-            format!("<span class=\"q\">q {}</span>", text::short(worst.q))
+            format!("<span class=\"q\">q {}</span>", show::short(worst.q))
         });
         let open = if i == 0 { " open" } else { "" };
         let like = finding.behaves_like.as_ref().map_or(String::new(), |like| {
@@ -184,7 +185,7 @@ fn cell(report: &Report, row: &Row) -> String {
     };
     let largest = row.largest_q_statistical();
     let (q, at) = match largest {
-        Some((tensor, q)) => (text::short(q), format!("; largest q at {tensor}")),
+        Some((tensor, q)) => (show::short(q), format!("; largest q at {tensor}")),
         None if class == "fail" => ("✗".into(), String::new()),
         None => ("–".into(), String::new()),
     };
@@ -257,7 +258,7 @@ fn picture(report: &Report, op: &str) -> String {
     for decade in DECADES.0 as i32..=DECADES.1 as i32 {
         let x = place(f64::from(decade));
         let class = if decade == 0 { "limit" } else { "grid" };
-        let label = text::short(10f64.powi(decade));
+        let label = show::short(10f64.powi(decade));
         let _ = writeln!(
             out,
             "<path class=\"{class}\" d=\"M{x:.1} 4V{bottom}\"/><text x=\"{x:.1}\" y=\"{:.1}\" \
@@ -283,7 +284,7 @@ fn picture(report: &Report, op: &str) -> String {
             let y = y + apart(&dtypes, row.dtype);
             for (values, ring) in [(&row.q, true), (&row.q_statistical, false)] {
                 if let Some(&q) = values.get(tensor) {
-                    let hint = format!("{} {tensor}: q {}", row.name(), text::short(q));
+                    let hint = format!("{} {tensor}: q {}", row.name(), show::short(q));
                     out += &mark(row, q, ring, place, y, &hint);
                 }
             }

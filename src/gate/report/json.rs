@@ -27,48 +27,13 @@ pub fn read(text: &str) -> Result<Report, Invalid> {
     serde_json::from_value(value).map_err(refused)
 }
 
-/// The JSON spelling of a number that may not be finite.
-pub(in crate::gate) mod number {
-    use serde::{Deserializer, Serializer};
-
-    use crate::record::number::{Number, spelled};
-
-    pub fn serialize<S: Serializer>(value: &f64, to: S) -> Result<S::Ok, S::Error> {
-        spelled(*value, to)
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
-        from.deserialize_any(Number).map(|value| value.unwrap_or(f64::NAN))
-    }
-}
-
-/// One number of a list or a map.
-#[derive(serde::Serialize, serde::Deserialize)]
-#[serde(transparent)]
-struct Spelled(#[serde(with = "number")] f64);
-
-/// The JSON spelling of a list of numbers.
-pub(super) mod numbers {
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    use super::Spelled;
-
-    pub fn serialize<S: Serializer>(values: &[f64], to: S) -> Result<S::Ok, S::Error> {
-        to.collect_seq(values.iter().map(|&value| Spelled(value)))
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<f64>, D::Error> {
-        Ok(Vec::<Spelled>::deserialize(from)?.into_iter().map(|value| value.0).collect())
-    }
-}
-
 /// The JSON spelling of numbers by name.
 pub(super) mod numbers_by_name {
     use std::collections::BTreeMap;
 
     use serde::{Deserialize, Deserializer, Serializer};
 
-    use super::Spelled;
+    use crate::num::spelled::Spelled;
 
     type Map = BTreeMap<String, f64>;
 
@@ -86,7 +51,7 @@ pub(super) mod numbers_by_name {
 pub(super) mod inputs {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    use super::numbers;
+    use crate::num::spelled::numbers;
 
     #[derive(Serialize, Deserialize)]
     struct Input {

@@ -1,5 +1,6 @@
 //! A report as JUnit XML: a suite per operator, a case per row, and per failure in it.
 
+use crate::num::show;
 use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
@@ -67,7 +68,7 @@ fn suite(report: &Report, name: &str) -> TestSuite {
             let mut passed = case(&own, TestCaseStatus::success());
             passed.set_assertions(row.cases);
             if let Some((tensor, q)) = row.largest_q_statistical() {
-                passed.add_property(("q", text::short(q).as_str()));
+                passed.add_property(("q", show::short(q).as_str()));
                 passed.add_property(("q_tensor", tensor));
             }
             suite.add_test_case(passed);

@@ -1,5 +1,6 @@
 //! A report as Markdown for the summary of a CI job: the verdict first, and never too long for one.
 
+use crate::num::show;
 use std::fmt::Write as _;
 
 use super::text::{self, Total};
@@ -61,7 +62,7 @@ fn tail(report: &Report) -> String {
             totals.iter().map(|t| {
                 let sign = sign(report, t);
                 let (op, tested, at) = (escaped(&t.op), escaped(&t.tested), escaped(&t.at));
-                let (q, statistical) = (text::short(t.q), text::short(t.q_statistical));
+                let (q, statistical) = (show::short(t.q), show::short(t.q_statistical));
                 let (cases, a, b, failed) = (t.cases, t.grade_a, t.grade_b, t.failed);
                 format!(
                     "| {sign} | {op} | {tested} | {cases} | {a} | {b} | {failed} | {q} \

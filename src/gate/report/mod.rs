@@ -3,24 +3,32 @@
 //! The schema is versioned: [`Report::FORMAT`] goes up when a field changes its meaning, and a new
 //! field alone does not raise it.
 //!
-//! [`text`] is what a terminal shows, [`json`] what machines and [`diff`](super::diff) read,
+//! [`text`] is what a terminal shows, [`json`] what machines and [`diff`] read,
 //! [`junit`] and [`markdown`] what a CI server shows, [`html`] a page to keep.
 
+pub mod diff;
+mod hold;
 pub mod html;
 pub mod json;
+#[cfg(feature = "harness")]
 pub mod junit;
 pub mod markdown;
+mod reach;
 pub mod text;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::call::{Claims, Dir, Identity, SPEC, Served};
-use super::judge::Graded;
-use super::manifest::Expectation;
-use super::statistics::power::Reach;
-use super::tensor::Dtype;
+pub use hold::{Expectation, State, apply, missing};
+pub use reach::{Reach, TOGETHER, told};
+
+use crate::check::flaw::Fault;
+use crate::num::spelled::{every_number, numbers};
+
+use crate::check::call::{Claims, Dir, Identity, SPEC, Served};
+use crate::check::judge::Graded;
+use crate::check::tensor::Dtype;
 
 /// A finished run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -43,7 +51,7 @@ pub struct Report {
     /// The seed of the cases.
     pub seed: u64,
     /// Wall time.
-    #[serde(with = "json::number")]
+    #[serde(with = "every_number")]
     pub seconds: f64,
     /// What the run ended with.
     pub exit_code: u8,
@@ -161,7 +169,7 @@ pub struct Repeated {
     /// Those to a question of before.
     pub again: usize,
     /// A fault that hits one answer of so many by chance is found with 99 %.
-    #[serde(with = "json::number")]
+    #[serde(with = "every_number")]
     pub one_in: f64,
 }
 
@@ -191,7 +199,7 @@ pub struct Stage {
     /// How many of them failed.
     pub failed: usize,
     /// Wall time.
-    #[serde(with = "json::number")]
+    #[serde(with = "every_number")]
     pub seconds: f64,
 }
 
@@ -250,29 +258,6 @@ impl Row {
             format!("{op}:{dir}:{dtype}")
         } else {
             format!("{op}:{dir}:{dtype}+{params_dtype}")
-        }
-    }
-}
-
-/// What kind of failure a finding is, in the order of precedence of its exit code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Fault {
-    /// The adapter broke the protocol: 6.
-    Protocol,
-    /// A wrong result: 1.
-    Wrong,
-    /// A crash or no answer in time: 7.
-    Crash,
-}
-
-impl Fault {
-    /// The exit code that it leads to.
-    pub fn exit_code(self) -> u8 {
-        match self {
-            Fault::Protocol => 6,
-            Fault::Wrong => 1,
-            Fault::Crash => 7,
         }
     }
 }
@@ -400,10 +385,10 @@ pub struct Shrunk {
     #[serde(with = "json::inputs")]
     pub inputs: Vec<(String, Vec<usize>, Vec<f64>)>,
     /// The tensor that is wrong, as it came and as it should be.
-    #[serde(with = "json::numbers")]
+    #[serde(with = "numbers")]
     pub got: Vec<f64>,
     /// The truth.
-    #[serde(with = "json::numbers")]
+    #[serde(with = "numbers")]
     pub want: Vec<f64>,
     /// The original problem in words: `33×769 bf16`.
     pub from: String,

@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use std::io::IsTerminal;
 
 use super::{Fault, Finding, Report, Row};
-use crate::gate::case::Case;
-use crate::gate::statistics::power::{Reach, told};
+use super::{Reach, told};
+use crate::check::spec::case::Case;
+use crate::num::show::{bare, both, digits, short};
 
 /// How a report is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -299,33 +300,6 @@ fn list(values: &[f64], shape: &[usize]) -> String {
     format!("[{}{more}]", shown.join(", "))
 }
 
-fn bare(list: &str) -> String {
-    list.trim_matches(['[', ']']).to_string()
-}
-
-/// Two lists in as few digits as tell apart what is not the same.
-fn both(got: &[f64], want: &[f64]) -> (String, String) {
-    let show = |values: &[f64], figures: usize| -> Vec<String> {
-        values.iter().map(|&value| digits(value, figures)).collect()
-    };
-    let told = |figures: &usize| {
-        let pairs = show(got, *figures).into_iter().zip(show(want, *figures));
-        got.iter()
-            .zip(want)
-            .zip(pairs)
-            .all(|((a, b), (x, y))| a == b || x != y || (a.is_nan() && b.is_nan()))
-    };
-    let figures = (6..17).find(told).unwrap_or(17);
-    let show = |values| format!("[{}]", show(values, figures).join(", "));
-    (show(got), show(want))
-}
-
-/// A number and another in as few digits as tell them apart.
-pub fn apart(got: f64, want: f64) -> (String, String) {
-    let (got, want) = both(&[got], &[want]);
-    (bare(&got), bare(&want))
-}
-
 /// An input: every digit of it that an `f32` has, where it is one.
 fn exact(value: f64) -> String {
     if f64::from(value as f32) == value {
@@ -334,41 +308,6 @@ fn exact(value: f64) -> String {
         digits(value, figures.count())
     } else {
         digits(value, 17)
-    }
-}
-
-/// A bound or a quotient: two digits.
-pub fn short(value: f64) -> String {
-    digits(value, 2)
-}
-
-/// A number in at most so many significant digits, as short as that allows.
-pub fn digits(value: f64, figures: usize) -> String {
-    if value == 0.0 {
-        return if value.is_sign_negative() { "-0".into() } else { "0".into() };
-    }
-    if !value.is_finite() {
-        return value.to_string();
-    }
-    let rounded = format!("{value:.*e}", figures.max(1) - 1);
-    let (mantissa, exponent) = rounded.split_once('e').unwrap_or((&rounded, "0"));
-    // What was rounded to 17 digits may be the same number in fewer.
-    let shortest = format!("{value:e}");
-    let (mantissa, exponent) = match shortest.split_once('e') {
-        Some((short, exponent)) if short.len() <= mantissa.len() => (short, exponent),
-        _ => (mantissa, exponent),
-    };
-    let mantissa = match mantissa.contains('.') {
-        true => mantissa.trim_end_matches('0').trim_end_matches('.'),
-        false => mantissa,
-    };
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    if (-3..6).contains(&exponent) {
-        let places = mantissa.bytes().filter(u8::is_ascii_digit).count() as i32 - 1 - exponent;
-        let number: f64 = format!("{mantissa}e{exponent}").parse().unwrap_or(value);
-        format!("{number:.*}", places.max(0) as usize)
-    } else {
-        format!("{mantissa}e{exponent}")
     }
 }
 

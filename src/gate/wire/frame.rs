@@ -15,8 +15,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
-use crate::gate::call::Broken;
-use crate::gate::tensor::{Dtype, Tensor, Tensors};
+use crate::check::call::Broken;
+use crate::check::tensor::{Dtype, Tensor, Tensors};
 
 /// What every frame begins with.
 pub const MAGIC: [u8; 8] = *b"PLUMMET1";

@@ -6,7 +6,7 @@ use std::ptr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use crate::gate::tensor::{Dtype, Tensor};
+use crate::check::tensor::{Dtype, Tensor};
 
 use super::frame;
 

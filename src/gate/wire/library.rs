@@ -1,4 +1,4 @@
-//! A target behind a C interface: `verify/adapters/c/plummet.h` says what it exports.
+//! A target behind a C interface: `adapters/c/plummet.h` says what it exports.
 //!
 //! A library may do anything to the process that loads it, so the gate never does: a worker, our
 //! own program started again, loads it and speaks the protocol. In the worker every buffer lies
@@ -34,12 +34,13 @@ mod unix {
 
     use serde_json::{Map, Value};
 
-    use crate::gate::call::{Broken, Call, Candidate, Hello, PROTOCOL, Reply};
-    use crate::gate::tensor::{Dtype, Tensors};
+    use crate::check::call::{Broken, Call, Candidate, Hello, PROTOCOL, Reply};
+    use crate::check::spec::truth;
+    use crate::check::tensor::{Dtype, Tensors};
+    use crate::check::{oracle, spec};
     use crate::gate::wire::frame::{Frame, protocol};
     use crate::gate::wire::guarded::{self, Buffer, Side};
     use crate::gate::wire::{message, server};
-    use crate::gate::{op, oracle};
 
     /// `plummet_tensor` of the header.
     #[repr(C)]
@@ -87,7 +88,7 @@ mod unix {
 
     impl Outputs {
         fn of(question: CString, call: &Call) -> Outputs {
-            let named = oracle::truth(call).into_iter();
+            let named = truth::truth(call).into_iter();
             let wanted = named.filter(|named| call.want.contains(&named.name));
             let all = wanted.map(|named| {
                 let dtype = oracle::dtype_of(call, &named.name);
@@ -226,7 +227,7 @@ mod unix {
         /// given depends on the case alone, so that paths for aligned data and for other data are
         /// both judged.
         fn run(&mut self, call: &Call) -> Result<Reply, Broken> {
-            if op::find(&call.op).is_none() {
+            if spec::find(&call.op).is_none() {
                 return Ok(Reply::Unsupported(format!(
                     "op = {}: not in the specification",
                     call.op
@@ -240,7 +241,7 @@ mod unix {
         }
 
         fn time(&mut self, call: &Call, repeat: usize) -> Result<Reply, Broken> {
-            if op::find(&call.op).is_none() {
+            if spec::find(&call.op).is_none() {
                 return self.run(call);
             }
             self.call(call, Side::Begin, repeat)

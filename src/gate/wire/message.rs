@@ -6,8 +6,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::frame::{Frame, encode, protocol, shown};
-use crate::gate::call::{Broken, Call, Claims, Hello, Limits, PROTOCOL, Reply, SPEC, Served};
-use crate::gate::tensor::{Dtype, Tensors};
+use crate::check::call::{Broken, Call, Claims, Hello, Limits, PROTOCOL, Reply, SPEC, Served};
+use crate::check::tensor::{Dtype, Tensors};
 
 /// What the gate asks.
 #[derive(Debug, Clone, PartialEq)]

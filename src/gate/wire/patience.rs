@@ -10,7 +10,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::gate::call::Call;
+use crate::check::call::Call;
 use crate::setting::Invalid;
 
 /// How long a target may take.
@@ -236,7 +236,7 @@ fn shape(call: &Call) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gate::case::Case;
+    use crate::check::spec::case::Case;
 
     fn call(case: &str) -> Call {
         case.parse::<Case>().unwrap().call()

@@ -15,7 +15,7 @@ use super::errors::Errors;
 use super::frame::{Frame, LONGEST, Reader, protocol};
 use super::message;
 use super::patience::{Occasion, Pace, Patience, Waiting, Watch, subject};
-use crate::gate::call::{Broken, Call, Candidate, Hello, Reply};
+use crate::check::call::{Broken, Call, Candidate, Hello, Reply};
 
 /// How often a silent target is looked after.
 const TICK: Duration = Duration::from_millis(50);

@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind, Read, Write};
 
 use super::frame::Reader;
 use super::message::{self, Request};
-use crate::gate::call::{Broken, Candidate, Reply};
+use crate::check::call::{Broken, Candidate, Reply};
 
 /// Answers the requests of `input` until `bye` or its end.
 ///

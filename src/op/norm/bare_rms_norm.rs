@@ -3,8 +3,8 @@
 //! s = 1/√(mean(x²) + eps), y = x·s over the last axis; dx = s·(dy − y·mean(dy ⊙ y)).
 //! The linear map behind the norm can take over what a weight would do.
 
-use super::super::simd::{self, dot};
-use super::super::{Arg, Fast, Grad, Law, Op, Reference, Shape, View};
+use crate::op::simd::{self, dot};
+use crate::op::{Arg, Fast, Grad, Law, Op, Reference, Shape, View};
 use crate::choice::Described;
 use crate::num::Num;
 

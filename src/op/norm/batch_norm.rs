@@ -10,8 +10,8 @@
 
 use std::ops::Range;
 
-use super::super::simd;
-use super::super::{Arg, Fast, Grad, Kind, Law, Op, Reference, Shape, View};
+use crate::op::simd;
+use crate::op::{Arg, Fast, Grad, Kind, Law, Op, Reference, Shape, View};
 use crate::choice::Described;
 use crate::num::Num;
 
@@ -297,7 +297,7 @@ fn moments(rows: usize, x: &[f32], mean: &mut [f32], squares: &mut [f32], own: &
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::{Case, Path, Results, Rows, fast_agrees};
+    use crate::check::bodies::{Case, Path, Results, Rows, fast_agrees};
 
     fn both(training: bool, x: &[f64]) -> [Results; 2] {
         let op = BatchNorm { eps: 0.0, training, ..BatchNorm::new() };

@@ -6,9 +6,9 @@
 //!
 //! No element sees another one: there is no statistic and nothing to save.
 
-use super::super::elementary::tanh;
-use super::super::simd;
-use super::super::{Arg, Fast, Grad, Law, Op, Reference, Shape, View};
+use crate::op::elementary::tanh;
+use crate::op::simd;
+use crate::op::{Arg, Fast, Grad, Law, Op, Reference, Shape, View};
 use crate::choice::Described;
 use crate::num::Num;
 
@@ -154,7 +154,7 @@ impl Fast for DynamicTanh {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::{Case, Path, Rows};
+    use crate::check::bodies::{Case, Path, Rows};
 
     /// tanh(½ ln 3) = ½, with slope ¾.
     #[test]

@@ -9,8 +9,8 @@
 
 use std::ops::Range;
 
-use super::super::simd::{self, Isa, or_neutral, sum, sum_of_squares_around};
-use super::super::{Arg, Fast, Grad, Law, Op, Reference, Shape, View};
+use crate::op::simd::{self, Isa, or_neutral, sum, sum_of_squares_around};
+use crate::op::{Arg, Fast, Grad, Law, Op, Reference, Shape, View};
 use crate::choice::Described;
 use crate::num::Num;
 

@@ -10,8 +10,8 @@
 
 use std::ops::Range;
 
-use super::super::simd::{self, Isa, dot};
-use super::super::{Arg, Fast, Grad, Law, Op, Reference, Shape, View};
+use crate::op::simd::{self, Isa, dot};
+use crate::op::{Arg, Fast, Grad, Law, Op, Reference, Shape, View};
 use crate::choice::Described;
 use crate::num::{Dtype, Num};
 
@@ -267,7 +267,7 @@ fn row_vjp(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::{Case, Path, Rows, fast_agrees};
+    use crate::check::bodies::{Case, Path, Rows, fast_agrees};
 
     /// x of one row of the norm 2.5 in the root mean square: x̂ is 1.2 and 1.6, inexact.
     fn case(op: &RmsNorm) -> Case {

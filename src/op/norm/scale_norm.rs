@@ -6,8 +6,8 @@
 //!
 //! At ‖x‖ = eps the two branches of dx differ; the flat one is taken, as for a norm held constant.
 
-use super::super::simd::{self, dot};
-use super::super::{Arg, Fast, Grad, Law, Op, Reference, Shape, View};
+use crate::op::simd::{self, dot};
+use crate::op::{Arg, Fast, Grad, Law, Op, Reference, Shape, View};
 use crate::choice::Described;
 use crate::num::Num;
 
@@ -157,7 +157,7 @@ impl Fast for ScaleNorm {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::{Case, Path, Rows};
+    use crate::check::bodies::{Case, Path, Rows};
 
     #[test]
     fn eps_is_a_floor_of_the_norm() {

@@ -1,6 +1,6 @@
 //! What happens inside: gradients, the stream and attention, block by block.
 
-use super::{series, subtitle};
+use super::words::{series, subtitle};
 use crate::plot::{Axis, Lines, Panels, Scale, Series};
 use crate::survey::arm::Arm;
 use crate::survey::data::Run;

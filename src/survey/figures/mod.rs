@@ -7,19 +7,17 @@ mod outcomes;
 mod rates;
 mod tables;
 mod warmups;
+mod words;
 
 use std::path::Path;
 
 pub(super) use self::outcomes::{inits, norms};
+pub(super) use self::words::{subtitle, text_name};
 
 use self::layers::{ENTROPY, GRADIENT, RMS, by_layer, similarity};
 use super::Error;
-use super::arm::{Arm, arms, share, wiring_and_init};
-use super::data::{Data, Run};
-use super::findings::words::{count, distinct};
-use crate::config::RunConfig;
-use crate::plot::{Mark, Series};
-use crate::record::Outcome;
+use super::arm::arms;
+use super::data::Data;
 
 /// A picture that was drawn: its file and what it is about.
 #[derive(Debug, Clone)]
@@ -76,83 +74,4 @@ pub(super) fn draw_inside(data: &Data, folder: &Path) -> Result<Vec<Picture>, Er
     let panels = cost::cost(data);
     panels.save(note("9-cost.png", "cost", "Time and activation memory against depth"))?;
     Ok(pictures)
-}
-
-/// The mark of an outcome.
-fn mark(outcome: &Outcome) -> Mark {
-    match outcome {
-        Outcome::Ok => Mark::Ok,
-        Outcome::Spike { .. } => Mark::Spike,
-        Outcome::Unfinished => Mark::Unfinished,
-        Outcome::Stuck => Mark::Stuck,
-        Outcome::Collapsed => Mark::Collapsed,
-        Outcome::Diverged { .. } => Mark::Diverged,
-        Outcome::NonFinite { .. } => Mark::NonFinite,
-    }
-}
-
-fn worst(arm: &Arm) -> Mark {
-    arm.runs.iter().map(|run| mark(&run.summary.outcome)).max().unwrap_or(Mark::Ok)
-}
-
-/// The stack, the batches and the text of some runs, which share them; rates, warm-ups and steps
-/// where they share those, too.
-pub(super) fn subtitle(arms: &[Arm]) -> String {
-    let Some(c) = arms.first().map(Arm::config) else { return String::new() };
-    let configs = || arms.iter().map(Arm::config);
-    let mut words = Vec::new();
-    let depths = distinct(configs().map(|c| c.depth as f64));
-    if let [depth] = depths.as_slice() {
-        words.push(count(*depth as usize, "block"));
-    }
-    words.push(format!("width {}, {} heads", c.width, c.heads));
-    words.push(format!("sequences of {} × {}", c.seq, c.batch));
-    words.push(c.optimizer.id().to_string());
-    if let [lr] = distinct(configs().map(|c| c.lr)).as_slice() {
-        words.push(format!("lr {lr}"));
-    }
-    if configs().all(|c| c.warmup == 0) {
-        words.push("no warm-up".to_string());
-    }
-    if let [steps] = distinct(configs().map(|c| c.steps as f64)).as_slice() {
-        words.push(format!("{steps} steps"));
-    }
-    let seeds = distinct(arms.iter().flat_map(|arm| &arm.runs).map(|run| run.config.seed as f64));
-    words.push(count(seeds.len(), "seed"));
-    words.push(text_name(c));
-    words.join(", ")
-}
-
-/// What is learned, for people.
-pub(super) fn text_name(config: &RunConfig) -> String {
-    if config.text.is_empty() {
-        "bytes of the embedded Latin text".to_string()
-    } else {
-        let name = Path::new(&config.text).file_name().map(|name| name.to_string_lossy());
-        format!("bytes of {}", name.unwrap_or_default())
-    }
-}
-
-/// The name of an arm among others: its rate is named where they have several.
-fn label(arm: &Arm, arms: &[Arm]) -> String {
-    let config = arm.config();
-    let mut label = wiring_and_init(config);
-    if distinct(arms.iter().map(|arm| arm.config().lr)).len() > 1 {
-        label.push_str(&format!(", lr {}", config.lr));
-    }
-    if config.warmup > 0 {
-        label.push_str(&format!(", warm-up {}", share(config)));
-    }
-    label
-}
-
-/// A line for an arm. Its first appearance has the look of its wiring, others have their own.
-fn series(arm: &Arm, arms: &[Arm], curve: impl Fn(&Run) -> Vec<(f64, f64)>) -> Series {
-    let (points, band) = arm.curve(curve);
-    let wiring = &arm.config().wiring;
-    let first = arms.iter().find(|other| other.config().wiring == *wiring);
-    let plain = first.is_some_and(|first| first.config() == arm.config());
-    let label = label(arm, arms);
-    let style_key = if plain { wiring.id().to_string() } else { label.clone() };
-    Series { style_key, band, ..Series::new(label, points) }
 }

@@ -1,9 +1,10 @@
 //! The outcome of every wiring under every init and norm.
 
 use super::tables::{Table, by_count};
-use super::{Arm, arms, subtitle};
+use super::words::subtitle;
 use crate::plot::{Axis, Maps};
 use crate::setting::Setting;
+use crate::survey::arm::{Arm, arms};
 use crate::survey::data::Data;
 use crate::survey::findings::map;
 

@@ -1,10 +1,11 @@
 //! Learning rate against depth: stable, slow and unstable rates, apart.
 
 use super::tables::Table;
-use super::{Arm, arms, subtitle};
+use super::words::subtitle;
 use crate::plot::{Axis, Ground, Maps};
 use crate::setting::Setting;
 use crate::survey::arm::wirings;
+use crate::survey::arm::{Arm, arms};
 use crate::survey::data::Data;
 use crate::survey::findings::rates::{self, Bearing, worst};
 

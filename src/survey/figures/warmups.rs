@@ -1,8 +1,9 @@
 //! What trains, by learning rate and warm-up: the picture of the question that decides.
 
 use super::tables::{Table, by_count};
-use super::{Arm, arms, share, subtitle};
+use super::words::subtitle;
 use crate::plot::{Axis, Maps};
+use crate::survey::arm::{Arm, arms, share};
 use crate::survey::data::Data;
 use crate::survey::findings::{warmups, words::distinct, words::names};
 

@@ -1,8 +1,8 @@
 //! Every wiring under every init and norm: how many train.
 
-use super::super::arm::{Arm, Ending};
 use super::words::{conditions, count, list};
 use crate::setting::Setting;
+use crate::survey::arm::{Arm, Ending};
 
 /// The counts, for arms that differ in wiring and in `other` ("init", "norm").
 pub(crate) fn title(arms: &[Arm], other: &str) -> String {

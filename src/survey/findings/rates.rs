@@ -1,11 +1,11 @@
 //! Learning rate against depth: the largest rate that learns stably, and the rates at which something breaks.
 
-use super::super::arm::{Arm, wirings};
-use super::super::data::Run;
 use super::largest::{Ladder, Shift, shifts};
 use super::words::{distinct, range};
 use crate::record::Outcome;
 use crate::stack::Wiring;
+use crate::survey::arm::{Arm, wirings};
+use crate::survey::data::Run;
 
 /// Tokens this alike have collapsed.
 const ALIKE: f64 = 0.99;

@@ -1,10 +1,10 @@
 //! Made-up runs go into every title maker: no title says what they do not show.
 
-use super::super::arm::{Arm, arms};
-use super::super::data::Run;
-use super::super::made_up::run;
 use super::{map, rates, warmups, wirings};
 use crate::record::Outcome;
+use crate::survey::arm::{Arm, arms};
+use crate::survey::data::Run;
+use crate::survey::made_up::run;
 
 const ENDINGS: [Outcome; 4] =
     [Outcome::Ok, Outcome::Unfinished, Outcome::Collapsed, Outcome::Diverged { step: 3 }];

@@ -1,8 +1,8 @@
 //! Learning rate against warm-up: which of them decides what trains.
 
-use super::super::arm::{Arm, Ending, Tally, best, share, wiring_and_init};
 use super::largest::{Ladder, Shift, shifts};
 use super::words::{count, distinct, names, number, range};
+use crate::survey::arm::{Arm, Ending, Tally, best, share, wiring_and_init};
 
 /// What warm-up does to the largest rate that trains on every seed.
 pub(crate) fn title(arms: &[Arm]) -> String {

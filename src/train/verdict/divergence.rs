@@ -64,8 +64,8 @@ impl Divergence {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::noise;
     use super::*;
+    use crate::train::verdict::tests::noise;
 
     fn since(losses: impl Iterator<Item = (f64, f64)>) -> Option<u64> {
         let mut divergence = Divergence::default();

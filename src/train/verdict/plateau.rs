@@ -71,8 +71,8 @@ fn line(values: &[f64]) -> (f64, f64) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::noise;
     use super::*;
+    use crate::train::verdict::tests::noise;
 
     /// How many of 2,000 runs whose loss falls on by `fall` are called so.
     fn called(

@@ -52,8 +52,8 @@ fn median(values: &[f64]) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::noise;
     use super::*;
+    use crate::train::verdict::tests::noise;
 
     /// A healthy run of 2,000 steps of small batches: it falls to 2.2 nats, with noise of 0.08.
     fn healthy(seed: u64) -> Vec<f64> {

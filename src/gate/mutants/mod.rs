@@ -1,0 +1,177 @@
+//! Executable models of right and wrong implementations.
+//!
+//! A model is an implementation of an operator, written apart from the oracle, with named places
+//! where it can be made wrong: each name is a [`Mutant`], after a real bug. The same model, wrong
+//! nowhere but other in form (another order of summation, another formula), is a control. The gate
+//! uses them twice: to prove its own power (every mutant must be caught, no control may be), and to
+//! say what a wrong target behaves like.
+
+mod activation;
+mod adamw;
+mod attention;
+mod batch_norm;
+mod candidate;
+mod careless;
+mod clip_grad_norm;
+mod cross_entropy;
+mod drop_path;
+mod dropout;
+mod dynamic_tanh;
+mod feed_forward;
+mod init;
+mod layer_norm;
+mod layers;
+mod linear;
+mod lr_schedule;
+mod native;
+mod norm;
+mod residual;
+mod rms_norm;
+mod scale_norm;
+mod size;
+mod softmax;
+mod transformer_block;
+mod transformer_stack;
+pub mod unsteady;
+mod weight_standardize;
+
+pub use candidate::{ModelCandidate, own_answer};
+pub use native::{Native, natively};
+
+use crate::check::call::Dir;
+use crate::check::spec::operator::{Named, Problem};
+use crate::num::Num;
+
+/// A wrong implementation.
+#[derive(Debug, Clone, Copy)]
+pub struct Mutant {
+    /// Its name, unique in the bank.
+    pub id: &'static str,
+    /// The operator.
+    pub op: &'static str,
+    /// The class of bug (`cancellation`, `epsilon`, `precision`, `axis`, `tile`, `alias`,
+    /// `size`, `determinism`, `backward`, `mask`, `wiring`, `init`, `dropout`, `loss`, `optimizer`,
+    /// `schedule`, `activation`, `statistics`, `argument`, and of those that only a whole run shows
+    /// `promise` and `intermittent`).
+    pub class: &'static str,
+    /// What is wrong, as a failure would say it.
+    pub about: &'static str,
+    /// True where it computes in the storage dtype and keeps no wider sum: it is read at
+    /// [`Native`], and tried on 16-bit problems only.
+    pub native: bool,
+    /// The only pass that it shows in, where it is tried on no other.
+    pub only: Option<Dir>,
+}
+
+impl Mutant {
+    /// A mutant that computes in the accumulator's dtype.
+    pub const fn new(
+        op: &'static str,
+        id: &'static str,
+        class: &'static str,
+        about: &'static str,
+    ) -> Mutant {
+        Mutant { id, op, class, about, native: false, only: None }
+    }
+}
+
+/// A right implementation of another form.
+#[derive(Debug, Clone, Copy)]
+pub struct Control {
+    /// Its name, unique in the bank.
+    pub id: &'static str,
+    /// The operator.
+    pub op: &'static str,
+    /// How it is other.
+    pub about: &'static str,
+}
+
+/// What a model does otherwise than the plain form; nothing, for `""`.
+#[derive(Debug, Clone, Copy)]
+pub struct Twist<'a> {
+    /// The id of a mutant or a control.
+    pub id: &'a str,
+    /// How many calls the implementation has answered before, for what goes wrong later only.
+    pub calls: u64,
+}
+
+impl Twist<'_> {
+    /// True for the mutant or control of this name.
+    pub fn is(&self, id: &str) -> bool {
+        self.id == id
+    }
+}
+
+/// The models of one operator.
+pub struct Bank {
+    /// The operator.
+    pub op: &'static str,
+    /// Its wrong implementations.
+    pub mutants: &'static [Mutant],
+    /// Its right ones.
+    pub controls: &'static [Control],
+}
+
+/// One line per operator: its bank, and how it answers at each number.
+macro_rules! models {
+    ($($module:ident),* $(,)?) => {
+        /// The banks of all operators.
+        pub const BANKS: &[Bank] = &[
+            $(Bank { op: stringify!($module), mutants: $module::MUTANTS, controls: $module::CONTROLS }),*
+        ];
+
+        /// What a model answers to a problem.
+        pub fn answer<R: Num>(problem: &Problem<R>, twist: Twist) -> Vec<Named<R>> {
+            let misread = careless::read(problem.call, twist.id);
+            let misread = misread.as_ref().map(|call| problem.asked_by(call));
+            let problem = misread.as_ref().unwrap_or(problem);
+            let lost = size::read(problem, twist);
+            let problem = lost.as_ref().unwrap_or(problem);
+            let answer = match problem.call.op.as_str() {
+                $(stringify!($module) => $module::answer(problem, twist),)*
+                other => panic!("no model of {other}"),
+            };
+            size::written(answer, twist)
+        }
+    };
+}
+
+models!(
+    layer_norm,
+    rms_norm,
+    scale_norm,
+    batch_norm,
+    dynamic_tanh,
+    weight_standardize,
+    softmax,
+    activation,
+    linear,
+    feed_forward,
+    attention,
+    residual,
+    transformer_block,
+    transformer_stack,
+    cross_entropy,
+    adamw,
+    clip_grad_norm,
+    lr_schedule,
+    init,
+    dropout,
+    drop_path,
+);
+
+/// Every mutant of an operator.
+pub fn mutants(op: &str) -> &'static [Mutant] {
+    BANKS.iter().find(|bank| bank.op == op).map_or(&[], |bank| bank.mutants)
+}
+
+/// The class of bug that the other side of a disputed contract belongs to.
+pub fn class_of_variant(key: &str) -> &'static str {
+    match key {
+        "layer_norm.eps" => "epsilon",
+        "attention.empty_row" | "softmax.empty_row" => "mask",
+        "batch_norm.running_var" => "statistics",
+        "cross_entropy.empty_mean" => "loss",
+        _ => "optimizer",
+    }
+}
