@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::signals;
+use super::{Outcome, answer, signals};
 use crate::config::{RunConfig, Warning, far_start};
 use crate::train::Progress;
 
@@ -78,6 +78,11 @@ impl Bars {
         };
         // A terminal that has gone away, as SIGHUP says, has no bars to go above.
         if self.stops() { say() } else { self.both.suspend(say) }
+    }
+
+    /// Writes to standard output, above the bars.
+    pub fn answer(&self, text: &str) -> Outcome {
+        self.both.suspend(|| answer(text))
     }
 
     /// Says a line once a run has begun.

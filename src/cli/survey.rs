@@ -58,6 +58,10 @@ pub(super) fn run(matches: &ArgMatches) -> Outcome {
             if failed.is_err() {
                 break 'forms;
             }
+            // A picture is there as soon as its runs are.
+            for picture in survey.draw(part, &store, folder)? {
+                bars.answer(&format!("{}\n", picture.display()))?;
+            }
         }
     }
     bars.finish();

@@ -16,7 +16,7 @@ mod made_up;
 mod report;
 mod thorough;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use data::{Data, Run};
 
@@ -78,6 +78,19 @@ impl Survey {
         [&self.cost, &self.laws, &self.wirings, &self.warmups, &self.map, &self.rates]
     }
 
+    /// Draws the pictures behind one of [`Survey::parts`], which has just been run, and names them.
+    ///
+    /// # Errors
+    /// As [`Survey::report`].
+    pub fn draw(&self, part: &Sweep, store: &Store, folder: &Path) -> Result<Vec<PathBuf>, Error> {
+        create(folder)?;
+        let longer = part.name.strip_prefix(figures::LONGER).map(str::trim);
+        let data = Data::load(self, store)?;
+        let name = longer.unwrap_or(&part.name);
+        let pictures = figures::draw(&data, Some(name), longer.is_some(), folder)?;
+        Ok(pictures.into_iter().map(|picture| folder.join(picture.file)).collect())
+    }
+
     /// Draws every picture and writes `stability.md` into `folder`.
     ///
     /// # Errors
@@ -85,8 +98,7 @@ impl Survey {
     pub fn report(&self, store: &Store, folder: &Path, command: &str) -> Result<(), Error> {
         create(folder)?;
         let data = Data::load(self, store)?;
-        let mut pictures = figures::draw_training(&data, folder, "")?;
-        pictures.extend(figures::draw_inside(&data, folder)?);
+        let pictures = figures::draw(&data, None, false, folder)?;
         write(&folder.join("stability.md"), &report::markdown(&data, &pictures, command))
     }
 
@@ -104,7 +116,7 @@ impl Survey {
     ) -> Result<(), Error> {
         create(folder)?;
         let (short, long) = (Data::load(self, store)?, Data::load(longer, store)?);
-        let pictures = figures::draw_training(&long, folder, "thorough-")?;
+        let pictures = figures::draw(&long, None, true, folder)?;
         let text = thorough::markdown(&short, &long, &pictures, command);
         write(&folder.join("thorough.md"), &text)
     }
@@ -171,7 +183,7 @@ mod tests {
         let (short, long) = (Survey::new(&[]).unwrap(), Survey::thorough(&[]).unwrap());
         let data = |survey| made_up::data(survey, made_up::plausible);
         let (short, long) = (data(&short), data(&long));
-        let pictures = figures::draw_training(&short, place.path(), "").unwrap();
+        let pictures = figures::draw(&short, None, false, place.path()).unwrap();
         let text = report::markdown(&short, &pictures, "plummet");
         assert!(
             text.contains("pre_ln, post_ln (normal_02) and deepnorm train; post_ln (xavier"),
@@ -179,7 +191,7 @@ mod tests {
         );
         assert!(text.contains("Unfinished, and so not known to train or not: 8 pairs (batch_norm"));
         assert!(text.contains("went over their text 3.5 times, so that held-out losses"));
-        let pictures = figures::draw_training(&long, place.path(), "thorough-").unwrap();
+        let pictures = figures::draw(&long, None, true, place.path()).unwrap();
         let text = thorough::markdown(&short, &long, &pictures, "plummet survey --thorough");
         assert!(text.contains("| holds at that rate only | `plummet train"), "{text}");
     }

@@ -18,6 +18,85 @@ use self::layers::{ENTROPY, GRADIENT, RMS, by_layer, similarity};
 use super::Error;
 use super::arm::arms;
 use super::data::Data;
+use crate::plot::Image;
+
+/// A picture: its file, what it is about, and how it is drawn.
+struct Figure {
+    file: &'static str,
+    caption: &'static str,
+    /// The experiment that makes the runs behind it.
+    part: &'static str,
+    /// Whether the longer form has it too, which is about what trains.
+    trains: bool,
+    draw: fn(&Data) -> Image,
+}
+
+/// Every picture, by its number.
+const ALL: [Figure; 9] = [
+    Figure {
+        file: "1-loss.png",
+        caption: "Training loss over steps, by wiring",
+        part: "wirings",
+        trains: true,
+        draw: |data| loss::loss(data).render(),
+    },
+    Figure {
+        file: "2-warm-up.png",
+        caption: "What trains, by learning rate and warm-up",
+        part: "warmups",
+        trains: true,
+        draw: |data| warmups::warmups(data).render(),
+    },
+    Figure {
+        file: "3-outcomes.png",
+        caption: "Outcome of every wiring under every init and norm",
+        part: "map",
+        trains: true,
+        draw: |data| outcomes::outcomes(data).render(),
+    },
+    Figure {
+        file: "4-learning-rate.png",
+        caption: "Stable, slow and unstable rates by depth",
+        part: "rates",
+        trains: true,
+        draw: |data| rates::rates(data).render(),
+    },
+    Figure {
+        file: "5-gradient.png",
+        caption: "Gradient norm by block",
+        part: "wirings",
+        trains: false,
+        draw: |data| by_layer(&arms(&data.wirings), &GRADIENT).render(),
+    },
+    Figure {
+        file: "6-stream.png",
+        caption: "RMS of the residual stream by block",
+        part: "wirings",
+        trains: false,
+        draw: |data| by_layer(&arms(&data.wirings), &RMS).render(),
+    },
+    Figure {
+        file: "7-similarity.png",
+        caption: "Token cosine and angular distance by block",
+        part: "wirings",
+        trains: false,
+        draw: |data| similarity(&arms(&data.wirings)).render(),
+    },
+    Figure {
+        file: "8-attention.png",
+        caption: "Attention entropy by block",
+        part: "wirings",
+        trains: false,
+        draw: |data| by_layer(&arms(&data.wirings), &ENTROPY).render(),
+    },
+    Figure {
+        file: "9-cost.png",
+        caption: "Time and activation memory against depth",
+        part: "cost",
+        trains: false,
+        draw: |data| cost::cost(data).render(),
+    },
+];
 
 /// A picture that was drawn: its file and what it is about.
 #[derive(Debug, Clone)]
@@ -28,50 +107,25 @@ pub(super) struct Picture {
     pub part: &'static str,
 }
 
-/// Draws the pictures of what trains into `folder`; their names begin with `prefix`.
-pub(super) fn draw_training(
-    data: &Data,
-    folder: &Path,
-    prefix: &str,
-) -> Result<Vec<Picture>, Error> {
-    let mut pictures = Vec::new();
-    let mut note = |file: &str, part: &'static str, caption: &'static str| {
-        let file = format!("{prefix}{file}");
-        pictures.push(Picture { file: file.clone(), caption, part });
-        folder.join(file)
-    };
-    let panels = loss::loss(data);
-    panels.save(note("1-loss.png", "wirings", "Training loss over steps, by wiring"))?;
-    let maps = warmups::warmups(data);
-    maps.save(note("2-warm-up.png", "warmups", "What trains, by learning rate and warm-up"))?;
-    let maps = outcomes::outcomes(data);
-    maps.save(note("3-outcomes.png", "map", "Outcome of every wiring under every init and norm"))?;
-    let maps = rates::rates(data);
-    maps.save(note("4-learning-rate.png", "rates", "Stable, slow and unstable rates by depth"))?;
-    Ok(pictures)
-}
+/// The longer form of the survey, by the word that its experiments and pictures begin with.
+pub(super) const LONGER: &str = "thorough";
 
-/// Draws the pictures of what happens inside and of what it costs into `folder`.
-pub(super) fn draw_inside(data: &Data, folder: &Path) -> Result<Vec<Picture>, Error> {
-    let mut pictures = Vec::new();
-    let mut note = |file: &str, part: &'static str, caption: &'static str| {
-        pictures.push(Picture { file: file.to_string(), caption, part });
-        folder.join(file)
+/// Draws the pictures behind an experiment, or all of them, into `folder`; those of the longer form
+/// are about what trains, and their names say whose they are.
+pub(super) fn draw(
+    data: &Data,
+    part: Option<&str>,
+    longer: bool,
+    folder: &Path,
+) -> Result<Vec<Picture>, Error> {
+    let wanted = |figure: &&Figure| {
+        part.is_none_or(|part| part == figure.part) && (figure.trains || !longer)
     };
-    let arms = arms(&data.wirings);
-    let panels = by_layer(&arms, &GRADIENT);
-    panels.save(note("5-gradient.png", "wirings", "Gradient norm by block"))?;
-    let panels = by_layer(&arms, &RMS);
-    panels.save(note("6-stream.png", "wirings", "RMS of the residual stream by block"))?;
-    let panels = similarity(&arms);
-    panels.save(note(
-        "7-similarity.png",
-        "wirings",
-        "Token cosine and angular distance by block",
-    ))?;
-    let panels = by_layer(&arms, &ENTROPY);
-    panels.save(note("8-attention.png", "wirings", "Attention entropy by block"))?;
-    let panels = cost::cost(data);
-    panels.save(note("9-cost.png", "cost", "Time and activation memory against depth"))?;
-    Ok(pictures)
+    let drawn = ALL.iter().filter(wanted).map(|figure| {
+        let prefix = if longer { format!("{LONGER}-") } else { String::new() };
+        let file = prefix + figure.file;
+        (figure.draw)(data).save(folder.join(&file))?;
+        Ok(Picture { file, caption: figure.caption, part: figure.part })
+    });
+    drawn.collect()
 }
