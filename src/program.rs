@@ -21,7 +21,7 @@ impl Id {
     }
 }
 
-/// What a weight does in the stack: the law of its initialisation depends on it.
+/// What a weight does in the stack: the distribution that it is drawn from depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
     /// Query projection.
@@ -49,8 +49,8 @@ pub enum Role {
 /// What a weight or a state starts at.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Start {
-    /// The law that the stack's initialisation has for this role.
-    Law(Role),
+    /// From the distribution that the stack's initialisation has for this role.
+    Drawn(Role),
     /// Every element the same constant.
     Value(f64),
 }

@@ -20,7 +20,8 @@ fn modules(folder: &Path, at: &Module, found: &mut BTreeMap<Module, String>) {
         if path.is_dir() {
             module.push(stem);
             modules(&path, &module, found);
-        } else if path.extension().is_some_and(|e| e == "rs") && !["main", "lib"].contains(&&*stem) {
+        } else if path.extension().is_some_and(|e| e == "rs") && !["main", "lib"].contains(&&*stem)
+        {
             if stem != "mod" {
                 module.push(stem);
             }
@@ -138,6 +139,12 @@ fn imports_point_one_way() {
 
 #[test]
 fn a_group_of_imports_is_spelled_out() {
-    assert_eq!(spelled_out("a::{b, c::{d, e as f}, self}"), ["a::b", "a::c::d", "a::c::e", "a::self"]);
-    assert_eq!(paths("use crate::a::{b, c};\nsuper::d::e(1)"), ["crate::a::b", "crate::a::c", "super::d::e"]);
+    assert_eq!(
+        spelled_out("a::{b, c::{d, e as f}, self}"),
+        ["a::b", "a::c::d", "a::c::e", "a::self"]
+    );
+    assert_eq!(
+        paths("use crate::a::{b, c};\nsuper::d::e(1)"),
+        ["crate::a::b", "crate::a::c", "super::d::e"]
+    );
 }

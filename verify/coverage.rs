@@ -177,9 +177,12 @@ fn every_operator_has_golden_values_or_a_reason() {
     for op in all() {
         let id = op.id();
         let covered = golden.contains(golden_name(id));
-        // A norm of one's own has no published values: stated laws are the outside view of it.
+        // A norm of one's own has no published values: stated properties are the outside view of it.
         if !covered && norm::named(id).is_some() {
-            assert!(op.laws().len() >= 3, "{id} has neither golden values nor three laws");
+            assert!(
+                op.properties().len() >= 3,
+                "{id} has neither golden values nor three properties"
+            );
             continue;
         }
         assert!(covered != exceptions.contains_key(id), "{id}: golden values {covered}");

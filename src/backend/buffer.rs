@@ -7,18 +7,17 @@ use std::sync::Arc;
 
 use crate::num::Num;
 
-/// Bytes of a line of the cache.
+/// Bytes of a cache line.
 const LINE: usize = 64;
-/// Buffers start in turn at so many places of a page.
+/// Buffers start in turn at so many different offsets within a page.
 const PLACES: usize = 8;
 
-/// Zeros that start at a line of the cache, and not all at the same place of their page.
+/// Zeros that start at a cache line, and not all at the same offset within their page.
 ///
-/// A vector that straddles two lines costs two accesses. And large buffers, each at the start of a
-/// page, would compete for the same few places of the cache, since those go by the address within
-/// the page. Buffers that are used together lie in one piece of memory, which the system is asked
-/// to hold in huge pages: a step comes by tens of thousands of small ones, more than the processor
-/// remembers the places of.
+/// A vector that straddles two cache lines costs two accesses. Large buffers that all start at the
+/// beginning of a page would map to the same sets of the cache (aliasing), since sets are chosen by
+/// the address within the page. Buffers that are used together lie in one allocation, which the
+/// system is asked to back with huge pages: a step touches more small pages than the TLB holds.
 pub struct Buffer<T> {
     start: NonNull<T>,
     len: usize,

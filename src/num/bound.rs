@@ -159,7 +159,7 @@ impl<V: Num> Mul for Bound<V> {
         let both = times(self.spread, o.spread);
         let spreads = [times(self.spread, b), times(o.spread, a), both];
         let worst = times(self.worst, b) + times(o.worst, a) + times(self.worst, o.worst);
-        // What may be anything may be infinite, and 0 times that is NaN.
+        // An unbounded operand may be ±∞, and 0·∞ is NaN.
         let anything = self.worst.is_infinite() || o.worst.is_infinite();
         let worst = if anything { f64::INFINITY } else { worst };
         Self::rounded(self.v * o.v, &spreads, worst)

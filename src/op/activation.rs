@@ -16,7 +16,7 @@ use std::ops::Range;
 
 use super::elementary::{exp, exp_nonpositive, normal_tail};
 use super::simd;
-use super::{Arg, Fast, Grad, Law, Op, Reference, Shape, View};
+use super::{Arg, Fast, Grad, Op, Property, Reference, Shape, View};
 use crate::num::Num;
 
 crate::choices! {
@@ -115,8 +115,8 @@ impl Op for Activation {
     fn example(&self, rows: usize, cols: usize) -> Vec<Shape> {
         vec![Shape::new(&[rows, cols])]
     }
-    fn laws(&self) -> &'static [Law] {
-        &[Law::PermutationEquivariant, Law::RowIndependent]
+    fn properties(&self) -> &'static [Property] {
+        &[Property::PermutationEquivariant, Property::RowIndependent]
     }
 }
 
@@ -156,8 +156,8 @@ impl Op for Gated {
     fn example(&self, rows: usize, cols: usize) -> Vec<Shape> {
         vec![Shape::new(&[rows, cols]); 2]
     }
-    fn laws(&self) -> &'static [Law] {
-        &[Law::PermutationEquivariant, Law::RowIndependent]
+    fn properties(&self) -> &'static [Property] {
+        &[Property::PermutationEquivariant, Property::RowIndependent]
     }
 }
 

@@ -15,7 +15,7 @@ use pulp::Simd;
 
 use super::elementary::exp;
 use super::panel::{LANES, Left, Target, pack, product, transpose};
-use super::{Arg, Fast, Grad, Kind, Law, Op, Reference, Shape, View};
+use super::{Arg, Fast, Grad, Kind, Op, Property, Reference, Shape, View};
 use crate::num::Num;
 
 crate::choices! {
@@ -159,10 +159,10 @@ impl Op for Attention {
         vec![args[0]]
     }
     /// Two samples. An odd number of rows has two keys more than queries, but where position t of
-    /// q and of k must be one place for the law of causality to be stated.
+    /// q and of k must be one place for causality to be stated.
     fn example(&self, rows: usize, cols: usize) -> Vec<Shape> {
         let width = cols.div_ceil(self.heads);
-        let keys = if rows % 2 == 1 && self.laws().is_empty() { rows + 2 } else { rows };
+        let keys = if rows % 2 == 1 && self.properties().is_empty() { rows + 2 } else { rows };
         let kv = self.shape(2, self.kv_heads, keys, width);
         vec![
             self.shape(2, self.heads, rows, width),
@@ -172,9 +172,9 @@ impl Op for Attention {
             Shape::new(&[1, self.heads, rows, keys]),
         ]
     }
-    fn laws(&self) -> &'static [Law] {
+    fn properties(&self) -> &'static [Property] {
         match (self.causal, self.layout) {
-            (true, Layout::TokenMajor) => &[Law::Causal],
+            (true, Layout::TokenMajor) => &[Property::Causal],
             _ => &[],
         }
     }

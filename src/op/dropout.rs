@@ -11,7 +11,7 @@
 use std::hint::select_unpredictable as select;
 
 use super::simd;
-use super::{Arg, Fast, Grad, Kind, Law, Op, Reference, Shape, View};
+use super::{Arg, Fast, Grad, Kind, Op, Property, Reference, Shape, View};
 use crate::num::Num;
 use crate::rng::{Rng, mix};
 
@@ -98,9 +98,9 @@ impl Mask {
 }
 
 /// Writes one of the two operators, which differ in their name, in how many decisions `$x` takes
-/// per sample, and in their laws.
+/// per sample, and in their properties.
 macro_rules! dropping {
-    ($op:ident, $id:literal, |$x:ident| $per_sample:expr, $laws:expr) => {
+    ($op:ident, $id:literal, |$x:ident| $per_sample:expr, $properties:expr) => {
         impl $op {
             fn mask<T: Num>(&self, args: &[View<T>]) -> Mask {
                 let $x = args[0].shape;
@@ -125,8 +125,8 @@ macro_rules! dropping {
             fn example(&self, rows: usize, cols: usize) -> Vec<Shape> {
                 vec![Shape::new(&[rows, 2, cols]), Shape::new(&[2])]
             }
-            fn laws(&self) -> &'static [Law] {
-                $laws
+            fn properties(&self) -> &'static [Property] {
+                $properties
             }
             fn vjp_reads(&self, index: usize) -> bool {
                 index == 1
@@ -183,13 +183,13 @@ dropping!(
     Dropout,
     "dropout",
     |x| x.len() / x.sizes()[0],
-    &[Law::Linear, Law::Odd, Law::RowIndependent]
+    &[Property::Linear, Property::Odd, Property::RowIndependent]
 );
 dropping!(
     DropPath,
     "drop_path",
     |_x| 1,
-    &[Law::Linear, Law::Odd, Law::PermutationEquivariant, Law::RowIndependent]
+    &[Property::Linear, Property::Odd, Property::PermutationEquivariant, Property::RowIndependent]
 );
 
 #[cfg(test)]

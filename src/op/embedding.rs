@@ -6,7 +6,7 @@
 //! Neither scales: the stack decides on factors.
 
 use super::simd;
-use super::{Arg, Fast, Grad, Kind, Law, Op, Reference, Shape, View};
+use super::{Arg, Fast, Grad, Kind, Op, Property, Reference, Shape, View};
 use crate::num::Num;
 
 /// The row of a table for every token.
@@ -136,8 +136,8 @@ impl Op for AddPositions {
     fn example(&self, rows: usize, cols: usize) -> Vec<Shape> {
         vec![Shape::new(&[2, rows, cols]), Shape::new(&[rows + 2, cols])]
     }
-    fn laws(&self) -> &'static [Law] {
-        &[Law::Causal, Law::RowIndependent]
+    fn properties(&self) -> &'static [Property] {
+        &[Property::Causal, Property::RowIndependent]
     }
 }
 

@@ -9,7 +9,7 @@ use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 
 use super::simd;
-use super::{Arg, Fast, Grad, Law, Op, Reference, Shape, View};
+use super::{Arg, Fast, Grad, Op, Property, Reference, Shape, View};
 use crate::num::Num;
 
 /// y = x·weightᵀ + bias over the last axis; the bias is optional.
@@ -35,8 +35,8 @@ impl Op for Linear {
     fn example(&self, rows: usize, cols: usize) -> Vec<Shape> {
         vec![Shape::new(&[rows, cols]), Shape::new(&[cols + 1, cols]), Shape::new(&[cols + 1])]
     }
-    fn laws(&self) -> &'static [Law] {
-        &[Law::Linear, Law::Odd]
+    fn properties(&self) -> &'static [Property] {
+        &[Property::Linear, Property::Odd]
     }
     fn vjp_reads(&self, index: usize) -> bool {
         index < 2

@@ -7,7 +7,7 @@
 
 use super::elementary::exp_nonpositive;
 use super::simd::{self, Isa, max};
-use super::{Arg, Fast, Grad, Kind, Law, Op, Reference, Shape, View};
+use super::{Arg, Fast, Grad, Kind, Op, Property, Reference, Shape, View};
 use crate::num::Num;
 
 crate::choices! {
@@ -86,8 +86,8 @@ impl Op for CrossEntropy {
     fn index_limit(&self, args: &[Shape]) -> usize {
         args[0].cols()
     }
-    fn laws(&self) -> &'static [Law] {
-        &[Law::ShiftInvariant]
+    fn properties(&self) -> &'static [Property] {
+        &[Property::ShiftInvariant]
     }
 }
 

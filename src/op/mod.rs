@@ -153,7 +153,7 @@ impl Kind {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Initial {
     /// What the initialisation of the stack says for the role of the tensor.
-    Law,
+    Drawn,
     /// Every element the same constant.
     Value(f64),
     /// Every element √width.
@@ -190,7 +190,7 @@ pub struct Arg {
 impl Arg {
     /// An argument of some kind.
     pub const fn new(name: &'static str, kind: Kind) -> Self {
-        Arg { name, kind, optional: false, initial: Initial::Law, values: Values::Any }
+        Arg { name, kind, optional: false, initial: Initial::Drawn, values: Values::Any }
     }
     /// An activation.
     pub const fn real(name: &'static str) -> Self {
@@ -229,7 +229,7 @@ impl Arg {
 
 /// A property that holds for every input and that the verification suite checks for whoever states it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Law {
+pub enum Property {
     /// f(x + c·1) = f(x) for every row; hence every row of dx sums to 0.
     ShiftInvariant,
     /// f(a·x) = f(x) for a > 0 where a·x is large against eps; hence ⟨x, dx⟩ → 0 per row
@@ -383,7 +383,7 @@ pub trait Op:
         Err(Invalid::new("constant", name, format!("none: {} has no constants", self.id())))
     }
     /// What holds for every input.
-    fn laws(&self) -> &'static [Law] {
+    fn properties(&self) -> &'static [Property] {
         &[]
     }
     /// Whether vjp reads the value of argument `index`; what no vjp reads is not kept.

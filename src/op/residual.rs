@@ -6,7 +6,7 @@
 //! [`Scale`]: y = factor·x (LayerNorm scaling's 1/√l, Sun et al. 2025).
 
 use super::simd;
-use super::{Arg, Fast, Grad, Law, Op, Reference, Shape, View};
+use super::{Arg, Fast, Grad, Op, Property, Reference, Shape, View};
 use crate::num::Num;
 
 /// y = alpha·x + beta·branch.
@@ -39,8 +39,8 @@ impl Op for Residual {
     fn example(&self, rows: usize, cols: usize) -> Vec<Shape> {
         vec![Shape::new(&[rows, cols]); 2]
     }
-    fn laws(&self) -> &'static [Law] {
-        &[Law::PermutationEquivariant, Law::RowIndependent]
+    fn properties(&self) -> &'static [Property] {
+        &[Property::PermutationEquivariant, Property::RowIndependent]
     }
     fn vjp_reads(&self, _index: usize) -> bool {
         false
@@ -114,8 +114,8 @@ impl Op for GainedResidual {
         let x = Shape::new(&[rows, cols]);
         vec![x, x, Shape::new(&[if rows % 2 == 1 { 1 } else { cols }])]
     }
-    fn laws(&self) -> &'static [Law] {
-        &[Law::PermutationEquivariant, Law::RowIndependent]
+    fn properties(&self) -> &'static [Property] {
+        &[Property::PermutationEquivariant, Property::RowIndependent]
     }
     fn vjp_reads(&self, index: usize) -> bool {
         index > 0
@@ -228,8 +228,8 @@ impl Op for Scale {
     fn example(&self, rows: usize, cols: usize) -> Vec<Shape> {
         vec![Shape::new(&[rows, cols])]
     }
-    fn laws(&self) -> &'static [Law] {
-        use Law::*;
+    fn properties(&self) -> &'static [Property] {
+        use Property::*;
         &[Linear, Odd, PermutationEquivariant, RowIndependent]
     }
     fn vjp_reads(&self, _index: usize) -> bool {

@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use super::simd;
-use super::{Arg, Fast, Grad, Law, Op, Reference, Shape, View};
+use super::{Arg, Fast, Grad, Op, Property, Reference, Shape, View};
 use crate::num::Num;
 
 /// Rotary positions on x of `[batch, seq, heads·head_width]`, from position 0.
@@ -68,8 +68,8 @@ impl Op for Rotary {
         let heads = cols.div_ceil(self.head_width);
         vec![Shape::new(&[batch, rows.div_ceil(batch), heads * self.head_width])]
     }
-    fn laws(&self) -> &'static [Law] {
-        &[Law::Linear, Law::Odd, Law::Causal, Law::RowIndependent]
+    fn properties(&self) -> &'static [Property] {
+        &[Property::Linear, Property::Odd, Property::Causal, Property::RowIndependent]
     }
     fn vjp_reads(&self, _index: usize) -> bool {
         false

@@ -8,7 +8,7 @@
 
 use super::elementary::exp_nonpositive;
 use super::simd::{self, dot, max, sum};
-use super::{Arg, Fast, Grad, Law, Op, Reference, Shape, View};
+use super::{Arg, Fast, Grad, Op, Property, Reference, Shape, View};
 use crate::num::Num;
 
 /// y = exp(x)/Σ exp(x) over the last axis.
@@ -29,8 +29,8 @@ impl Op for Softmax {
     fn example(&self, rows: usize, cols: usize) -> Vec<Shape> {
         vec![Shape::new(&[rows, cols])]
     }
-    fn laws(&self) -> &'static [Law] {
-        use Law::*;
+    fn properties(&self) -> &'static [Property] {
+        use Property::*;
         &[ShiftInvariant, PermutationEquivariant, RowIndependent, RowsSumToOne]
     }
 }

@@ -69,7 +69,7 @@ impl<'a> Builder<'a> {
             let start = Start::Value(match arg.initial {
                 Initial::Value(value) => value,
                 Initial::SqrtWidth => (width as f64).sqrt(),
-                Initial::Law => unreachable!("a norm says what its {} starts at", arg.name),
+                Initial::Drawn => unreachable!("a norm says what its {} starts at", arg.name),
             });
             let tensor = format!("{name}.{}", arg.name);
             args.push(match arg.kind {
@@ -107,7 +107,7 @@ impl<'a> Builder<'a> {
 
     fn linear(&mut self, name: &str, x: Id, features: usize, role: Role) -> Id {
         let shape = [features, self.program.shape(x).cols()];
-        let weight = self.program.weight(&format!("{name}.weight"), &shape, Start::Law(role));
+        let weight = self.program.weight(&format!("{name}.weight"), &shape, Start::Drawn(role));
         let bias = if self.stack.biases.contains(&name) {
             self.program.weight(&format!("{name}.bias"), &[features], Start::Value(0.0))
         } else {

@@ -41,7 +41,7 @@ pub fn build(stack: &Architecture, vocabulary: usize, samples: usize, training: 
 
     b.program.enter("", Some(0));
     let table =
-        b.program.weight("embed.weight", &[vocabulary, stack.width], Start::Law(Role::Embed));
+        b.program.weight("embed.weight", &[vocabulary, stack.width], Start::Drawn(Role::Embed));
     let x = embed(&mut b, tokens, table);
 
     let mut streams = Streams::from(x);
@@ -58,7 +58,7 @@ pub fn build(stack: &Architecture, vocabulary: usize, samples: usize, training: 
     let head = if stack.tied_head {
         table
     } else {
-        b.program.weight("head.weight", &[vocabulary, stack.width], Start::Law(Role::Head))
+        b.program.weight("head.weight", &[vocabulary, stack.width], Start::Drawn(Role::Head))
     };
     let linear = crate::op::linear::Linear;
     let logits = b.program.apply(LOGITS, linear, &[x, head, Id::ABSENT]);
@@ -110,7 +110,7 @@ fn embed(b: &mut Builder, tokens: Id, table: Id) -> Id {
     let mut x = b.program.apply("embedded", Embedding, &[tokens, table]);
     if stack.positions == Positions::Learned {
         let shape = [stack.places, stack.width];
-        let places = b.program.weight("positions.weight", &shape, Start::Law(Role::Positions));
+        let places = b.program.weight("positions.weight", &shape, Start::Drawn(Role::Positions));
         x = b.program.apply("placed", AddPositions, &[x, places]);
     }
     if stack.norms_embedding {

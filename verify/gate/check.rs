@@ -138,9 +138,9 @@ fn a_backward_fault_does_not_show_forward() {
     use plummet::check::scope;
     use plummet::check::spec;
     use plummet::gate::Dtype;
-    use plummet::gate::mutants::{Twist, own_answer};
+    use plummet::gate::mutants::{Mutation, own_answer};
     let mut wrong = Vec::new();
-    for bank in mutants::BANKS {
+    for bank in mutants::CATALOGUES {
         let operator = spec::find(bank.op).unwrap();
         if !operator.dirs().contains(&Dir::Fwd) || operator.random() {
             continue;
@@ -154,7 +154,7 @@ fn a_backward_fault_does_not_show_forward() {
         };
         let cases: Vec<_> = cases.filter(small).take(8).collect();
         for mutant in bank.mutants.iter().filter(|mutant| mutant.class == "backward") {
-            let answer = |id, call: &_| own_answer(call, Twist { id, calls: 6 }, false);
+            let answer = |id, call: &_| own_answer(call, Mutation { id, calls: 6 }, false);
             let same = cases.iter().all(|case| {
                 let call = case.call();
                 let (own, plain) = (answer(mutant.id, &call), answer("", &call));

@@ -1,6 +1,5 @@
 //! The gate: its oracle, its bank of mutants, its protocol and its command line.
 
-mod bank;
 mod builtin;
 mod check;
 #[cfg(unix)]
@@ -8,6 +7,7 @@ mod command;
 mod flow;
 #[cfg(unix)]
 mod misbehaving;
+mod mutants;
 mod oracle;
 mod pattern;
 mod perf;

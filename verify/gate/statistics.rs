@@ -4,7 +4,7 @@ use plummet::check::call::{Broken, Call, Dir, Hello, Limits, Reply, Served};
 use plummet::check::spec;
 use plummet::check::tensor::Dtype;
 use plummet::gate::Candidate;
-use plummet::gate::mutants::{BANKS, ModelCandidate};
+use plummet::gate::mutants::{CATALOGUES, ModelCandidate};
 use plummet::gate::selftest::planted;
 use plummet::gate::stages::statistics::{Effort, Evidence, LEVEL, evidence};
 
@@ -119,7 +119,7 @@ fn a_generator_that_declares_its_largest_seed_is_asked_no_other() {
         }
         // What ignores other bits than it says is not excused.
         let other = format!("{}16", id.trim_end_matches("low"));
-        let bank = BANKS.iter().find(|bank| bank.op == op).unwrap();
+        let bank = CATALOGUES.iter().find(|bank| bank.op == op).unwrap();
         let Some(other) = bank.mutants.iter().find(|mutant| mutant.id == other) else { continue };
         let mut candidate = ModelCandidate::new(op, other.id);
         let mut served = candidate.hello().unwrap().ops[op].clone();
@@ -163,7 +163,7 @@ fn without_time_nothing_is_stated() {
 #[test]
 fn right_generators_of_every_kind_are_accused_under_no_seed() {
     let seeds = std::env::var("GATE_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(6);
-    for bank in BANKS.iter().filter(|bank| random().any(|op| op == bank.op)) {
+    for bank in CATALOGUES.iter().filter(|bank| random().any(|op| op == bank.op)) {
         for control in bank.controls {
             for seed in 0..seeds {
                 let evidence = run(bank.op, control.id, 500 + seed, 1 << 12);

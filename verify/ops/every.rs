@@ -1,7 +1,7 @@
 //! What every operator of the registry is held to.
 
 use plummet::check::bodies::{
-    Budget, Case, Rows, SIZES, Verdict, contract, fast_agrees, gradient, law,
+    Budget, Case, Rows, SIZES, Verdict, contract, fast_agrees, gradient, property,
 };
 use plummet::choice::Described;
 use plummet::op::activation::{Activation, Function};
@@ -10,7 +10,7 @@ use plummet::op::dropout::Dropout;
 use plummet::op::linear::Linear;
 use plummet::op::norm::{BatchNorm, RmsNorm};
 use plummet::op::softmax::Softmax;
-use plummet::op::{Law, Op, all};
+use plummet::op::{Op, Property, all};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
@@ -64,11 +64,11 @@ fn fast_is_within_budget_on_hostile_rows() {
 
 #[test]
 fn stated_laws_hold() {
-    let laws = |op: &dyn Op, case: &Case| {
-        op.laws().iter().try_for_each(|&stated| law::holds(stated, op, case))
+    let properties = |op: &dyn Op, case: &Case| {
+        op.properties().iter().try_for_each(|&stated| property::holds(stated, op, case))
     };
-    at_every_size(Rows::Normal, laws);
-    for_every_op(10, &[Rows::Outlier, Rows::Scaled, Rows::Constant], laws);
+    at_every_size(Rows::Normal, properties);
+    for_every_op(10, &[Rows::Outlier, Rows::Scaled, Rows::Constant], properties);
 }
 
 #[test]
@@ -108,23 +108,23 @@ fn budgets_are_sharp() {
     }
 }
 
-/// Each law against an operator that does not state it, for good reason.
+/// Each property against an operator that does not state it, for good reason.
 #[test]
 fn laws_refuse_those_that_break_them() {
     let gelu = &Activation { function: Function::Gelu };
-    let broken: [(Law, &dyn Op); 8] = [
-        (Law::ShiftInvariant, &RmsNorm::new()),
-        (Law::ScaleInvariant, &Linear),
-        (Law::Odd, &Softmax),
-        (Law::PermutationEquivariant, &Dropout { p: 0.3, seed: 5, training: true }),
-        (Law::RowIndependent, &BatchNorm::new()),
-        (Law::Linear, gelu),
-        (Law::RowsSumToOne, gelu),
-        (Law::Causal, &Attention { causal: false, ..Attention::causal(2) }),
+    let broken: [(Property, &dyn Op); 8] = [
+        (Property::ShiftInvariant, &RmsNorm::new()),
+        (Property::ScaleInvariant, &Linear),
+        (Property::Odd, &Softmax),
+        (Property::PermutationEquivariant, &Dropout { p: 0.3, seed: 5, training: true }),
+        (Property::RowIndependent, &BatchNorm::new()),
+        (Property::Linear, gelu),
+        (Property::RowsSumToOne, gelu),
+        (Property::Causal, &Attention { causal: false, ..Attention::causal(2) }),
     ];
     for (stated, op) in broken {
-        assert!(!op.laws().contains(&stated), "{op:?} states {stated:?}");
+        assert!(!op.properties().contains(&stated), "{op:?} states {stated:?}");
         let case = Case::draw(op, Rows::Normal, 3, 17, 1);
-        assert!(law::holds(stated, op, &case).is_err(), "{op:?} passes {stated:?}");
+        assert!(property::holds(stated, op, &case).is_err(), "{op:?} passes {stated:?}");
     }
 }

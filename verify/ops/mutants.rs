@@ -2,7 +2,7 @@
 //!
 //! A mutant says that it is some operator of the crate. Its reference and its fast path are each
 //! the right one, another operator, or a formula with one mistake. A mistake in both bodies is
-//! found by derivatives, laws and contracts; one in the fast path alone by the error budget. The
+//! found by derivatives, properties and contracts; one in the fast path alone by the error budget. The
 //! controls are right in another way than ours, and must pass.
 
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use plummet::op::loss::CrossEntropy;
 use plummet::op::norm::{BatchNorm, LayerNorm, RmsNorm};
 use plummet::op::residual::Residual;
 use plummet::op::softmax::Softmax;
-use plummet::op::{Arg, Fast, Grad, Law, Op, Reference, Shape, SharedOp, View};
+use plummet::op::{Arg, Fast, Grad, Op, Property, Reference, Shape, SharedOp, View};
 
 use super::formulas::Mistake::{self, *};
 use super::formulas::{forward, vjp};
@@ -77,8 +77,8 @@ impl Op for Mutant {
     fn index_limit(&self, args: &[Shape]) -> usize {
         self.says.index_limit(args)
     }
-    fn laws(&self) -> &'static [Law] {
-        self.says.laws()
+    fn properties(&self) -> &'static [Property] {
+        self.says.properties()
     }
     fn vjp_reads(&self, index: usize) -> bool {
         self.says.vjp_reads(index)

@@ -1,7 +1,7 @@
-//! What the norms satisfy beyond the laws that they state.
+//! What the norms satisfy beyond the properties that they state.
 
 use approx::assert_relative_eq;
-use plummet::check::bodies::{Budget, Case, Path, Rows, law};
+use plummet::check::bodies::{Budget, Case, Path, Rows, property};
 use plummet::op::norm::{BatchNorm, LayerNorm, RmsNorm};
 use plummet::op::{Op, Shape};
 
@@ -121,13 +121,13 @@ fn eps_has_the_units_of_a_square() {
 #[test]
 fn rms_norm_is_not_shift_invariant() {
     let op = rms(1e-6);
-    law::shift_invariant(&op, &Case::draw(&op, Rows::Normal, 3, 17, 1)).unwrap_err();
+    property::shift_invariant(&op, &Case::draw(&op, Rows::Normal, 3, 17, 1)).unwrap_err();
 }
 
 #[test]
 fn batch_norm_couples_rows() {
     let op = BatchNorm { eps: 1e-5, momentum: 0.1, training: true };
-    law::row_independent(&op, &Case::draw(&op, Rows::Normal, 3, 17, 1)).unwrap_err();
+    property::row_independent(&op, &Case::draw(&op, Rows::Normal, 3, 17, 1)).unwrap_err();
 }
 
 /// Column [1, 3, 5] has mean 3 and unbiased variance 4; from 1 and 2, half of the way is 2 and 3.

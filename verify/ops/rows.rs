@@ -1,4 +1,4 @@
-//! Softmax, attention and the losses beyond the laws that they state.
+//! Softmax, attention and the losses beyond the properties that they state.
 
 use approx::assert_relative_eq;
 use plummet::check::bodies::{Budget, Case, Path, Rows};

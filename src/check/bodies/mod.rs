@@ -3,7 +3,7 @@
 //! - [`case`]: shapes and values of one problem, drawn from a seed that a failure prints.
 //! - [`budget`]: how far an honest computation may be off, element by element.
 //! - [`gradient`]: vjp against exact derivatives and against differences.
-//! - [`law`]: one function per [`Law`](crate::op::Law).
+//! - [`property`]: one function per [`Property`](crate::op::Property).
 //! - [`contract`]: the rules of every body: overwrite, add, leave alone.
 //!
 //! A check returns a [`Verdict`] instead of panicking, so that a suite of deliberately wrong
@@ -13,7 +13,7 @@ pub mod budget;
 pub mod case;
 pub mod contract;
 pub mod gradient;
-pub mod law;
+pub mod property;
 
 use std::fmt;
 
@@ -160,7 +160,7 @@ impl fmt::Debug for Fault {
 /// Nothing, or why not.
 pub type Verdict = Result<(), Fault>;
 
-/// Every generic check on one problem: budgets, contracts, gradients and the stated laws.
+/// Every generic check on one problem: budgets, contracts, gradients and the stated properties.
 ///
 /// Differences need rows on which a fixed step is small, which hostile ones are not.
 pub fn everything(op: &dyn Op, case: &Case, differences: bool) -> Verdict {
@@ -170,7 +170,7 @@ pub fn everything(op: &dyn Op, case: &Case, differences: bool) -> Verdict {
     if differences {
         gradient::agrees_with_differences(op, case)?;
     }
-    op.laws().iter().try_for_each(|&stated| law::holds(stated, op, case))
+    op.properties().iter().try_for_each(|&stated| property::holds(stated, op, case))
 }
 
 /// What is being compared, for the message.

@@ -9,7 +9,7 @@ use crate::check::tensor::Tensor;
 /// Elements of a block whose share of dropped ones is looked at.
 const BLOCK: usize = 4096;
 
-/// The law that an answer breaks.
+/// The property that an answer breaks.
 pub fn broken(
     large: &Large,
     served: &Served,

@@ -138,7 +138,7 @@ fn inner<R: Num>(x: R) -> R {
     root_2_over_pi::<R>() * (x + R::num(CUBIC) * x * x * x)
 }
 
-/// Φ(x), the share of a standard normal law below x.
+/// Φ(x), the share of a standard normal distribution below x.
 fn normal_cdf<R: Num>(x: R) -> R {
     half::<R>() * (-x / R::num(2.0).sqrt()).erfc()
 }

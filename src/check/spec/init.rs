@@ -1,4 +1,4 @@
-//! `init`: the law of every weight.
+//! `init`: the distribution of every weight.
 //!
 //! Xavier (Glorot & Bengio 2010), Kaiming (He et al. 2015, arXiv 1502.01852), LeCun (1998),
 //! normal_02 and GPT-2 (Radford et al. 2019), DeepNorm (Wang et al. 2022, arXiv 2203.00555).
@@ -92,11 +92,11 @@ fn within(call: &Call, weight: &Tensor) -> Vec<String> {
     let (out, input) = (weight.shape[0] / roles.len(), weight.shape[1]);
     let slices = roles.into_iter().zip(weight.values.chunks_exact(out * input));
     let beyond = slices.filter_map(|(role, slice)| {
-        let law = law(&call.attrs, role, out, input);
-        let edge = 3f64.sqrt() * law.std;
+        let known = distribution(&call.attrs, role, out, input);
+        let edge = 3f64.sqrt() * known.std;
         let most = edge * (1.0 + 8.0 * weight.dtype.unit());
         // A gain of 0 leaves nothing of a normal weight either.
-        let bounded = law.uniform || law.std == 0.0;
+        let bounded = known.uniform || known.std == 0.0;
         let wrong = slice.iter().find(|w| bounded && w.abs() > most)?;
         Some(format!("{wrong:e} in {role} is beyond ±{edge:e}"))
     });
@@ -125,15 +125,15 @@ pub fn slices(role: &str) -> Vec<&str> {
 
 /// How the elements of one matrix are distributed, about 0.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Law {
+pub struct Distribution {
     /// The standard deviation.
     pub std: f64,
     /// Uniform on ±√3·std, else normal.
     pub uniform: bool,
 }
 
-/// The law of a matrix `[out, in]` of a role that is not packed.
-pub fn law(attrs: &Attrs, role: &str, out: usize, input: usize) -> Law {
+/// The distribution of a matrix `[out, in]` of a role that is not packed.
+pub fn distribution(attrs: &Attrs, role: &str, out: usize, input: usize) -> Distribution {
     let scheme = attrs["scheme"].as_str().expect("scheme is a word");
     let [depth, gain] = ["depth", "gain"].map(|name| number(attrs, name));
     let (fan_out, fan_in) = (out as f64, input as f64);
@@ -152,5 +152,5 @@ pub fn law(attrs: &Attrs, role: &str, out: usize, input: usize) -> Law {
         "deepnorm" => xavier * (8.0 * depth).powf(-0.25),
         other => panic!("no scheme {other}"),
     };
-    Law { std, uniform: scheme.ends_with("_uniform") && role != "embed" }
+    Distribution { std, uniform: scheme.ends_with("_uniform") && role != "embed" }
 }

@@ -40,7 +40,7 @@ mod weight_standardize;
 use std::sync::LazyLock;
 
 use self::operator::Operator;
-use crate::op::{Law, SharedOp, norm as norms};
+use crate::op::{Property, SharedOp, norm as norms};
 
 /// The operators that have a file here, in the specification's order.
 const WRITTEN: &[&dyn Operator] = &[
@@ -83,7 +83,7 @@ pub fn all() -> impl Iterator<Item = &'static dyn Operator> + Clone {
 
 /// True for a norm whose rows do not see each other.
 pub fn norm_of_rows(name: &str) -> bool {
-    let by_row = |op: SharedOp| op.laws().contains(&Law::RowIndependent);
+    let by_row = |op: SharedOp| op.properties().contains(&Property::RowIndependent);
     norms::named(name).is_some_and(|entry| by_row((entry.make)()))
 }
 

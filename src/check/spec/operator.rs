@@ -493,7 +493,7 @@ pub trait Operator:
     fn beyond(&self, _call: &Call, _answer: &crate::check::tensor::Tensors) -> Vec<String> {
         Vec::new()
     }
-    /// True where the answers are random numbers that only their law is known of.
+    /// True where the answers are random numbers of which only the distribution is known.
     fn random(&self) -> bool {
         false
     }

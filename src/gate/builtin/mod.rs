@@ -85,7 +85,8 @@ impl Candidate for Builtin {
         if let Some(why) = refused(call) {
             return Ok(Reply::Error(why));
         }
-        // An operator asserts what it is asked; here the asker is not the programmer.
+        // Operators assert that their arguments fit, since a wrong call is a fault of the program; a
+        // call that comes over the wire is not, so that what they say is answered as an error.
         let answer = catch_unwind(AssertUnwindSafe(|| match self.dtype {
             Dtype::F64 => serve::<f64>(call),
             _ => serve::<f32>(call),

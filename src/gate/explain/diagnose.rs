@@ -1,6 +1,6 @@
 //! What does a wrong target behave like?
 //!
-//! Every wrong model of the bank and every other side of a disputed contract is read at numbers
+//! Every wrong model of the catalogue and every other side of a disputed contract is read at numbers
 //! that carry their bounds, on the cases that the target has answered. A model explains the target
 //! where it *predicts* the elements that are wrong and nothing contradicts it: an element whose bound is
 //! infinite tells nothing, and one that the model says is NaN must be NaN. Of several the one whose
@@ -12,7 +12,7 @@ use crate::check::oracle::{self, Expected};
 use crate::check::spec::operator::Problem;
 use crate::check::tensor::{Dtype, Tensors};
 use crate::check::trial::Trial;
-use crate::gate::mutants::{self, Twist};
+use crate::gate::mutants::{self, Mutation};
 use crate::gate::report::Likeness;
 use crate::num::Dd;
 use crate::num::bound::{self, Bound};
@@ -116,15 +116,15 @@ fn suspects<'a>(evidence: &[&Trial], served: &'a Served) -> Vec<Suspect<'a>> {
     }
     let steady = |mutant: &&mutants::Mutant| !mutants::unsteady::by_run(mutant);
     for mutant in mutants::mutants(evidence[0].case.op).iter().filter(steady) {
-        let twist = Twist { id: mutant.id, calls: LATER };
+        let mutation = Mutation { id: mutant.id, calls: LATER };
         let unit = move |t: &Trial| if mutant.native { t.call.dtype } else { accumulator(t) };
         all.push(Suspect {
             id: mutant.id.to_string(),
             about: mutant.about.to_string(),
             class: mutant.class,
             unsteady: ["determinism", "alias"].contains(&mutant.class),
-            expect: Box::new(move |t| of_model(t, twist, unit(t), served)),
-            own: Box::new(move |t| Some(mutants::own_answer(&t.call, twist, mutant.native))),
+            expect: Box::new(move |t| of_model(t, mutation, unit(t), served)),
+            own: Box::new(move |t| Some(mutants::own_answer(&t.call, mutation, mutant.native))),
         });
     }
     if evidence.iter().any(|t| t.call.dtype.bytes() == 2) {
@@ -289,16 +289,16 @@ fn class(value: f64) -> u8 {
 }
 
 /// What a model answers, with the bounds of its own formula.
-fn of_model(trial: &Trial, twist: Twist, unit: Dtype, served: &Served) -> Vec<Expected> {
+fn of_model(trial: &Trial, mutation: Mutation, unit: Dtype, served: &Served) -> Vec<Expected> {
     let call = &trial.call;
     let longest = trial.case.operator().longest_sum(call);
     let read = || {
         if call.dtype == Dtype::F64 {
             let problem = Problem::<Bound<Dd>>::exact(call, &served.variant);
-            oracle::bounded(call, longest, mutants::answer(&problem, twist), |v| v.lo)
+            oracle::bounded(call, longest, mutants::answer(&problem, mutation), |v| v.lo)
         } else {
             let problem = Problem::<Bound>::exact(call, &served.variant);
-            oracle::bounded(call, longest, mutants::answer(&problem, twist), |_| 0.0)
+            oracle::bounded(call, longest, mutants::answer(&problem, mutation), |_| 0.0)
         }
     };
     bound::at_unit(unit.unit(), || bound::overflowing(unit.largest(), read))

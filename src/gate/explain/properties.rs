@@ -3,17 +3,17 @@
 
 use crate::check::call::Dir;
 use crate::check::trial::Trial;
-use crate::op::{Law, named};
+use crate::op::{Property, named};
 
 /// The properties of the answer's operator that the truth has within its bounds and the answer has not.
 pub fn broken(trial: &Trial) -> Vec<String> {
-    let stated = named(trial.case.op).map_or(&[][..], |op| op.laws());
-    let follows = |law: &Law| match (law, trial.call.dir) {
-        (Law::ShiftInvariant, Dir::Bwd) => Some(("dx", "dx sums to 0", Row::SumsTo(0.0))),
-        (Law::ScaleInvariant, Dir::Bwd) => {
+    let stated = named(trial.case.op).map_or(&[][..], |op| op.properties());
+    let follows = |law: &Property| match (law, trial.call.dir) {
+        (Property::ShiftInvariant, Dir::Bwd) => Some(("dx", "dx sums to 0", Row::SumsTo(0.0))),
+        (Property::ScaleInvariant, Dir::Bwd) => {
             Some(("dx", "dx is at right angles to x", Row::Orthogonal))
         }
-        (Law::RowsSumToOne, Dir::Fwd) => Some(("y", "rows of y sum to 1", Row::SumsTo(1.0))),
+        (Property::RowsSumToOne, Dir::Fwd) => Some(("y", "rows of y sum to 1", Row::SumsTo(1.0))),
         _ => None,
     };
     let followed = stated.iter().filter_map(follows);

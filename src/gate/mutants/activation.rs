@@ -1,6 +1,6 @@
 //! Activations, wrong in the ways in which they have been.
 
-use super::{Control, Mutant, Twist};
+use super::{Control, Mutant, Mutation};
 use crate::check::call::Dir;
 use crate::check::spec::operator::{Named, Problem};
 use crate::num::Num;
@@ -55,7 +55,7 @@ pub const CONTROLS: &[Control] = &[
     control("sigmoid_by_exp", "σ(x) as 1/(1 + e⁻ˣ) on both sides"),
 ];
 
-pub fn answer<R: Num>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
+pub fn answer<R: Num>(p: &Problem<R>, t: Mutation) -> Vec<Named<R>> {
     let (x, f) = (p.get("x"), p.word("fn"));
     if p.call.dir == Dir::Bwd {
         let dy = &p.get("dy").data;
@@ -76,7 +76,7 @@ pub fn answer<R: Num>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
 
 const ROOT_2_OVER_PI: f64 = 0.797_884_560_802_865_4;
 
-fn sigmoid<R: Num>(x: R, t: Twist) -> R {
+fn sigmoid<R: Num>(x: R, t: Mutation) -> R {
     let one = R::one();
     match t.id {
         "silu_exp" => x.exp() / (one + x.exp()),
@@ -91,7 +91,7 @@ fn sigmoid<R: Num>(x: R, t: Twist) -> R {
 }
 
 /// √(2/π)·(x + 0.044715x³).
-fn inner<R: Num>(x: R, t: Twist) -> R {
+fn inner<R: Num>(x: R, t: Mutation) -> R {
     let cubic = R::num(if t.is("gelu_cubic_rounded") { 0.0447 } else { 0.044715 });
     R::num(ROOT_2_OVER_PI)
         * match t.id {
@@ -101,7 +101,7 @@ fn inner<R: Num>(x: R, t: Twist) -> R {
         }
 }
 
-pub(super) fn value<R: Num>(f: &str, x: R, t: Twist) -> R {
+pub(super) fn value<R: Num>(f: &str, x: R, t: Mutation) -> R {
     let (half, one) = (R::num(0.5), R::one());
     let f = match (f, t.id) {
         ("gelu", "gelu_swap") => "gelu_tanh",
@@ -143,7 +143,7 @@ pub(super) fn value<R: Num>(f: &str, x: R, t: Twist) -> R {
     }
 }
 
-pub(super) fn slope<R: Num>(f: &str, x: R, t: Twist) -> R {
+pub(super) fn slope<R: Num>(f: &str, x: R, t: Mutation) -> R {
     let (half, one) = (R::num(0.5), R::one());
     let f = match (f, t.id) {
         ("gelu", "gelub_swap") => "gelu_tanh",

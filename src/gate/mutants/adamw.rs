@@ -1,6 +1,6 @@
 //! AdamW, wrong in the ways in which it has been.
 
-use super::{Control, Mutant, Twist};
+use super::{Control, Mutant, Mutation};
 use crate::check::spec::operator::{Named, Problem};
 use crate::num::Num;
 
@@ -49,7 +49,7 @@ pub const CONTROLS: &[Control] = &[
     control("adam_expm1", "corrections as −expm1(t·ln beta)"),
 ];
 
-pub fn answer<R: Num>(problem: &Problem<R>, t: Twist) -> Vec<Named<R>> {
+pub fn answer<R: Num>(problem: &Problem<R>, t: Mutation) -> Vec<Named<R>> {
     let num = |name: &str| problem.num(name);
     let (lr, eps, decay) = (num("lr"), num("eps"), num("weight_decay"));
     let (mut beta1, mut beta2) = (num("beta1"), num("beta2"));

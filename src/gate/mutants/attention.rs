@@ -1,7 +1,7 @@
 //! Attention, wrong in the ways in which it has been.
 
 use super::softmax::{greatest, total};
-use super::{Control, Mutant, Twist};
+use super::{Control, Mutant, Mutation};
 use crate::check::call::Dir;
 use crate::check::spec::operator::{Named, Problem};
 use crate::num::Num;
@@ -95,7 +95,7 @@ pub const CONTROLS: &[Control] = &[
     control("attb_narrow", "dp and ds kept in the storage dtype"),
 ];
 
-pub fn answer<R: Num>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
+pub fn answer<R: Num>(p: &Problem<R>, t: Mutation) -> Vec<Named<R>> {
     let [q, k] = [p.get("q"), p.get("k")];
     let [batch, heads, queries, width] = q.shape[..] else { panic!("q has four axes") };
     let model =
@@ -108,7 +108,7 @@ pub fn answer<R: Num>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
 
 struct Model<'a, R> {
     p: &'a Problem<'a, R>,
-    t: Twist<'a>,
+    t: Mutation<'a>,
     batch: usize,
     heads: usize,
     kv_heads: usize,

@@ -1,7 +1,7 @@
 //! Batch normalisation, wrong in the ways in which it has been.
 
 use super::norm::{form, moments, rsqrt, sum};
-use super::{Control, Mutant, Twist};
+use super::{Control, Mutant, Mutation};
 use crate::check::call::Dir;
 use crate::check::spec::operator::{Named, Problem};
 use crate::num::Num;
@@ -54,7 +54,7 @@ pub const CONTROLS: &[Control] = &[
     control("bn_towards", "running statistics as old + momentum·(batch − old)"),
 ];
 
-pub fn answer<R: Num>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
+pub fn answer<R: Num>(p: &Problem<R>, t: Mutation) -> Vec<Named<R>> {
     let x = p.get("x");
     let (cols, rows) = (x.cols(), x.data.len() / x.cols());
     let column =
@@ -146,7 +146,7 @@ pub fn answer<R: Num>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
 }
 
 /// Mean and biased variance of a channel.
-fn batch_moments<R: Num>(x: &[R], t: Twist) -> (R, R) {
+fn batch_moments<R: Num>(x: &[R], t: Mutation) -> (R, R) {
     if !t.is("bn_last_row") || x.len() == 1 {
         return moments(x, form(t.id));
     }
@@ -156,7 +156,7 @@ fn batch_moments<R: Num>(x: &[R], t: Twist) -> (R, R) {
 }
 
 /// A running statistic after one batch.
-fn moved<R: Num>(old: R, batch: R, p: &Problem<R>, t: Twist) -> R {
+fn moved<R: Num>(old: R, batch: R, p: &Problem<R>, t: Mutation) -> R {
     let momentum = R::num(p.num("momentum"));
     match t.id {
         "bn_momentum" => momentum * old + (R::one() - momentum) * batch,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::unsteady::Kept;
-use super::{Native, Twist, natively};
+use super::{Mutation, Native, natively};
 use crate::check::call::{Broken, Call, Candidate, Claims, Dir, Hello, Identity, Reply, Served};
 use crate::check::oracle;
 use crate::check::spec;
@@ -23,7 +23,7 @@ pub struct ModelCandidate {
 }
 
 impl ModelCandidate {
-    /// The model of `op` with the twist of this name; `""` for the plain form.
+    /// The model of `op` with the mutation of this name; `""` for the plain form.
     pub fn new(op: &'static str, id: &'static str) -> Self {
         let mutant = super::mutants(op).iter().find(|mutant| mutant.id == id);
         let native = mutant.is_some_and(|mutant| mutant.native);
@@ -52,15 +52,15 @@ impl Candidate for ModelCandidate {
 
     fn run(&mut self, call: &Call) -> Result<Reply, Broken> {
         let operator = spec::find(&call.op).expect("a call is of an operator");
-        let twist = Twist { id: self.id, calls: self.calls };
+        let mutation = Mutation { id: self.id, calls: self.calls };
         self.calls += 1;
         // A mutant may be one that does not refuse.
-        if operator.must_refuse(call) && !twist.id.contains("accepts") {
+        if operator.must_refuse(call) && !mutation.id.contains("accepts") {
             return Ok(Reply::Error("refused by the specification".into()));
         }
         let read = self.kept.read(self.id, call);
-        let answer = own_answer(&read, twist, self.native);
-        Ok(Reply::Ok(self.kept.spoil(self.id, call, twist.calls, answer)))
+        let answer = own_answer(&read, mutation, self.native);
+        Ok(Reply::Ok(self.kept.spoil(self.id, call, mutation.calls, answer)))
     }
 
     fn restart(&mut self) -> Result<(), Broken> {
@@ -71,9 +71,9 @@ impl Candidate for ModelCandidate {
 }
 
 /// What a model answers, in the arithmetic that a target of its dtype has.
-pub fn own_answer(call: &Call, twist: Twist, native: bool) -> Tensors {
+pub fn own_answer(call: &Call, mutation: Mutation, native: bool) -> Tensors {
     let variant = BTreeMap::new();
-    if super::BANKS.iter().all(|bank| bank.op != call.op) {
+    if super::CATALOGUES.iter().all(|catalogue| catalogue.op != call.op) {
         // An operator without a model of its own, as a derived one: its formula, in f64.
         let operator = spec::find(&call.op).expect("a call is of an operator");
         let problem = Problem::<f64>::exact(call, &variant);
@@ -86,12 +86,12 @@ pub fn own_answer(call: &Call, twist: Twist, native: bool) -> Tensors {
     if native {
         natively(call.dtype, || {
             let problem = Problem::<Native>::exact(call, &variant);
-            stored(call, super::answer(&problem, twist))
+            stored(call, super::answer(&problem, mutation))
         })
     } else if call.dtype == Dtype::F64 {
-        stored(call, super::answer(&Problem::<f64>::exact(call, &variant), twist))
+        stored(call, super::answer(&Problem::<f64>::exact(call, &variant), mutation))
     } else {
-        stored(call, super::answer(&Problem::<f32>::exact(call, &variant), twist))
+        stored(call, super::answer(&Problem::<f32>::exact(call, &variant), mutation))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Clipping by the global norm, wrong in the ways in which it has been.
 
-use super::{Control, Mutant, Twist};
+use super::{Control, Mutant, Mutation};
 use crate::check::spec::operator::{Named, Problem};
 use crate::num::Num;
 
@@ -37,7 +37,7 @@ pub const CONTROLS: &[Control] = &[
     control("clip_reciprocal", "unscaled by a product, scaled by a reciprocal, summed backwards"),
 ];
 
-fn norm<R: Num>(values: impl DoubleEndedIterator<Item = R> + Clone, t: Twist) -> R {
+fn norm<R: Num>(values: impl DoubleEndedIterator<Item = R> + Clone, t: Mutation) -> R {
     let largest = values.clone().fold(R::zero(), |largest, x| largest.larger(x.abs()));
     // A power of two near the largest, so that no square overflows and none that counts underflows.
     let exponent = largest.value().log2().floor();
@@ -61,7 +61,7 @@ fn norm<R: Num>(values: impl DoubleEndedIterator<Item = R> + Clone, t: Twist) ->
     }
 }
 
-pub fn answer<R: Num>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
+pub fn answer<R: Num>(p: &Problem<R>, t: Mutation) -> Vec<Named<R>> {
     let (limit, scale) = (R::num(p.num("max_norm")), R::num(p.num("loss_scale")));
     let unscale = |g: R| match t.id {
         "clip_reciprocal" => g * (R::one() / scale),

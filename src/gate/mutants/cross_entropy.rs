@@ -1,7 +1,7 @@
 //! Cross entropy, wrong in the ways in which it has been.
 
 use super::softmax::{greatest, total};
-use super::{Control, Mutant, Twist};
+use super::{Control, Mutant, Mutation};
 use crate::check::call::Dir;
 use crate::check::spec::operator::{Named, Problem};
 use crate::check::tensor::Dtype;
@@ -74,7 +74,7 @@ struct Row<'a, R> {
     label: Option<usize>,
 }
 
-pub fn answer<R: Num>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
+pub fn answer<R: Num>(p: &Problem<R>, t: Mutation) -> Vec<Named<R>> {
     let classes = p.get("logits").cols();
     let fixed = t.is("ce_ignore_fixed");
     let ignored = if fixed { -100 } else { p.int("ignore_index") };
@@ -96,7 +96,7 @@ pub fn answer<R: Num>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
 }
 
 /// log pⱼ of every class.
-fn log_shares<R: Num>(x: &[R], t: Twist) -> Vec<R> {
+fn log_shares<R: Num>(x: &[R], t: Mutation) -> Vec<R> {
     let n = x.len();
     let shifted: Vec<R>;
     let mut x = x;
@@ -127,7 +127,7 @@ fn log_shares<R: Num>(x: &[R], t: Twist) -> Vec<R> {
         .collect()
 }
 
-fn forward<R: Num>(p: &Problem<R>, rows: &[Row<R>], t: Twist) -> Vec<Named<R>> {
+fn forward<R: Num>(p: &Problem<R>, rows: &[Row<R>], t: Mutation) -> Vec<Named<R>> {
     let smoothing = p.num("label_smoothing");
     let s = R::num(if t.is("ce_ls_dropped") { 0.0 } else { smoothing });
     let classes = R::count(p.get("logits").cols());
@@ -194,7 +194,7 @@ fn forward<R: Num>(p: &Problem<R>, rows: &[Row<R>], t: Twist) -> Vec<Named<R>> {
     vec![Named::new("loss", &[], vec![loss])]
 }
 
-fn backward<R: Num>(p: &Problem<R>, rows: &[Row<R>], t: Twist) -> Vec<Named<R>> {
+fn backward<R: Num>(p: &Problem<R>, rows: &[Row<R>], t: Mutation) -> Vec<Named<R>> {
     let logits = p.get("logits");
     let classes = logits.cols();
     let dloss = &p.get("dloss").data;

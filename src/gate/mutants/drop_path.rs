@@ -1,6 +1,6 @@
 //! Stochastic depth, wrong in the ways in which it has been.
 
-use super::{Control, Mutant, Twist};
+use super::{Control, Mutant, Mutation};
 use crate::check::call::Dir;
 use crate::check::spec::operator::{Named, Problem};
 use crate::num::Num;
@@ -43,7 +43,7 @@ pub const CONTROLS: &[Control] = &[
     control("droppath_product", "a product with a mask of 0 and 1/(1−p)"),
 ];
 
-pub fn answer<R: Num>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
+pub fn answer<R: Num>(p: &Problem<R>, t: Mutation) -> Vec<Named<R>> {
     let backward = p.call.dir == Dir::Bwd;
     let (given, name) = if backward { ("dy", "dx") } else { ("x", "y") };
     let given = p.get(given);

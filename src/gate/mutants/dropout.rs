@@ -1,6 +1,6 @@
 //! Dropout, wrong in the ways in which it has been.
 
-use super::{Control, Mutant, Twist};
+use super::{Control, Mutant, Mutation};
 use crate::check::call::Dir;
 use crate::check::spec::operator::{Named, Problem};
 use crate::num::Num;
@@ -56,7 +56,7 @@ pub const CONTROLS: &[Control] = &[
     control("drop_kept_draw", "kept where a uniform number is at least p, drawn by another name"),
 ];
 
-pub fn answer<R: Num>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
+pub fn answer<R: Num>(p: &Problem<R>, t: Mutation) -> Vec<Named<R>> {
     let backward = p.call.dir == Dir::Bwd;
     let (given, name) = if backward { ("dy", "dx") } else { ("x", "y") };
     let given = p.get(given);
@@ -114,7 +114,7 @@ pub fn answer<R: Num>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
 }
 
 /// The decision of a place.
-fn keeps<R: Num>(place: u64, rate: f64, p: &Problem<R>, t: Twist) -> bool {
+fn keeps<R: Num>(place: u64, rate: f64, p: &Problem<R>, t: Mutation) -> bool {
     let mut seed = p.num("seed") as u64;
     match t.id {
         "drop_seed_ignored" => seed = 5,

@@ -1,7 +1,7 @@
 //! Dynamic tanh, wrong in the ways in which it can be.
 
 use super::norm::{columns, columns_stored, form, sum};
-use super::{Control, Mutant, Twist};
+use super::{Control, Mutant, Mutation};
 use crate::check::call::Dir;
 use crate::check::spec::operator::{Named, Problem};
 use crate::num::Num;
@@ -39,7 +39,7 @@ pub const CONTROLS: &[Control] = &[
     control("dytb_blocks", "dweight and dbias in blocks of 5 rows"),
 ];
 
-pub fn answer<R: Num>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
+pub fn answer<R: Num>(p: &Problem<R>, t: Mutation) -> Vec<Named<R>> {
     let x = p.get("x");
     let (cols, rows) = (x.cols(), x.data.len() / x.cols());
     let (alphas, weights, biases) = (p.get("alpha"), p.get("weight"), p.get("bias"));

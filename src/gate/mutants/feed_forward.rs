@@ -2,7 +2,7 @@
 
 use super::activation::{slope, value};
 use super::softmax::total;
-use super::{Control, Mutant, Twist};
+use super::{Control, Mutant, Mutation};
 use crate::check::call::Dir;
 use crate::check::spec::operator::{Named, Problem};
 use crate::num::Num;
@@ -49,7 +49,7 @@ pub const CONTROLS: &[Control] = &[
     control("ff_wide", "sums in f64"),
 ];
 
-pub fn answer<R: Num>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
+pub fn answer<R: Num>(p: &Problem<R>, t: Mutation) -> Vec<Named<R>> {
     match p.call.dir {
         Dir::Fwd => forward(p, t),
         Dir::Bwd => backward(p, t),
@@ -57,7 +57,7 @@ pub fn answer<R: Num>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
 }
 
 /// a·bᵀ of [rows, inner] and [cols, inner].
-fn times<R: Num>(a: &[R], b: &[R], inner: usize, t: Twist) -> Vec<R> {
+fn times<R: Num>(a: &[R], b: &[R], inner: usize, t: Mutation) -> Vec<R> {
     let mut product = Vec::with_capacity(a.len() / inner * (b.len() / inner));
     for a in a.chunks(inner) {
         for b in b.chunks(inner) {
@@ -72,7 +72,7 @@ fn transposed<R: Num>(a: &[R], cols: usize) -> Vec<R> {
 }
 
 /// The value at the place between the products.
-fn active<R: Num>(f: &str, up: R, gate: Option<R>, t: Twist) -> R {
+fn active<R: Num>(f: &str, up: R, gate: Option<R>, t: Mutation) -> R {
     let f = match (t.id, gate) {
         ("ff_fn_ignored", _) => "silu",
         ("ff_relu_without_gate", None) => "relu",
@@ -92,7 +92,7 @@ fn active<R: Num>(f: &str, up: R, gate: Option<R>, t: Twist) -> R {
     }
 }
 
-fn forward<R: Num>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
+fn forward<R: Num>(p: &Problem<R>, t: Mutation) -> Vec<Named<R>> {
     let (x, down) = (p.get("x"), p.get("down"));
     let (width, hidden) = (down.shape[0], down.shape[1]);
     let up = times(&x.data, &p.get("up").data, width, t);
@@ -115,7 +115,7 @@ fn forward<R: Num>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
     vec![Named::new("y", &x.shape, y)]
 }
 
-fn backward<R: Num>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
+fn backward<R: Num>(p: &Problem<R>, t: Mutation) -> Vec<Named<R>> {
     let (x, down, f) = (p.get("x"), p.get("down"), p.word("fn"));
     let (width, hidden) = (down.shape[0], down.shape[1]);
     let rows = x.data.len() / width;

@@ -1,6 +1,6 @@
 //! Weights at their start, wrong in the ways in which they have been.
 
-use super::{Control, Mutant, Twist};
+use super::{Control, Mutant, Mutation};
 use crate::check::spec::operator::{Named, Problem};
 use crate::num::Num;
 use crate::rng::Rng;
@@ -80,7 +80,7 @@ pub const CONTROLS: &[Control] = &[
     control("init_sign_magnitude", "a sign and a magnitude of 23 bits"),
 ];
 
-pub fn answer<R: Num>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
+pub fn answer<R: Num>(p: &Problem<R>, t: Mutation) -> Vec<Named<R>> {
     let sizes = p.call.attrs["shape"].as_array().expect("shape is a list");
     let shape: Vec<usize> = sizes.iter().filter_map(|n| n.as_u64()).map(|n| n as usize).collect();
     let seed = match t.id {
@@ -117,7 +117,7 @@ fn matrix<R: Num>(
     rows: usize,
     cols: usize,
     p: &Problem<R>,
-    t: Twist,
+    t: Mutation,
 ) -> Vec<R> {
     let mut std = std(role, rows, cols, p, t);
     let mut uniform = p.word("scheme").ends_with("uniform") && role != "embed";
@@ -172,7 +172,7 @@ fn matrix<R: Num>(
 }
 
 /// Uniform of variance 1.
-fn flat(rng: &mut Rng, t: Twist) -> f64 {
+fn flat(rng: &mut Rng, t: Mutation) -> f64 {
     let unit = match t.id {
         "init_24_bits" => (rng.bits() >> 40) as f64 / (1u64 << 24) as f64,
         "init_16_bits" => ((rng.bits() >> 48) as f64 + 0.5) / (1u64 << 16) as f64,
@@ -186,7 +186,7 @@ fn flat(rng: &mut Rng, t: Twist) -> f64 {
     3f64.sqrt() * (2.0 * unit - 1.0)
 }
 
-fn normal(rng: &mut Rng, t: Twist) -> f64 {
+fn normal(rng: &mut Rng, t: Mutation) -> f64 {
     match t.id {
         "init_polar" => loop {
             let (a, b) = (2.0 * rng.uniform() - 1.0, 2.0 * rng.uniform() - 1.0);
@@ -243,7 +243,7 @@ fn quantile(share: f64) -> f64 {
     if share < 0.5 { x } else { -x }
 }
 
-fn std<R: Num>(role: &str, rows: usize, cols: usize, p: &Problem<R>, t: Twist) -> f64 {
+fn std<R: Num>(role: &str, rows: usize, cols: usize, p: &Problem<R>, t: Mutation) -> f64 {
     let scheme = p.word("scheme");
     let depth = match t.id {
         "init_layer" => p.num("layer") + 1.0,

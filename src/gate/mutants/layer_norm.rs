@@ -1,7 +1,7 @@
 //! Layer normalisation, wrong in the ways in which it has been.
 
 use super::norm::{columns, columns_stored, form, fused, moments, or, rsqrt, sum};
-use super::{Control, Mutant, Twist};
+use super::{Control, Mutant, Mutation};
 use crate::check::call::Dir;
 use crate::check::spec::operator::{Named, Problem};
 use crate::num::Num;
@@ -98,7 +98,7 @@ pub const CONTROLS: &[Control] = &[
     control("lnb_blocks", "dweight and dbias in blocks of 5 rows"),
 ];
 
-pub fn answer<R: Num>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
+pub fn answer<R: Num>(p: &Problem<R>, t: Mutation) -> Vec<Named<R>> {
     match p.call.dir {
         Dir::Fwd => forward(p, t),
         Dir::Bwd => backward(p, t),
@@ -106,7 +106,7 @@ pub fn answer<R: Num>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
 }
 
 /// Mean and rstd of a row.
-fn statistics<R: Num>(x: &[R], p: &Problem<R>, t: Twist) -> (R, R) {
+fn statistics<R: Num>(x: &[R], p: &Problem<R>, t: Mutation) -> (R, R) {
     let n = x.len();
     let bwd = p.call.dir == Dir::Bwd;
     if t.is("ln_stale") && t.calls % 7 == 6 {
@@ -160,7 +160,7 @@ fn statistics<R: Num>(x: &[R], p: &Problem<R>, t: Twist) -> (R, R) {
 }
 
 /// Mean and rstd of each row.
-fn all_statistics<R: Num>(p: &Problem<R>, t: Twist) -> Vec<(R, R)> {
+fn all_statistics<R: Num>(p: &Problem<R>, t: Mutation) -> Vec<(R, R)> {
     let (x, cols) = (&p.get("x").data, width(p, t));
     if t.is("ln_axis") {
         let over = |j: usize| x.iter().skip(j).step_by(cols).copied().collect::<Vec<R>>();
@@ -170,20 +170,20 @@ fn all_statistics<R: Num>(p: &Problem<R>, t: Twist) -> Vec<(R, R)> {
     x.chunks_exact(cols).map(|x| statistics(x, p, t)).collect()
 }
 
-fn width<R: Num>(p: &Problem<R>, t: Twist) -> usize {
+fn width<R: Num>(p: &Problem<R>, t: Mutation) -> usize {
     let x = p.get("x");
     let dims = if t.is("ln_last_axis") { 1 } else { p.int("normalized_dims") as usize };
     x.shape[x.shape.len() - dims..].iter().product()
 }
 
 /// Where the statistics of an element are.
-fn place<R: Num>(i: usize, p: &Problem<R>, t: Twist) -> usize {
+fn place<R: Num>(i: usize, p: &Problem<R>, t: Mutation) -> usize {
     if t.is("ln_axis") { i } else { i / width(p, t) }
 }
 
 /// The weight that a column meets.
-fn weights<R: Num>(p: &Problem<R>, t: Twist) -> Vec<R> {
-    let n: usize = width(p, Twist { id: "", calls: 0 });
+fn weights<R: Num>(p: &Problem<R>, t: Mutation) -> Vec<R> {
+    let n: usize = width(p, Mutation { id: "", calls: 0 });
     let mut weight = or(p, "weight", n, 1.0);
     match t.id {
         "ln_weight_shifted" => weight.rotate_left(1),
@@ -193,7 +193,7 @@ fn weights<R: Num>(p: &Problem<R>, t: Twist) -> Vec<R> {
     weight
 }
 
-fn forward<R: Num>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
+fn forward<R: Num>(p: &Problem<R>, t: Mutation) -> Vec<Named<R>> {
     let x = p.get("x");
     let statistics = all_statistics(p, t);
     let weight = weights(p, t);
@@ -224,7 +224,7 @@ fn forward<R: Num>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
     vec![Named::new("y", &x.shape, y)]
 }
 
-fn backward<R: Num>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
+fn backward<R: Num>(p: &Problem<R>, t: Mutation) -> Vec<Named<R>> {
     let (x, dy) = (p.get("x"), p.get("dy"));
     let statistics = all_statistics(p, t);
     let mut weight = weights(p, t);
@@ -299,7 +299,7 @@ fn row_gradient<R: Num>(
     xhat: &[R],
     weight: &[R],
     (mean, rstd): (R, R),
-    t: Twist,
+    t: Mutation,
 ) -> Vec<R> {
     let cols = x.len();
     let n = R::count(cols);

@@ -1,11 +1,11 @@
 //! The layers of the models of blocks: plain loops over flat matrices, with places to go wrong.
 //!
-//! Twists are named without the operator's prefix: `skip_normed` is `residual_skip_normed`,
+//! Mutations are named without the operator's prefix: `skip_normed` is `residual_skip_normed`,
 //! `block_skip_normed` and `stack_skip_normed`.
 
 use std::collections::BTreeMap;
 
-use super::Twist;
+use super::Mutation;
 use crate::check::spec::operator::{Named, Problem};
 use crate::num::Num;
 
@@ -55,7 +55,7 @@ impl<R: Num> Matrix<R> {
 }
 
 /// A sum in the order that the model has.
-fn total<R: Num>(terms: &[R], t: Twist) -> R {
+fn total<R: Num>(terms: &[R], t: Mutation) -> R {
     match terms {
         [] => R::zero(),
         [one] => *one,
@@ -69,7 +69,7 @@ fn total<R: Num>(terms: &[R], t: Twist) -> R {
     }
 }
 
-fn dot<R: Num>(a: &[R], b: &[R], t: Twist) -> R {
+fn dot<R: Num>(a: &[R], b: &[R], t: Mutation) -> R {
     if t.is("wide") {
         return R::num(a.iter().zip(b).map(|(a, b)| a.value() * b.value()).sum());
     }
@@ -109,7 +109,7 @@ impl<R: Num> Grads<R> {
 #[derive(Clone, Copy)]
 pub struct Net<'a, R> {
     pub p: &'a Problem<'a, R>,
-    pub t: Twist<'a>,
+    pub t: Mutation<'a>,
     /// Where the tensors of a block are read.
     pub read: &'a str,
     /// Where their gradients go.
@@ -274,7 +274,7 @@ struct Form<R> {
 }
 
 impl<R: Num> Form<R> {
-    fn of(p: &Problem<R>, t: Twist) -> Form<R> {
+    fn of(p: &Problem<R>, t: Mutation) -> Form<R> {
         let (one, alpha) = (R::one(), R::num(p.num("alpha")));
         let pre = Form {
             norm_in: true,

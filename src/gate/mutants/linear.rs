@@ -1,7 +1,7 @@
 //! Linear maps, wrong in the ways in which they have been.
 
 use super::softmax::total;
-use super::{Control, Mutant, Twist};
+use super::{Control, Mutant, Mutation};
 use crate::check::call::Dir;
 use crate::check::spec::operator::{Named, Problem};
 use crate::num::Num;
@@ -54,7 +54,7 @@ pub const CONTROLS: &[Control] = &[
     control("lin_bias_first", "sums that start at the bias"),
 ];
 
-pub fn answer<R: Num>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
+pub fn answer<R: Num>(p: &Problem<R>, t: Mutation) -> Vec<Named<R>> {
     match p.call.dir {
         Dir::Fwd => forward(p, t),
         Dir::Bwd => backward(p, t),
@@ -71,7 +71,7 @@ fn ten_bits<R: Num>(x: R) -> R {
     R::num((value / unit).round() * unit)
 }
 
-fn forward<R: Num>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
+fn forward<R: Num>(p: &Problem<R>, t: Mutation) -> Vec<Named<R>> {
     let (x, weight) = (p.get("x"), p.get("weight"));
     let (outputs, inputs) = (weight.shape[0], weight.shape[1]);
     let whole = match t.id {
@@ -94,9 +94,9 @@ fn forward<R: Num>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
             }
             let order = match t.id {
                 "lin_split_by_rows" if x.data.len() / inputs >= 16 => {
-                    Twist { id: "lin_pairwise", ..t }
+                    Mutation { id: "lin_pairwise", ..t }
                 }
-                "lin_by_place" if r % 2 == 1 => Twist { id: "lin_reversed", ..t },
+                "lin_by_place" if r % 2 == 1 => Mutation { id: "lin_reversed", ..t },
                 _ => t,
             };
             let mut sum = total(&terms, order);
@@ -119,7 +119,7 @@ fn forward<R: Num>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
     vec![Named::new("y", &shape, y)]
 }
 
-fn backward<R: Num>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
+fn backward<R: Num>(p: &Problem<R>, t: Mutation) -> Vec<Named<R>> {
     let (x, weight, dy) = (p.get("x"), p.get("weight"), p.get("dy"));
     let (outputs, inputs) = (weight.shape[0], weight.shape[1]);
     let rows = x.data.len() / inputs;

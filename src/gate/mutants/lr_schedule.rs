@@ -2,7 +2,7 @@
 
 use std::f64::consts::PI;
 
-use super::{Control, Mutant, Twist};
+use super::{Control, Mutant, Mutation};
 use crate::check::spec::operator::{Named, Problem};
 use crate::num::Num;
 
@@ -39,14 +39,14 @@ pub const CONTROLS: &[Control] = &[
     control("lr_remaining", "the linear decay as the share of steps that remain"),
 ];
 
-pub fn answer<R: Num>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
+pub fn answer<R: Num>(p: &Problem<R>, t: Mutation) -> Vec<Named<R>> {
     let step = p.get("step");
     // As the oracle: what the argument of the cosine is rounded by.
     let rates = step.data.iter().map(|&s| rate(s, p, t).loosened(6.0 * p.num("lr"))).collect();
     vec![Named::new("lr", &step.shape, rates)]
 }
 
-fn rate<R: Num>(s: R, p: &Problem<R>, t: Twist) -> R {
+fn rate<R: Num>(s: R, p: &Problem<R>, t: Mutation) -> R {
     let [lr, warmup, total] = ["lr", "warmup", "total"].map(|name| R::num(p.num(name)));
     let one = R::one();
     let s = if t.is("lr_step_32") { R::num(f64::from(s.value() as i64 as i32)) } else { s };

@@ -45,7 +45,7 @@ use crate::num::Num;
 /// A wrong implementation.
 #[derive(Debug, Clone, Copy)]
 pub struct Mutant {
-    /// Its name, unique in the bank.
+    /// Its name, unique in the catalogue.
     pub id: &'static str,
     /// The operator.
     pub op: &'static str,
@@ -78,7 +78,7 @@ impl Mutant {
 /// A right implementation of another form.
 #[derive(Debug, Clone, Copy)]
 pub struct Control {
-    /// Its name, unique in the bank.
+    /// Its name, unique in the catalogue.
     pub id: &'static str,
     /// The operator.
     pub op: &'static str,
@@ -88,14 +88,14 @@ pub struct Control {
 
 /// What a model does otherwise than the plain form; nothing, for `""`.
 #[derive(Debug, Clone, Copy)]
-pub struct Twist<'a> {
+pub struct Mutation<'a> {
     /// The id of a mutant or a control.
     pub id: &'a str,
     /// How many calls the implementation has answered before, for what goes wrong later only.
     pub calls: u64,
 }
 
-impl Twist<'_> {
+impl Mutation<'_> {
     /// True for the mutant or control of this name.
     pub fn is(&self, id: &str) -> bool {
         self.id == id
@@ -103,7 +103,7 @@ impl Twist<'_> {
 }
 
 /// The models of one operator.
-pub struct Bank {
+pub struct Catalogue {
     /// The operator.
     pub op: &'static str,
     /// Its wrong implementations.
@@ -112,26 +112,26 @@ pub struct Bank {
     pub controls: &'static [Control],
 }
 
-/// One line per operator: its bank, and how it answers at each number.
+/// One line per operator: its catalogue, and how it answers at each number.
 macro_rules! models {
     ($($module:ident),* $(,)?) => {
-        /// The banks of all operators.
-        pub const BANKS: &[Bank] = &[
-            $(Bank { op: stringify!($module), mutants: $module::MUTANTS, controls: $module::CONTROLS }),*
+        /// The catalogues of all operators.
+        pub const CATALOGUES: &[Catalogue] = &[
+            $(Catalogue { op: stringify!($module), mutants: $module::MUTANTS, controls: $module::CONTROLS }),*
         ];
 
         /// What a model answers to a problem.
-        pub fn answer<R: Num>(problem: &Problem<R>, twist: Twist) -> Vec<Named<R>> {
-            let misread = careless::read(problem.call, twist.id);
+        pub fn answer<R: Num>(problem: &Problem<R>, mutation: Mutation) -> Vec<Named<R>> {
+            let misread = careless::read(problem.call, mutation.id);
             let misread = misread.as_ref().map(|call| problem.asked_by(call));
             let problem = misread.as_ref().unwrap_or(problem);
-            let lost = size::read(problem, twist);
+            let lost = size::read(problem, mutation);
             let problem = lost.as_ref().unwrap_or(problem);
             let answer = match problem.call.op.as_str() {
-                $(stringify!($module) => $module::answer(problem, twist),)*
+                $(stringify!($module) => $module::answer(problem, mutation),)*
                 other => panic!("no model of {other}"),
             };
-            size::written(answer, twist)
+            size::written(answer, mutation)
         }
     };
 }
@@ -162,7 +162,10 @@ models!(
 
 /// Every mutant of an operator.
 pub fn mutants(op: &str) -> &'static [Mutant] {
-    BANKS.iter().find(|bank| bank.op == op).map_or(&[], |bank| bank.mutants)
+    CATALOGUES
+        .iter()
+        .find(|catalogue| catalogue.op == op)
+        .map_or(&[], |catalogue| catalogue.mutants)
 }
 
 /// The class of bug that the other side of a disputed contract belongs to.

@@ -4,7 +4,7 @@ use crate::check::spec::operator::{Problem, View};
 use crate::check::tensor::Dtype;
 use crate::num::Num;
 
-/// What follows the operator's prefix in the name of a twist: `welford` of `ln_welford`.
+/// What follows the operator's prefix in the name of a mutation: `welford` of `ln_welford`.
 pub fn form(id: &str) -> &str {
     id.split_once('_').map_or("", |(_, form)| form)
 }

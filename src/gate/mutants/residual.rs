@@ -1,7 +1,7 @@
 //! A linear branch beside the stream, wrong in the ways in which it has been.
 
 use super::layers::{Branch, Grads, Matrix, Net, Norm};
-use super::{Control, Mutant, Twist};
+use super::{Control, Mutant, Mutation};
 use crate::check::call::Dir;
 use crate::check::spec::operator::{Named, Problem};
 use crate::num::Num;
@@ -94,8 +94,8 @@ impl<R: Num> Branch<R> for Product<'_, R> {
     }
 }
 
-pub fn answer<R: Num>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
-    let t = Twist { id: t.id.strip_prefix("residual_").unwrap_or(""), ..t };
+pub fn answer<R: Num>(p: &Problem<R>, t: Mutation) -> Vec<Named<R>> {
+    let t = Mutation { id: t.id.strip_prefix("residual_").unwrap_or(""), ..t };
     let net = Net { p, t, read: "", write: "" };
     let norm = Norm {
         weight: "norm_weight".into(),

@@ -1,7 +1,7 @@
 //! Root mean square normalisation, wrong in the ways in which it has been.
 
 use super::norm::{columns, columns_stored, form, rsqrt, sum};
-use super::{Control, Mutant, Twist};
+use super::{Control, Mutant, Mutation};
 use crate::check::call::Dir;
 use crate::check::spec::operator::{Named, Problem};
 use crate::num::Num;
@@ -74,7 +74,7 @@ pub const CONTROLS: &[Control] = &[
     control("rmsb_blocks", "dweight in blocks of 5 rows"),
 ];
 
-pub fn answer<R: Num>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
+pub fn answer<R: Num>(p: &Problem<R>, t: Mutation) -> Vec<Named<R>> {
     match p.call.dir {
         Dir::Fwd => forward(p, t),
         Dir::Bwd => backward(p, t),
@@ -82,7 +82,7 @@ pub fn answer<R: Num>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
 }
 
 /// 1/√(mean square + eps).
-fn rstd<R: Num>(x: &[R], p: &Problem<R>, t: Twist) -> R {
+fn rstd<R: Num>(x: &[R], p: &Problem<R>, t: Mutation) -> R {
     let n = x.len();
     let eps = R::num(p.num("eps"));
     let among = p.get("x").data.len() / n;
@@ -129,7 +129,7 @@ fn rstd<R: Num>(x: &[R], p: &Problem<R>, t: Twist) -> R {
 }
 
 /// offset + weight.
-fn gain<R: Num>(p: &Problem<R>, t: Twist) -> Option<Vec<R>> {
+fn gain<R: Num>(p: &Problem<R>, t: Mutation) -> Option<Vec<R>> {
     let forgotten = match p.call.dir {
         Dir::Fwd => t.is("rms_no_offset"),
         Dir::Bwd => t.is("rmsb_no_offset"),
@@ -143,7 +143,7 @@ fn gain<R: Num>(p: &Problem<R>, t: Twist) -> Option<Vec<R>> {
 }
 
 /// x̂ as it is multiplied by the weight.
-fn multiplied<R: Num>(x: &[R], rstd: R, p: &Problem<R>, t: Twist) -> Vec<R> {
+fn multiplied<R: Num>(x: &[R], rstd: R, p: &Problem<R>, t: Mutation) -> Vec<R> {
     let early = match t.id {
         "rms_cast_late" => false,
         "rms_cast_early" => true,
@@ -153,7 +153,7 @@ fn multiplied<R: Num>(x: &[R], rstd: R, p: &Problem<R>, t: Twist) -> Vec<R> {
     x.iter().map(|&x| cast(x * rstd)).collect()
 }
 
-fn forward<R: Num>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
+fn forward<R: Num>(p: &Problem<R>, t: Mutation) -> Vec<Named<R>> {
     let x = p.get("x");
     let gain = gain(p, t);
     let mut y = Vec::with_capacity(x.data.len());
@@ -164,7 +164,7 @@ fn forward<R: Num>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
     vec![Named::new("y", &x.shape, y)]
 }
 
-fn backward<R: Num>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
+fn backward<R: Num>(p: &Problem<R>, t: Mutation) -> Vec<Named<R>> {
     let (x, dy) = (p.get("x"), p.get("dy"));
     let (cols, rows) = (x.cols(), x.data.len() / x.cols());
     let gain = gain(p, t).unwrap_or_else(|| vec![R::one(); cols]);

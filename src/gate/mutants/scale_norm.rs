@@ -1,7 +1,7 @@
 //! Scale normalisation, wrong in the ways in which it can be.
 
 use super::norm::{form, sum};
-use super::{Control, Mutant, Twist};
+use super::{Control, Mutant, Mutation};
 use crate::check::call::Dir;
 use crate::check::spec::operator::{Named, Problem};
 use crate::num::Num;
@@ -44,7 +44,7 @@ pub const CONTROLS: &[Control] = &[
     control("scaleb_cube", "dx as weight/‖x‖·dy − x·weight/‖x‖³·Σ dy·x"),
 ];
 
-pub fn answer<R: Num>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
+pub fn answer<R: Num>(p: &Problem<R>, t: Mutation) -> Vec<Named<R>> {
     let x = p.get("x");
     let (weight, eps) = (p.get("weight"), R::num(p.num("eps")));
     let scale = weight.data[0];

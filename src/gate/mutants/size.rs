@@ -4,7 +4,7 @@
 //! Such a fault is the same in every operator, so that it is made here, before and after the plain
 //! form: each line of [`LAPSES`] is a mutant of its operator.
 
-use super::Twist;
+use super::Mutation;
 use crate::check::spec::operator::{Named, Problem, View};
 use crate::num::Num;
 
@@ -68,12 +68,12 @@ const LAPSES: &[Lapse] = &[
     lapse("lr_step_16_bits", "step", 0, 65_536, Wraps),
 ];
 
-fn of(t: Twist) -> Option<&'static Lapse> {
+fn of(t: Mutation) -> Option<&'static Lapse> {
     LAPSES.iter().find(|lapse| lapse.id == t.id)
 }
 
 /// The problem as a model reads it that has lost a part of an input; nothing where it reads all.
-pub fn read<'a, R: Num>(p: &Problem<'a, R>, t: Twist) -> Option<Problem<'a, R>> {
+pub fn read<'a, R: Num>(p: &Problem<'a, R>, t: Mutation) -> Option<Problem<'a, R>> {
     let lapse = of(t)?;
     let view = p.opt(lapse.tensor)?;
     let data = lost(view, lapse)?;
@@ -81,7 +81,7 @@ pub fn read<'a, R: Num>(p: &Problem<'a, R>, t: Twist) -> Option<Problem<'a, R>> 
 }
 
 /// The answer as a model leaves it that has not written all.
-pub fn written<R: Num>(mut answer: Vec<Named<R>>, t: Twist) -> Vec<Named<R>> {
+pub fn written<R: Num>(mut answer: Vec<Named<R>>, t: Mutation) -> Vec<Named<R>> {
     let Some(lapse) = of(t) else { return answer };
     // The gradient of what is not written in the forward pass is not written either.
     for named in &mut answer {

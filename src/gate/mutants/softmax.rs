@@ -1,6 +1,6 @@
 //! Softmax, wrong in the ways in which it has been.
 
-use super::{Control, Mutant, Twist};
+use super::{Control, Mutant, Mutation};
 use crate::check::call::Dir;
 use crate::check::spec::operator::{Named, Problem};
 use crate::num::Num;
@@ -56,7 +56,7 @@ pub const CONTROLS: &[Control] = &[
     control("smb_two_products", "dx as y·dy − y·Σ y·dy"),
 ];
 
-pub fn answer<R: Num>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
+pub fn answer<R: Num>(p: &Problem<R>, t: Mutation) -> Vec<Named<R>> {
     let x = p.get("x");
     let cols = x.cols();
     let y = forward(&x.data, cols, t);
@@ -71,7 +71,7 @@ pub fn answer<R: Num>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
     vec![Named::new("dx", &x.shape, dx)]
 }
 
-fn slopes<R: Num>(y: &[R], dy: &[R], t: Twist, dx: &mut Vec<R>) {
+fn slopes<R: Num>(y: &[R], dy: &[R], t: Mutation, dx: &mut Vec<R>) {
     let terms: Vec<R> = y.iter().zip(dy).map(|(&y, &dy)| y * dy).collect();
     let mut mean = match t.id {
         "smb_no_row_sum" => R::zero(),
@@ -94,7 +94,7 @@ fn slopes<R: Num>(y: &[R], dy: &[R], t: Twist, dx: &mut Vec<R>) {
     }
 }
 
-fn forward<R: Num>(x: &[R], cols: usize, t: Twist) -> Vec<R> {
+fn forward<R: Num>(x: &[R], cols: usize, t: Mutation) -> Vec<R> {
     if t.is("sm_wrong_axis") {
         let rows = x.len() / cols;
         let mut y = vec![R::zero(); x.len()];
@@ -136,7 +136,7 @@ pub(super) fn greatest<R: Num>(x: &[R]) -> R {
     most
 }
 
-fn row<R: Num>(x: &[R], stale: Stale<R>, t: Twist) -> (Vec<R>, Stale<R>) {
+fn row<R: Num>(x: &[R], stale: Stale<R>, t: Mutation) -> (Vec<R>, Stale<R>) {
     let n = x.len();
     let low = R::num(f64::NEG_INFINITY);
     let mut most = greatest(x);
@@ -180,7 +180,7 @@ fn row<R: Num>(x: &[R], stale: Stale<R>, t: Twist) -> (Vec<R>, Stale<R>) {
     let mut sum = match t.id {
         "sm_truncated" => total(&each[..n.min(1024)], t),
         "sm_tail_8" if n > 8 => total(&each[..n / 8 * 8], t),
-        "sm_atomics" if t.calls % 2 == 1 => total(&each, Twist { id: "sm_reversed", ..t }),
+        "sm_atomics" if t.calls % 2 == 1 => total(&each, Mutation { id: "sm_reversed", ..t }),
         _ => total(&each, t),
     };
     match t.id {
@@ -194,7 +194,7 @@ fn row<R: Num>(x: &[R], stale: Stale<R>, t: Twist) -> (Vec<R>, Stale<R>) {
 }
 
 /// One pass over blocks: the sum is rescaled where the maximum rises.
-fn online<R: Num>(x: &[R], t: Twist) -> Vec<R> {
+fn online<R: Num>(x: &[R], t: Mutation) -> Vec<R> {
     let (mut most, mut sum) = (R::num(f64::NEG_INFINITY), R::zero());
     for block in x.chunks(32) {
         let higher = greatest(block).larger(most);
@@ -210,7 +210,7 @@ fn online<R: Num>(x: &[R], t: Twist) -> Vec<R> {
 }
 
 /// A sum in the order of a control, from the first element otherwise.
-pub(super) fn total<R: Num>(terms: &[R], t: Twist) -> R {
+pub(super) fn total<R: Num>(terms: &[R], t: Mutation) -> R {
     if t.id.ends_with("_wide") {
         return R::num(terms.iter().map(|term| term.value()).sum());
     }

@@ -1,7 +1,7 @@
 //! A Transformer block, wrong in the ways in which it has been.
 
 use super::layers::{Block, Grads, Matrix, Net};
-use super::{Control, Mutant, Twist};
+use super::{Control, Mutant, Mutation};
 use crate::check::call::Dir;
 use crate::check::spec::operator::{Named, Problem};
 use crate::num::Num;
@@ -84,8 +84,8 @@ pub const CONTROLS: &[Control] = &[
     Control { id: "block_fused_qkv", op: "transformer_block", about: "one product for q, k and v" },
 ];
 
-pub fn answer<R: Num>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
-    let t = Twist { id: t.id.strip_prefix("block_").unwrap_or(""), ..t };
+pub fn answer<R: Num>(p: &Problem<R>, t: Mutation) -> Vec<Named<R>> {
+    let t = Mutation { id: t.id.strip_prefix("block_").unwrap_or(""), ..t };
     let shape = &p.get("x").shape;
     let block = Block { net: Net { p, t, read: "", write: "" }, seq: shape[1] };
     let (y, kept) = block.forward(&Matrix::of(p, "x"));

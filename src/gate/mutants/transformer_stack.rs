@@ -1,7 +1,7 @@
 //! A stack from tokens to the loss, wrong in the ways in which it has been.
 
 use super::layers::{Block, Grads, Matrix, Net, Norm};
-use super::{Control, Mutant, Twist};
+use super::{Control, Mutant, Mutation};
 use crate::check::call::Dir;
 use crate::check::spec::operator::{Named, Problem};
 use crate::num::Num;
@@ -85,8 +85,8 @@ pub const CONTROLS: &[Control] = &[
     Control { id: "stack_fused_qkv", op: "transformer_stack", about: "one product for q, k and v" },
 ];
 
-pub fn answer<R: Num>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
-    let t = Twist { id: t.id.strip_prefix("stack_").unwrap_or(""), ..t };
+pub fn answer<R: Num>(p: &Problem<R>, t: Mutation) -> Vec<Named<R>> {
+    let t = Mutation { id: t.id.strip_prefix("stack_").unwrap_or(""), ..t };
     let (seq, depth) = (p.get("tokens").shape[1], p.int("depth") as usize);
     let index = |name: &str| -> Vec<i64> {
         p.get(name).data.iter().map(|index| index.value() as i64).collect()

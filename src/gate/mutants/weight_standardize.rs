@@ -1,7 +1,7 @@
 //! Weight standardisation, wrong in the ways in which it has been.
 
 use super::norm::{form, moments, or, rsqrt, sum};
-use super::{Control, Mutant, Twist};
+use super::{Control, Mutant, Mutation};
 use crate::check::call::Dir;
 use crate::check::spec::operator::{Named, Problem};
 use crate::num::Num;
@@ -40,7 +40,7 @@ pub const CONTROLS: &[Control] = &[
     control("ws_power", "power −½ in place of a root and a quotient"),
 ];
 
-pub fn answer<R: Num>(p: &Problem<R>, t: Twist) -> Vec<Named<R>> {
+pub fn answer<R: Num>(p: &Problem<R>, t: Mutation) -> Vec<Named<R>> {
     let weight = p.get("weight");
     let (cols, rows) = (weight.cols(), weight.data.len() / weight.cols());
     let mut gain = or(p, "gain", rows, 1.0);

@@ -1,4 +1,4 @@
-//! The gate proves itself: every mutant of the bank must die, no control may fail, and an error of k
+//! The gate proves itself: every mutant of the catalogue must die, no control may fail, and an error of k
 //! bounds is a failure from some k on and none below another.
 
 pub mod planted;
@@ -44,7 +44,7 @@ pub struct Killed {
 
 /// The cases that a candidate for one operator meets: every pass and pair of dtypes in turn.
 pub fn cases(served: &Served, op: &str, seed: u64) -> impl Iterator<Item = Case> + use<> {
-    let operator = spec::find(op).expect("the bank is of operators");
+    let operator = spec::find(op).expect("the catalogue is of operators");
     let mut plans: Vec<Plan> = Vec::new();
     for dir in served.dirs() {
         for dtypes in served.dtypes() {
@@ -58,7 +58,7 @@ pub fn cases(served: &Served, op: &str, seed: u64) -> impl Iterator<Item = Case>
 }
 
 fn served(candidate: &mut dyn Candidate, op: &str) -> Served {
-    candidate.hello().expect("a candidate of the bank says hello").ops[op].clone()
+    candidate.hello().expect("a candidate of the catalogue says hello").ops[op].clone()
 }
 
 /// The first case that a candidate fails, within some number of cases.
@@ -78,8 +78,9 @@ pub fn first_kill(
     hold(&mut candidates, &served, cases);
     let [Suspect { candidate, killed }] = candidates;
     let full = statistics::Effort::FULL;
-    let killed = killed
-        .or_else(|| random.then(|| by_law(candidate, op, &served, seed, (full, limit))).flatten());
+    let killed = killed.or_else(|| {
+        random.then(|| by_statistics(candidate, op, &served, seed, (full, limit))).flatten()
+    });
     killed.or_else(|| {
         let mut suspects = [Suspect::new(candidate)];
         hold(&mut suspects, &served, large(&served, op, seed).into_iter());
@@ -90,7 +91,7 @@ pub fn first_kill(
 
 /// The cases of stage 7: those of `f32`, which other dtypes share.
 fn large(served: &Served, op: &str, seed: u64) -> Vec<Case> {
-    let operator = spec::find(op).expect("the bank is of operators");
+    let operator = spec::find(op).expect("the catalogue is of operators");
     let single = served.dtypes().into_iter().filter(|&dtypes| dtypes == (Dtype::F32, Dtype::F32));
     let of = |dir| {
         single
@@ -130,8 +131,8 @@ fn hold(suspects: &mut [Suspect], served: &Served, cases: impl Iterator<Item = C
     }
 }
 
-/// The first law of a random operator that a candidate breaks.
-fn by_law(
+/// The first statistic of a random operator that shows a candidate wrong.
+fn by_statistics(
     candidate: &mut dyn Candidate,
     op: &str,
     served: &Served,
@@ -139,7 +140,7 @@ fn by_law(
     (effort, after): (statistics::Effort, usize),
 ) -> Option<Killed> {
     let evidence = statistics::evidence(candidate, op, served, seed, effort);
-    let evidence = evidence.expect("a candidate of the bank answers");
+    let evidence = evidence.expect("a candidate of the catalogue answers");
     let finding = evidence.findings.into_iter().next()?;
     let statistics::Finding { case, message, got, want, bound } = finding;
     let why = format!("{message} is {got:e}, not {want:e} ± {bound:e}");
@@ -169,7 +170,8 @@ pub fn accused(
     for suspect in suspects.iter_mut().filter(|suspect| random && suspect.killed.is_none()) {
         let mut runs = (0..count.div_ceil(1000) as u64).map(|run| seed.wrapping_add(run));
         let quick = (statistics::Effort::QUICK, count);
-        suspect.killed = runs.find_map(|seed| by_law(suspect.candidate, op, &any, seed, quick));
+        suspect.killed =
+            runs.find_map(|seed| by_statistics(suspect.candidate, op, &any, seed, quick));
     }
     suspects.into_iter().map(|suspect| suspect.killed).collect()
 }
@@ -223,7 +225,7 @@ pub struct Acquittal {
 
 /// How often an error of k bounds was called a failure.
 #[derive(Debug, Clone, Serialize)]
-pub struct Bite {
+pub struct Calibration {
     /// The error of one element, in worst-case bounds.
     pub k: f64,
     /// Answers with such an error.
@@ -240,7 +242,7 @@ pub struct Power {
     /// Every control.
     pub acquittals: Vec<Acquittal>,
     /// Errors by size.
-    pub bites: Vec<Bite>,
+    pub calibration: Vec<Calibration>,
     /// Faults of random numbers of the stated size.
     pub planted: Vec<planted::Trial>,
 }
@@ -254,21 +256,21 @@ impl Power {
         let wrong = self.deaths.iter().filter(|death| death.misnamed()).count();
         wrong as f64 / self.deaths.len().max(1) as f64
     }
-    /// True where few are; of a part of the bank, one may be.
+    /// True where few are; of a part of the catalogue, one may be.
     fn well_named(&self) -> bool {
         let part = self.deaths.len() as f64 * MISNAMED < 1.0;
         let wrong = self.deaths.iter().filter(|death| death.misnamed()).count();
         self.misnamed() < MISNAMED || (part && wrong <= 1)
     }
     /// True where every mutant died for every seed, no control was accused, few were misnamed, and
-    /// bounds bite.
+    /// bounds shows.
     pub fn holds(&self) -> bool {
         self.deaths.iter().all(|death| death.after.iter().all(Option::is_some))
             && self.acquittals.iter().all(|control| control.accused.is_none())
             && self.well_named()
-            && self.bites.iter().all(|bite| match bite.k {
-                k if k >= 4.0 => bite.failed == bite.tried,
-                k if k <= 0.25 => bite.failed == 0,
+            && self.calibration.iter().all(|level| match level.k {
+                k if k >= 4.0 => level.failed == level.tried,
+                k if k <= 0.25 => level.failed == 0,
                 _ => true,
             })
             && self.planted.iter().all(planted::Trial::holds)
@@ -290,20 +292,22 @@ pub struct Effort {
     pub op: Option<String>,
 }
 
-/// Runs the bank; `told` hears how much is done of how much.
+/// Runs the catalogue; `told` hears how much is done of how much.
 pub fn run(effort: &Effort, told: &(dyn Fn(usize, usize) + Sync)) -> Power {
-    let banks = || {
-        let chosen = |bank: &&mutants::Bank| effort.op.as_ref().is_none_or(|op| op == bank.op);
-        mutants::BANKS.iter().filter(chosen)
+    let catalogues = || {
+        let chosen = |catalogue: &&mutants::Catalogue| {
+            effort.op.as_ref().is_none_or(|op| op == catalogue.op)
+        };
+        mutants::CATALOGUES.iter().filter(chosen)
     };
-    let all: usize = banks().map(|bank| 2 + bank.mutants.len()).sum();
+    let all: usize = catalogues().map(|catalogue| 2 + catalogue.mutants.len()).sum();
     let done = AtomicUsize::new(0);
     let tell = |count| told(done.fetch_add(count, Ordering::SeqCst) + count, all);
-    let banks: Vec<&mutants::Bank> = banks().collect();
-    let deaths = banks.par_iter().flat_map(|bank| {
-        let deaths = deaths(bank, effort);
+    let catalogues: Vec<&mutants::Catalogue> = catalogues().collect();
+    let deaths = catalogues.par_iter().flat_map(|catalogue| {
+        let deaths = deaths(catalogue, effort);
         tell(1);
-        deaths.into_par_iter().zip(bank.mutants).map(|(mut death, mutant)| {
+        deaths.into_par_iter().zip(catalogue.mutants).map(|(mut death, mutant)| {
             if effort.explain {
                 explain(mutant, &mut death);
             }
@@ -312,19 +316,19 @@ pub fn run(effort: &Effort, told: &(dyn Fn(usize, usize) + Sync)) -> Power {
         })
     });
     let deaths = deaths.collect();
-    let acquittals = banks.par_iter().flat_map_iter(|bank| {
-        let acquittals = acquittals(bank, effort);
+    let acquittals = catalogues.par_iter().flat_map_iter(|catalogue| {
+        let acquittals = acquittals(catalogue, effort);
         tell(1);
         acquittals
     });
     let acquittals = acquittals.collect();
     let planted = planted::table(effort.op.as_deref(), effort.plantings);
-    Power { deaths, acquittals, bites: bites(effort), planted }
+    Power { deaths, acquittals, calibration: calibration(effort), planted }
 }
 
 /// What becomes of the mutants of one operator.
-fn deaths(bank: &mutants::Bank, effort: &Effort) -> Vec<Death> {
-    let mut deaths: Vec<Death> = (bank.mutants.iter())
+fn deaths(catalogue: &mutants::Catalogue, effort: &Effort) -> Vec<Death> {
+    let mut deaths: Vec<Death> = (catalogue.mutants.iter())
         .map(|mutant| Death {
             op: mutant.op.to_string(),
             id: mutant.id.to_string(),
@@ -342,32 +346,32 @@ fn deaths(bank: &mutants::Bank, effort: &Effort) -> Vec<Death> {
         // Those that serve 16 bit or one pass only meet other cases.
         let single = |m: &&mutants::Mutant| !mutants::unsteady::by_run(m);
         let mut kinds: Vec<_> =
-            bank.mutants.iter().filter(single).map(|m| (m.native, m.only)).collect();
+            catalogue.mutants.iter().filter(single).map(|m| (m.native, m.only)).collect();
         kinds.sort();
         kinds.dedup();
         for kind in kinds {
             let own = || {
-                let all = bank.mutants.iter().enumerate();
+                let all = catalogue.mutants.iter().enumerate();
                 all.filter(move |(_, m)| single(m) && (m.native, m.only) == kind)
             };
             let mut candidates: Vec<ModelCandidate> =
-                own().map(|(_, mutant)| ModelCandidate::new(bank.op, mutant.id)).collect();
+                own().map(|(_, mutant)| ModelCandidate::new(catalogue.op, mutant.id)).collect();
             let Some(first) = candidates.first_mut() else { continue };
-            let served = served(first, bank.op);
-            let random = spec::find(bank.op).is_some_and(|operator| operator.random());
+            let served = served(first, catalogue.op);
+            let random = spec::find(catalogue.op).is_some_and(|operator| operator.random());
             let limit = WITHIN - usize::from(random);
             let mut suspects: Vec<Suspect> =
                 candidates.iter_mut().map(|c| Suspect::new(c)).collect();
-            hold(&mut suspects, &served, cases(&served, bank.op, seed).take(limit));
+            hold(&mut suspects, &served, cases(&served, catalogue.op, seed).take(limit));
             for ((i, _), suspect) in own().zip(suspects) {
                 let Suspect { candidate, killed } = suspect;
                 let full = (statistics::Effort::FULL, WITHIN);
-                let by_law = || by_law(candidate, bank.op, &served, seed, full);
-                let killed = killed.or_else(|| random.then(by_law).flatten());
+                let by_statistics = || by_statistics(candidate, catalogue.op, &served, seed, full);
+                let killed = killed.or_else(|| random.then(by_statistics).flatten());
                 let killed = killed.or_else(|| {
-                    let mut late = ModelCandidate::new(bank.op, bank.mutants[i].id);
+                    let mut late = ModelCandidate::new(catalogue.op, catalogue.mutants[i].id);
                     let mut suspects = [Suspect::new(&mut late)];
-                    hold(&mut suspects, &served, large(&served, bank.op, seed).into_iter());
+                    hold(&mut suspects, &served, large(&served, catalogue.op, seed).into_iter());
                     let [Suspect { killed, .. }] = suspects;
                     killed.map(|killed| Killed { after: WITHIN, ..killed })
                 });
@@ -379,7 +383,7 @@ fn deaths(bank: &mutants::Bank, effort: &Effort) -> Vec<Death> {
                 death.after.push(killed.map(|killed| killed.after));
             }
         }
-        for (i, mutant) in bank.mutants.iter().enumerate().filter(|(_, m)| !single(m)) {
+        for (i, mutant) in catalogue.mutants.iter().enumerate().filter(|(_, m)| !single(m)) {
             let (row, asked) = by_run(mutant, seed);
             deaths[i].row = deaths[i].row.take().or(row);
             deaths[i].after.push(asked);
@@ -391,7 +395,7 @@ fn deaths(bank: &mutants::Bank, effort: &Effort) -> Vec<Death> {
 /// What a whole run says of a mutant that no single answer is sure to show: the row that fails, and
 /// how many cases it had.
 fn by_run(mutant: &mutants::Mutant, seed: u64) -> (Option<String>, Option<usize>) {
-    let filters = vec![format!("{}:fwd:f32", mutant.op).parse().expect("a row of the bank")];
+    let filters = vec![format!("{}:fwd:f32", mutant.op).parse().expect("a row of the catalogue")];
     let report = checked(mutant, Options { filters, seed, ..Options::default() });
     let broken = report.findings.iter().find(|finding| match mutant.class {
         mutants::unsteady::PROMISE => finding.message.starts_with("claims "),
@@ -411,23 +415,23 @@ fn checked(mutant: &mutants::Mutant, options: Options) -> Report {
 }
 
 /// What becomes of the right implementations of one operator.
-fn acquittals(bank: &mutants::Bank, effort: &Effort) -> Vec<Acquittal> {
+fn acquittals(catalogue: &mutants::Catalogue, effort: &Effort) -> Vec<Acquittal> {
     const PARTS: usize = 8;
     let forms: Vec<(&'static str, &str)> = std::iter::once(("", "the plain form"))
-        .chain(bank.controls.iter().map(|control| (control.id, control.about)))
+        .chain(catalogue.controls.iter().map(|control| (control.id, control.about)))
         .collect();
     let parts = (0..PARTS).into_par_iter().map(|part| {
-        let fresh = forms.iter().map(|(id, _)| ModelCandidate::new(bank.op, id));
+        let fresh = forms.iter().map(|(id, _)| ModelCandidate::new(catalogue.op, id));
         let mut candidates: Vec<ModelCandidate> = fresh.collect();
         let seed = (effort.seeds[0] ^ 0xacc) + 1000 * part as u64;
         let count = effort.cases / PARTS + usize::from(part < effort.cases % PARTS);
-        accused(&mut candidates, bank.op, seed, count)
+        accused(&mut candidates, catalogue.op, seed, count)
     });
     let mut parts: Vec<Vec<Option<Killed>>> = parts.collect();
-    parts.push(accused_of_sizes(&forms, bank.op, effort.seeds[0]));
+    parts.push(accused_of_sizes(&forms, catalogue.op, effort.seeds[0]));
     let of = |i: usize| parts.iter().find_map(|part| part[i].as_ref());
     let forms = forms.iter().enumerate().map(|(i, (id, about))| Acquittal {
-        op: bank.op.to_string(),
+        op: catalogue.op.to_string(),
         id: if id.is_empty() { "plain".to_string() } else { id.to_string() },
         about: about.to_string(),
         cases: effort.cases,
@@ -495,7 +499,7 @@ fn class(op: &str, id: &str) -> Option<&'static str> {
 }
 
 /// Answers that are right but for one element, which is off by k of its bounds.
-fn bites(effort: &Effort) -> Vec<Bite> {
+fn calibration(effort: &Effort) -> Vec<Calibration> {
     const KS: [f64; 9] = [0.0625, 0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0];
     const CASES: usize = 12;
     let mut count: BTreeMap<usize, (usize, usize)> = BTreeMap::new();
@@ -527,8 +531,8 @@ fn bites(effort: &Effort) -> Vec<Bite> {
             }
         }
     }
-    let bites = count.into_iter();
-    bites.map(|(i, (tried, failed))| Bite { k: KS[i], tried, failed }).collect()
+    let calibration = count.into_iter();
+    calibration.map(|(i, (tried, failed))| Calibration { k: KS[i], tried, failed }).collect()
 }
 
 /// The right answer, one element of it off by k bounds, as far as its dtype can say that.
@@ -591,7 +595,7 @@ pub fn markdown(power: &Power, command: &str) -> String {
     out += "## Errors of k bounds\n\nOne element of a right answer is moved by k of its worst-case \
             bounds. At 1 the bound ends, and what the answer's own rounding adds decides.\n\n\
             | k | answers | failed |\n|---:|---:|---:|\n";
-    for Bite { k, tried, failed } in &power.bites {
+    for Calibration { k, tried, failed } in &power.calibration {
         let share = 100.0 * *failed as f64 / (*tried).max(1) as f64;
         out += &format!("| {k} | {tried} | {failed} ({share:.1} %) |\n");
     }

@@ -66,18 +66,18 @@ impl Candidate for Planted {
         let (shape, mut values) = if self.op == "init" {
             let shape = init::shape(&call.attrs);
             let role = call.attrs["role"].as_str().unwrap_or_default();
-            let law = init::law(&call.attrs, role, shape[0], shape[1]);
+            let known = init::distribution(&call.attrs, role, shape[0], shape[1]);
             let (mean, scale) = match self.fault {
                 Fault::Mean(mean) => (mean, 1.0),
                 Fault::Scale(error) => (0.0, 1.0 + error),
                 _ => (0.0, 1.0),
             };
             let draw = |_| {
-                let unit = match law.uniform {
+                let unit = match known.uniform {
                     true => 3f64.sqrt() * (2.0 * rng.uniform() - 1.0),
                     false => rng.normal(),
                 };
-                law.std * (scale * unit + mean)
+                known.std * (scale * unit + mean)
             };
             let count: usize = shape.iter().product();
             (shape, (0..count).map(draw).collect::<Vec<f64>>())

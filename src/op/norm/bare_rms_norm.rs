@@ -4,7 +4,7 @@
 //! The linear map behind the norm can take over what a weight would do.
 
 use crate::op::simd::{self, dot};
-use crate::op::{Arg, Fast, Grad, Law, Op, Reference, Shape, View};
+use crate::op::{Arg, Fast, Grad, Property, Op, Reference, Shape, View};
 use crate::choice::Described;
 use crate::num::Num;
 
@@ -38,8 +38,8 @@ impl Op for BareRmsNorm {
     fn example(&self, rows: usize, cols: usize) -> Vec<Shape> {
         super::example(&[], rows, cols)
     }
-    fn laws(&self) -> &'static [Law] {
-        use Law::*;
+    fn properties(&self) -> &'static [Property] {
+        use Property::*;
         &[ScaleInvariant, Odd, PermutationEquivariant, RowIndependent]
     }
 }

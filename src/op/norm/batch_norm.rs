@@ -11,7 +11,7 @@
 use std::ops::Range;
 
 use crate::op::simd;
-use crate::op::{Arg, Fast, Grad, Kind, Law, Op, Reference, Shape, View};
+use crate::op::{Arg, Fast, Grad, Kind, Property, Op, Reference, Shape, View};
 use crate::choice::Described;
 use crate::num::Num;
 
@@ -61,11 +61,11 @@ impl Op for BatchNorm {
         super::example(&[cols; 4], rows.max(2), cols)
     }
     /// Rows depend on each other in training only; the running mean is not turned with x.
-    fn laws(&self) -> &'static [Law] {
+    fn properties(&self) -> &'static [Property] {
         if self.training {
-            &[Law::Odd, Law::PermutationEquivariant]
+            &[Property::Odd, Property::PermutationEquivariant]
         } else {
-            &[Law::PermutationEquivariant, Law::RowIndependent]
+            &[Property::PermutationEquivariant, Property::RowIndependent]
         }
     }
     fn vjp_reads(&self, index: usize) -> bool {

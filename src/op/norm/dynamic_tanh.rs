@@ -8,7 +8,7 @@
 
 use crate::op::elementary::tanh;
 use crate::op::simd;
-use crate::op::{Arg, Fast, Grad, Law, Op, Reference, Shape, View};
+use crate::op::{Arg, Fast, Grad, Property, Op, Reference, Shape, View};
 use crate::choice::Described;
 use crate::num::Num;
 
@@ -46,8 +46,8 @@ impl Op for DynamicTanh {
     fn example(&self, rows: usize, cols: usize) -> Vec<Shape> {
         super::example(&[1, cols, cols], rows, cols)
     }
-    fn laws(&self) -> &'static [Law] {
-        &[Law::Odd, Law::PermutationEquivariant, Law::RowIndependent]
+    fn properties(&self) -> &'static [Property] {
+        &[Property::Odd, Property::PermutationEquivariant, Property::RowIndependent]
     }
     fn vjp_reads(&self, index: usize) -> bool {
         index < 3

@@ -10,7 +10,7 @@
 use std::ops::Range;
 
 use crate::op::simd::{self, Isa, or_neutral, sum, sum_of_squares_around};
-use crate::op::{Arg, Fast, Grad, Law, Op, Reference, Shape, View};
+use crate::op::{Arg, Fast, Grad, Property, Op, Reference, Shape, View};
 use crate::choice::Described;
 use crate::num::Num;
 
@@ -52,8 +52,8 @@ impl Op for LayerNorm {
     fn example(&self, rows: usize, cols: usize) -> Vec<Shape> {
         super::example(&[cols, cols], rows, cols)
     }
-    fn laws(&self) -> &'static [Law] {
-        use Law::*;
+    fn properties(&self) -> &'static [Property] {
+        use Property::*;
         &[ShiftInvariant, ScaleInvariant, Odd, PermutationEquivariant, RowIndependent]
     }
     fn vjp_reads(&self, index: usize) -> bool {

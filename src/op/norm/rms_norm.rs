@@ -11,7 +11,7 @@
 use std::ops::Range;
 
 use crate::op::simd::{self, Isa, dot};
-use crate::op::{Arg, Fast, Grad, Law, Op, Reference, Shape, View};
+use crate::op::{Arg, Fast, Grad, Property, Op, Reference, Shape, View};
 use crate::choice::Described;
 use crate::num::{Dtype, Num};
 
@@ -75,8 +75,8 @@ impl Op for RmsNorm {
     fn example(&self, rows: usize, cols: usize) -> Vec<Shape> {
         super::example(&[cols], rows, cols)
     }
-    fn laws(&self) -> &'static [Law] {
-        use Law::*;
+    fn properties(&self) -> &'static [Property] {
+        use Property::*;
         &[ScaleInvariant, Odd, PermutationEquivariant, RowIndependent]
     }
 }

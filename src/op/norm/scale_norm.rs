@@ -7,7 +7,7 @@
 //! At ‖x‖ = eps the two branches of dx differ; the flat one is taken, as for a norm held constant.
 
 use crate::op::simd::{self, dot};
-use crate::op::{Arg, Fast, Grad, Law, Op, Reference, Shape, View};
+use crate::op::{Arg, Fast, Grad, Property, Op, Reference, Shape, View};
 use crate::choice::Described;
 use crate::num::Num;
 
@@ -42,8 +42,8 @@ impl Op for ScaleNorm {
     fn example(&self, rows: usize, cols: usize) -> Vec<Shape> {
         super::example(&[1], rows, cols)
     }
-    fn laws(&self) -> &'static [Law] {
-        use Law::*;
+    fn properties(&self) -> &'static [Property] {
+        use Property::*;
         &[ScaleInvariant, Odd, PermutationEquivariant, RowIndependent]
     }
 }

@@ -1,4 +1,4 @@
-//! One small normal law for everything, as BERT and OLMo 2 have it: N(0, 0.02²).
+//! One small normal distribution for everything, as BERT and OLMo 2 have it: N(0, 0.02²).
 
 use super::{Draw, Matrix, Scheme};
 use crate::choice::Described;

@@ -64,7 +64,7 @@ impl Init {
         }
         parts.into_par_iter().for_each(|(value, part)| match start(value) {
             Start::Value(constant) => part.fill(constant),
-            Start::Law(role) => {
+            Start::Drawn(role) => {
                 let draw = self.draw(role, value.shape, depth, embed_std);
                 draw.fill(value.shape, rng.named(&value.name), part);
             }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::bounds::{divergence, ln_share};
 use super::masks::given;
 use super::power::{self};
-use super::seeds::law_of;
+use super::seeds::distribution_of;
 use super::{Effort, GRID, Stage, WEAK};
 use crate::check::call::{Broken, Call, Dir};
 use crate::check::spec::case::Case;
@@ -115,21 +115,24 @@ impl Stage<'_> {
         let mut clock = self.clock();
         let cases = self.cases_of_crowds(operator);
         if cases.is_empty() {
-            let note = "no matrix of one law is declared: no crowd was drawn";
+            let note = "no matrix of one distribution is declared: no crowd was drawn";
             self.evidence.notes.push(note.to_string());
         }
         let mut crowds = vec![Crowd::default(); cases.len()];
-        let laws: Vec<init::Law> = cases.iter().map(law_of).collect();
+        let distributions: Vec<init::Distribution> = cases.iter().map(distribution_of).collect();
         let Effort { crowd: each, rare: all, .. } = self.effort;
         let mut calls = 0;
         let mut late = false;
         // What is far off shows in a few, and costs no more.
         for (each, all) in [(each / 16, 0), (each, 0), (each, all)] {
             while !late && calls < CALLS {
-                let normal: usize =
-                    crowds.iter().zip(&laws).map(|(c, l)| if l.uniform { 0 } else { c.n }).sum();
+                let normal: usize = crowds
+                    .iter()
+                    .zip(&distributions)
+                    .map(|(c, l)| if l.uniform { 0 } else { c.n })
+                    .sum();
                 let missing: Vec<usize> = (0..cases.len())
-                    .filter(|&i| crowds[i].n < each || !laws[i].uniform && normal < all)
+                    .filter(|&i| crowds[i].n < each || !distributions[i].uniform && normal < all)
                     .collect();
                 if missing.is_empty() {
                     break;
@@ -142,21 +145,23 @@ impl Stage<'_> {
                     let mut case = cases[i].clone();
                     case.seed = self.seed_of_call(calls);
                     calls += 1;
-                    if !self.more(&case, &mut crowds[i], laws[i].std)? {
+                    if !self.more(&case, &mut crowds[i], distributions[i].std)? {
                         return Ok(());
                     }
                 }
             }
             self.evidence.reach.clear();
             let mut normal = Crowd::default();
-            for ((case, law), crowd) in cases.iter().zip(&laws).zip(&crowds) {
+            for ((case, known), crowd) in cases.iter().zip(&distributions).zip(&crowds) {
                 let scheme = case.attrs["scheme"].as_str().unwrap_or_default();
-                self.crowd(case, scheme, crowd, law.uniform);
-                if !law.uniform {
+                self.crowd(case, scheme, crowd, known.uniform);
+                if !known.uniform {
                     normal = normal.with(crowd);
                 }
             }
-            if let Some((case, _)) = cases.iter().zip(&laws).find(|(_, law)| !law.uniform) {
+            if let Some((case, _)) =
+                cases.iter().zip(&distributions).find(|(_, known)| !known.uniform)
+            {
                 let case = Case { seed: self.seed_of_call(0), ..case.clone() };
                 self.crowd(&case, TOGETHER, &normal, false);
             }
@@ -177,14 +182,14 @@ impl Stage<'_> {
         Ok(false)
     }
 
-    /// One case for every scheme, each of another role, at variance 1 of a law of its own.
+    /// One case for every scheme, each of another role, at variance 1 of a distribution of its own.
     fn cases_of_crowds(&self, operator: &'static dyn Operator) -> Vec<Case> {
         let settings = |all: &[crate::check::spec::operator::Setting]| -> Vec<Value> {
             all.iter().map(|word| word.json()).collect()
         };
         let schemes = self.values("scheme", &settings(init::SCHEMES));
         let roles = self.values("role", &settings(init::ROLES));
-        // What is packed has several laws, and an embedding has one of its own.
+        // What is packed has several distributions, and an embedding has one of its own.
         let single = |role: &&Value| !["qkv", "embed"].contains(&role.as_str().unwrap_or_default());
         let roles: Vec<&Value> = roles.iter().filter(single).collect();
         let cases = schemes.iter().enumerate().filter_map(|(s, scheme)| {
@@ -193,12 +198,12 @@ impl Stage<'_> {
             case.attrs["role"] = (*roles.get(s % roles.len().max(1))?).clone();
             let side = CALL.0.min(self.effort.crowd).isqrt();
             self.sized(&mut case, [("out", side), ("in", side)]);
-            (law_of(&case).std > 0.0).then_some(case)
+            (distribution_of(&case).std > 0.0).then_some(case)
         });
         cases.collect()
     }
 
-    /// The law of many weights.
+    /// The distribution of many weights.
     fn crowd(&mut self, case: &Case, of: &str, crowd: &Crowd, uniform: bool) {
         let (n, count) = (crowd.n as f64, crowd.n);
         if count == 0 {

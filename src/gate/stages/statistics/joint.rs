@@ -15,7 +15,7 @@ const ATOM: f64 = 1.0 / (1 << 21) as f64;
 /// The relative difference of two magnitudes that are one number times two standard deviations.
 const ROUNDED: f64 = 1.0 / (1 << 21) as f64;
 /// The largest probability that two independent ones are as near as that: 2·[`ROUNDED`] times the
-/// density of a magnitude's logarithm, which is below 1 for both laws, and `ATOM`.
+/// density of a magnitude's logarithm, which is below 1 for both distributions, and `ATOM`.
 const NEAR: f64 = 1.0 / (1 << 19) as f64;
 
 /// True where magnitudes have so many values that one seldom comes again.
@@ -30,7 +30,7 @@ fn magnitudes(values: &[f64]) -> Vec<f64> {
 }
 
 impl Evidence {
-    /// Magnitudes that come again among numbers of one law: copies, at whatever distance and with
+    /// Magnitudes that come again among numbers of one distribution: copies, at whatever distance and with
     /// whatever sign, a short period, or numbers of few bits.
     ///
     /// Whatever came before, the i-th number is one of the i before it with a probability of at

@@ -1,4 +1,4 @@
-//! Stage 6: answers that are random numbers, of which only the law is known.
+//! Stage 6: answers that are random numbers, of which only the distribution is known.
 //!
 //! Every test has a *proven* bound on the probability that a right target looks as bad as this one
 //! does: none is a normal quantile that holds for many samples only. With n samples:
@@ -11,7 +11,7 @@
 //! - the mean square r of standard normal numbers (χ²): P ≤ e^(−n·(r − 1 − ln r)/2) on either side;
 //!   that of uniform ones as a mean within [0, 1];
 //! - the largest of uniform magnitudes below a: P(max ≤ m) = (m/a)ⁿ exactly;
-//! - the distance D of the empirical distribution function from the law: P ≤ 2e^(−2n·D²)
+//! - the distance D of the empirical distribution function from the right one: P ≤ 2e^(−2n·D²)
 //!   (Dvoretzky, Kiefer & Wolfowitz 1956; the constant of Massart 1990), which tells normal from
 //!   uniform as kurtosis does, whose own tails for normal numbers have no such bound;
 //! - a sum of independent terms, each within a range rᵢ: P(off by t) ≤ 2e^(−2t²/Σrᵢ²) (Hoeffding,

@@ -92,7 +92,7 @@ impl Stage<'_> {
         self.first_numbers(&case, rate)
     }
 
-    /// The first numbers of seeds in a row are independent as well, and of the law.
+    /// The first numbers of seeds in a row are independent as well, and of the distribution.
     fn first_numbers(&mut self, case: &Case, rate: f64) -> Result<(), Broken> {
         let mut case = case.clone();
         self.drawn_sizes(&mut case, ROW.1);
@@ -122,7 +122,7 @@ impl Stage<'_> {
             }
         }
         if case.op == "init" {
-            let uniform = law_of(&case).uniform;
+            let uniform = distribution_of(&case).uniform;
             for place in 0..places {
                 let mut own: Vec<f64> = numbers.iter().map(|values| values[place]).collect();
                 own.sort_by(f64::total_cmp);
@@ -134,7 +134,8 @@ impl Stage<'_> {
                 let gaps = own.iter().enumerate().map(|(i, &w)| {
                     (below(w) - i as f64 / n).abs().max((below(w) - (i + 1) as f64 / n).abs())
                 });
-                let what = format!("distance of weight {place} of seeds in a row from its law");
+                let what =
+                    format!("distance of weight {place} of seeds in a row from its distribution");
                 let ln_p = |d: f64| LN_2 - 2.0 * n * (d - GRID).max(0.0).powi(2);
                 self.evidence.weigh(&case, what, gaps.fold(0.0, f64::max), 0.0, ln_p);
             }
@@ -147,7 +148,7 @@ impl Stage<'_> {
         let mut case = self.case(operator, self.known_by(), self.finest());
         if case.op == "init" {
             case.dir = Dir::Fwd;
-            // A matrix that is not packed has one law.
+            // A matrix that is not packed has one distribution.
             let roles = self.values("role", &[]);
             let single = |role: &&Value| role.as_str() != Some("qkv");
             match roles.iter().find(single) {
@@ -155,7 +156,7 @@ impl Stage<'_> {
                 None if roles.is_empty() => {}
                 None => return None,
             }
-            return (law_of(&case).std > 0.0).then_some((case, 0.5));
+            return (distribution_of(&case).std > 0.0).then_some((case, 0.5));
         }
         let rates = self.values("p", &[Value::from(0.5)]);
         let within = |rate: &&Value| rate.as_f64().is_some_and(|rate| rate > 0.0 && rate < 1.0);
@@ -187,7 +188,7 @@ impl Stage<'_> {
     fn drawn_by(&mut self, case: &Case) -> Result<Option<Drawn>, Broken> {
         let Some(answer) = self.ask(case)? else { return Ok(None) };
         Ok(Some(if case.op == "init" {
-            let std = law_of(case).std;
+            let std = distribution_of(case).std;
             let scaled: Vec<f64> = answer.values.iter().map(|w| w / std).collect();
             (negative(&scaled), scaled)
         } else {
@@ -199,9 +200,9 @@ impl Stage<'_> {
 /// The coins of an answer and its numbers.
 type Drawn = (Vec<bool>, Vec<f64>);
 
-/// The law of a matrix that is not packed.
-pub(super) fn law_of(case: &Case) -> init::Law {
+/// The distribution of a matrix that is not packed.
+pub(super) fn distribution_of(case: &Case) -> init::Distribution {
     let attrs = case.operator().attributes(case);
     let role = attrs["role"].as_str().unwrap_or_default().to_string();
-    init::law(&attrs, &role, case.size("out"), case.size("in"))
+    init::distribution(&attrs, &role, case.size("out"), case.size("in"))
 }

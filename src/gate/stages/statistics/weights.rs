@@ -1,4 +1,4 @@
-//! Single matrices of `init`: the law of their elements, and whether they know of each other.
+//! Single matrices of `init`: the distribution of their elements, and whether they know of each other.
 
 use std::f64::consts::{FRAC_1_SQRT_2, LN_2};
 
@@ -122,10 +122,10 @@ impl Stage<'_> {
         let roles = init::slices(attrs["role"].as_str().unwrap_or_default());
         let mut slices: Vec<(&str, Vec<f64>, Vec<bool>)> = Vec::new();
         for (role, slice) in roles.into_iter().zip(weight.values.chunks_exact(out * input)) {
-            let law = init::law(&attrs, role, out, input);
-            let scaled: Vec<f64> = slice.iter().map(|w| w / law.std).collect();
-            self.marginal(case, role, &scaled, law.uniform);
-            self.independence(case, role, &scaled, input, law.uniform);
+            let known = init::distribution(&attrs, role, out, input);
+            let scaled: Vec<f64> = slice.iter().map(|w| w / known.std).collect();
+            self.marginal(case, role, &scaled, known.uniform);
+            self.independence(case, role, &scaled, input, known.uniform);
             if fine(weight.dtype) {
                 self.evidence.repeats(case, role, &scaled);
             }
@@ -141,7 +141,7 @@ impl Stage<'_> {
         }
     }
 
-    /// The law of single weights, which have variance 1 here.
+    /// The distribution of single weights, which have variance 1 here.
     fn marginal(&mut self, case: &Case, role: &str, weights: &[f64], uniform: bool) {
         let count = weights.len();
         let n = count as f64;
@@ -181,11 +181,11 @@ impl Stage<'_> {
         let mut sorted = weights.to_vec();
         sorted.sort_by(f64::total_cmp);
         let gaps = sorted.iter().enumerate().map(|(i, &w)| {
-            let law = below(w);
-            (law - i as f64 / n).abs().max((law - (i + 1) as f64 / n).abs())
+            let known = below(w);
+            (known - i as f64 / n).abs().max((known - (i + 1) as f64 / n).abs())
         });
         let distance = gaps.fold(0.0, f64::max);
-        let what = format!("distance of the distribution of {role} from its law");
+        let what = format!("distance of the distribution of {role} from the right one");
         evidence.weigh(case, what, distance, 0.0, |d| LN_2 - 2.0 * n * (d - GRID).max(0.0).powi(2));
     }
 
@@ -254,9 +254,9 @@ impl Stage<'_> {
             if fine(first.dtype) {
                 let attrs = case.operator().attributes(case);
                 let role = init::slices(attrs["role"].as_str().unwrap_or_default())[0];
-                let law = init::law(&attrs, role, case.size("out"), case.size("in"));
+                let known = init::distribution(&attrs, role, case.size("out"), case.size("in"));
                 let scaled =
-                    |w: &Tensor| -> Vec<f64> { w.values.iter().map(|w| w / law.std).collect() };
+                    |w: &Tensor| -> Vec<f64> { w.values.iter().map(|w| w / known.std).collect() };
                 self.evidence.shared(case, "two seeds", &scaled(first), &scaled(&other));
             }
         }

@@ -1,26 +1,26 @@
-//! One function per [`Law`], for both bodies of an operator.
+//! One function per [`Property`], for both bodies of an operator.
 //!
-//! A law compares two calls, each of which may be off by its own budget, so what it compares may
+//! A property compares two calls, each of which may be off by its own budget, so what it compares may
 //! be off by the sum. For that to be all, what is done to the arguments must be exact: activations
 //! are first rounded to 12 bits below their largest element, so that sums of and products with
 //! small whole numbers are representable in `f32`.
 
 use super::{Budget, Case, Path, Results, Subject, Verdict};
-use crate::op::{Arg, Kind, Law, Op, Shape};
+use crate::op::{Arg, Kind, Op, Property, Shape};
 use crate::rng::Rng;
 
-/// Checks one law on a problem whose activations it replaces by coarser ones.
-pub fn holds(law: Law, op: &dyn Op, case: &Case) -> Verdict {
+/// Checks one property on a problem whose activations it replaces by coarser ones.
+pub fn holds(stated: Property, op: &dyn Op, case: &Case) -> Verdict {
     let case = &coarse(op, case);
-    match law {
-        Law::ShiftInvariant => shift_invariant(op, case),
-        Law::ScaleInvariant => scale_invariant(op, case),
-        Law::Odd => odd(op, case),
-        Law::PermutationEquivariant => permutation_equivariant(op, case),
-        Law::RowIndependent => row_independent(op, case),
-        Law::Linear => linear(op, case),
-        Law::RowsSumToOne => rows_sum_to_one(op, case),
-        Law::Causal => causal(op, case),
+    match stated {
+        Property::ShiftInvariant => shift_invariant(op, case),
+        Property::ScaleInvariant => scale_invariant(op, case),
+        Property::Odd => odd(op, case),
+        Property::PermutationEquivariant => permutation_equivariant(op, case),
+        Property::RowIndependent => row_independent(op, case),
+        Property::Linear => linear(op, case),
+        Property::RowsSumToOne => rows_sum_to_one(op, case),
+        Property::Causal => causal(op, case),
     }
 }
 
@@ -153,7 +153,7 @@ pub fn scale_invariant(op: &dyn Op, case: &Case) -> Verdict {
     let factor = |t: usize, i: usize| (i, if t == dx { 1.0 / FACTOR } else { 1.0 });
     compare((op, &scaled, "scale invariance"), calls, all, factor)?;
     let mut direction = small.values[0].clone();
-    if op.laws().contains(&Law::ShiftInvariant) {
+    if op.properties().contains(&Property::ShiftInvariant) {
         for row in direction.chunks_mut(cols) {
             let mean = row.iter().sum::<f64>() / cols as f64;
             row.iter_mut().for_each(|v| *v -= mean);

@@ -23,12 +23,12 @@ fn every_mutant_dies_in_time_and_no_control_is_accused() {
     });
     let accused: Vec<String> = accused.collect();
     assert!(accused.is_empty(), "wrongly accused:\n{}", accused.join("\n"));
-    assert!(power.holds(), "{:?} {:?}", power.bites, power.planted);
+    assert!(power.holds(), "{:?} {:?}", power.calibration, power.planted);
 }
 
 #[test]
 fn names_are_unique() {
-    let mut ids: Vec<&str> = mutants::BANKS
+    let mut ids: Vec<&str> = mutants::CATALOGUES
         .iter()
         .flat_map(|bank| {
             let mutants = bank.mutants.iter().map(|mutant| (mutant.op, mutant.id));
