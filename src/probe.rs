@@ -124,7 +124,7 @@ impl<T: Num> Observer<T> for Probe {
             && !self.brief
             && (value.site == "stream" || value.site == "mid")
         {
-            self.push(layer, &value.site, "grad_norm", crate::train::norm(gradient));
+            self.push(layer, &value.site, "grad_norm", crate::backend::norm(gradient));
         }
     }
 }

@@ -68,7 +68,10 @@ fn paths(code: &str) -> Vec<String> {
             found.push(path.take(1).collect());
         }
     }
-    found.retain(|path| ["crate", "super", "self"].contains(&path.split("::").next().unwrap()));
+    found.retain(|path| {
+        let head = path.split("::").next().unwrap_or_default();
+        ["crate", "super", "self"].contains(&head) && !path.ends_with(':')
+    });
     found
 }
 

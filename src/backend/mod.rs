@@ -4,9 +4,13 @@
 //! What to run when, and where each value lives, is worked out once in a [`Plan`].
 
 mod buffer;
+mod element;
 mod host;
+pub(crate) mod norm;
 mod plan;
 
 pub use buffer::Buffer;
-pub use host::{Element, Host, Observer, Unobserved};
+pub use element::Element;
+pub use host::{Host, Observer, Unobserved};
+pub use norm::norm;
 pub use plan::{Need, Plan, Planner};

@@ -11,8 +11,8 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::buffer::PADDING;
-use super::host::Element;
-use crate::op::{MAX_ARGS, Shape};
+use super::element::Element;
+use crate::op::{MAX_ARGS, Op, Shape};
 use crate::program::{Id, Program, Source};
 
 /// Where an argument is found.
@@ -86,8 +86,17 @@ pub struct Plan {
 
 /// Sizes that an element type's way of running an operator needs.
 pub(super) trait Sizes {
-    fn saved(op: &dyn crate::op::Op, shapes: &[Shape]) -> usize;
-    fn scratch(op: &dyn crate::op::Op, shapes: &[Shape]) -> usize;
+    fn saved(op: &dyn Op, shapes: &[Shape]) -> usize;
+    fn scratch(op: &dyn Op, shapes: &[Shape]) -> usize;
+}
+
+impl<T: Element> Sizes for T {
+    fn saved(op: &dyn Op, shapes: &[Shape]) -> usize {
+        <T as Element>::saved(op, shapes)
+    }
+    fn scratch(op: &dyn Op, shapes: &[Shape]) -> usize {
+        <T as Element>::scratch(op, shapes)
+    }
 }
 
 /// A buffer request: alive from one action to another.
@@ -133,7 +142,7 @@ impl<'a> Planner<'a> {
         let shapes: Vec<Vec<Shape>> = (program.steps().iter())
             .map(|step| step.args.iter().map(|&id| program.shape(id)).collect())
             .collect();
-        let each = |size: fn(&dyn crate::op::Op, &[Shape]) -> usize| -> Vec<usize> {
+        let each = |size: fn(&dyn Op, &[Shape]) -> usize| -> Vec<usize> {
             let steps = program.steps().iter().zip(&shapes);
             steps.map(|(step, shapes)| size(&*step.op, shapes)).collect()
         };

@@ -4,15 +4,11 @@ use rayon::prelude::*;
 
 use super::Shard;
 use crate::backend::Element;
-use crate::num::Num;
+use crate::backend::norm::{CHUNK, sum_of_squares};
 use crate::op::simd;
 
-/// Elements of one work item; sums are formed per item and then in order, so that no result
-/// depends on the number of threads.
-pub(super) const CHUNK: usize = 1 << 14;
-
 /// Adds the gradients of the other shards to that of the first, element by element in their order,
-/// and returns [`norm`] of the sum, in one pass over memory. `squares` has an element per chunk.
+/// and returns the [`norm`](crate::backend::norm()) of the sum, in one pass over memory. `squares` has an element per chunk.
 pub(super) fn reduce<T: Element>(shards: &mut [Shard<T>], squares: &mut [f64]) -> f64 {
     let (first, others) = shards.split_first_mut().expect("a batch has a shard");
     let chunks = first.gradients.par_chunks_mut(CHUNK).zip(&mut *squares).enumerate();
@@ -28,31 +24,6 @@ pub(super) fn reduce<T: Element>(shards: &mut [Shard<T>], squares: &mut [f64]) -
         *squares = sum_of_squares(sum);
     });
     squares.iter().sum::<f64>().sqrt()
-}
-
-/// √Σg², in `f64`; where squares overflow, of what is left beside the largest.
-pub fn norm<T: Num>(gradient: &[T]) -> f64 {
-    let plain = gradient.chunks(CHUNK).map(sum_of_squares).sum::<f64>().sqrt();
-    if plain.is_finite() {
-        return plain;
-    }
-    let largest = gradient.iter().map(|g| g.value().abs()).fold(0.0, f64::max);
-    let squares = gradient.iter().map(|g| (g.value() / largest).powi(2));
-    largest * squares.sum::<f64>().sqrt()
-}
-
-/// Σg² of one chunk.
-fn sum_of_squares<T: Num>(chunk: &[T]) -> f64 {
-    const LANES: usize = 32;
-    simd::dispatch!(|| {
-        let (blocks, rest) = chunk.as_chunks::<LANES>();
-        let mut lanes = [0.0; LANES];
-        for block in blocks {
-            lanes = std::array::from_fn(|l| lanes[l] + block[l].value() * block[l].value());
-        }
-        let rest: f64 = rest.iter().map(|g| g.value() * g.value()).sum();
-        lanes.iter().sum::<f64>() + rest
-    })
 }
 
 /// What a gradient of norm `norm` is multiplied with so that it is no longer than `longest`:

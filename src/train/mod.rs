@@ -23,7 +23,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 pub use footprint::Footprint;
-pub use gradient::{clip_factor, norm};
+pub use gradient::clip_factor;
 pub use held_out::{HeldOut, Measurements};
 pub use optimizer::Optimizer;
 pub use run::{Error, Progress, Quiet, run, run_on};
@@ -33,7 +33,7 @@ pub use text::Library;
 pub use verdict::{Ending, Watch, measure, steady};
 pub use warnings::warnings;
 
-use crate::backend::{Buffer, Element, Host, Observer, Unobserved};
+use crate::backend::{Buffer, Element, Host, Observer, Unobserved, norm};
 use crate::config::{Invalid, Precision, RunConfig};
 use crate::op::View;
 use crate::probe::Probe;
@@ -147,7 +147,7 @@ impl<T: Element> Trainer<T> {
             optimizer,
             inputs,
             batch: Batch::default(),
-            squares: vec![0.0; program.parameters().div_ceil(gradient::CHUNK)],
+            squares: vec![0.0; program.parameters().div_ceil(crate::backend::norm::CHUNK)],
             step: 0,
             before: Vec::new(),
             footprint,

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::gradient::CHUNK;
 use crate::backend::Buffer;
+use crate::backend::norm::CHUNK;
 use crate::config::{self, RunConfig};
 use crate::num::Num;
 use crate::op::simd;

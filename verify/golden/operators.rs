@@ -3,17 +3,18 @@
 use std::sync::Arc;
 
 use plummet::check::bodies::{Case, Results};
-use plummet::choice::Described;
 use plummet::op::activation::{Activation, Function, Gated};
 use plummet::op::attention::{Attention, Layout};
 use plummet::op::embedding::{AddPositions, Embedding};
 use plummet::op::linear::Linear;
 use plummet::op::loss::{CrossEntropy, MeanSquaredError, Reduction};
-use plummet::op::norm::{BatchNorm, DynamicTanh, LayerNorm, RmsNorm, ScaleNorm};
+use plummet::op::norm;
 use plummet::op::residual::Residual;
 use plummet::op::rotary::Rotary;
 use plummet::op::softmax::Softmax;
 use plummet::op::{Arg, Kind, Op, Shape, SharedOp};
+
+use serde_json::Value;
 
 use super::chain::{ABSENT, Chain};
 use super::load::{Golden, Tensor};
@@ -91,25 +92,19 @@ fn case(
 }
 
 fn operator(golden: &Golden) -> (SharedOp, Vec<&'static str>) {
-    let eps = || golden.number("eps");
     let own = |op: SharedOp| {
         let names = op.args().iter().map(|arg| arg.name).collect();
         (op, names)
     };
     match golden.op.as_str() {
-        "layer_norm" => own(Arc::new(LayerNorm { eps: eps() })),
-        "rms_norm" => {
-            assert_eq!(golden.word("cast"), "before_weight");
-            let offset = golden.number("offset");
-            own(Arc::new(RmsNorm { eps: eps(), offset, ..RmsNorm::new() }))
+        id if norm::named(id).is_some() => {
+            let op = (norm::named(id).unwrap().make)();
+            let told = |attr: &Value| attr.as_str().map_or_else(|| attr.to_string(), String::from);
+            own(op.consts().iter().fold(op, |op, constant| {
+                let value = told(&golden.attrs[constant.name]);
+                op.with(constant.name, &value).unwrap_or_else(|error| panic!("{id}: {error}"))
+            }))
         }
-        "scale_norm" => own(Arc::new(ScaleNorm { eps: eps() })),
-        "batch_norm" => own(Arc::new(BatchNorm {
-            eps: eps(),
-            momentum: golden.number("momentum"),
-            training: golden.flag("training"),
-        })),
-        "dynamic_tanh" => own(Arc::new(DynamicTanh)),
         "activation" => own(Arc::new(Activation { function: function(golden) })),
         "attention" => own(Arc::new(Attention {
             heads: golden.args["q"].shape[1],
@@ -189,7 +184,7 @@ fn residual(golden: &Golden) -> Chain {
         Arg::weight("norm_bias"),
     ];
     let norm = |value| {
-        let op: SharedOp = Arc::new(LayerNorm { eps: golden.number("eps") });
+        let op: SharedOp = Arc::new(norm::LayerNorm { eps: golden.number("eps") });
         (op, vec![value, 2, 3])
     };
     let branch = |value| (Arc::new(Linear) as SharedOp, vec![value, 1, ABSENT]);

@@ -1,9 +1,10 @@
 //! Optimisers, clipping and schedules against the golden values of another implementation.
 
 use super::golden::{assert_near, cases};
+use plummet::backend::norm;
 use plummet::config::{RunConfig, Setting};
 use plummet::program::{Program, Start};
-use plummet::train::{Optimizer, clip_factor, learning_rate, norm};
+use plummet::train::{Optimizer, clip_factor, learning_rate};
 
 #[test]
 fn optimisers_take_the_golden_steps() {

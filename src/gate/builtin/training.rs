@@ -1,5 +1,6 @@
 //! What the trainer does outside of programs: the optimiser, clipping, the schedule, initialisation.
 
+use crate::backend::norm;
 use crate::check::call::Call;
 use crate::check::spec::operator::number;
 use crate::check::tensor::{Tensor, Tensors};
@@ -10,7 +11,7 @@ use crate::program::{Program, Role, Start};
 use crate::rng::Rng;
 use crate::setting::Setting;
 use crate::stack::Init;
-use crate::train::{Optimizer, clip_factor, learning_rate, norm};
+use crate::train::{Optimizer, clip_factor, learning_rate};
 
 fn values<T: Num>(call: &Call, name: &str) -> Vec<T> {
     call.tensors[name].values.iter().map(|&value| T::num(value)).collect()

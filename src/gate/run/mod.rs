@@ -23,6 +23,7 @@ use crate::check::call::{Broken, Candidate};
 use crate::check::flaw::Flaw;
 use crate::check::spec::case::Case;
 use crate::gate::stages::sizes::Asked;
+use crate::gate::stages::statistics::Effort;
 
 use budget::Budget;
 use causes::Causes;
@@ -57,6 +58,8 @@ pub struct Options {
     pub jobs: usize,
     /// The stages to go through.
     pub stages: Vec<u8>,
+    /// How many random numbers stage 6 looks at.
+    pub statistics: Effort,
     /// Shapes that stage 7 tries beside its own.
     pub sizes: Vec<Asked>,
     /// Counterexamples of earlier failures.
@@ -77,6 +80,7 @@ impl Default for Options {
             fail_fast: false,
             jobs: 1,
             stages: (0..STAGES.len() as u8).collect(),
+            statistics: Effort::FULL,
             sizes: Vec::new(),
             pinned: Vec::new(),
             command: Vec::new(),

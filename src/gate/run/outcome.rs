@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::budget::Hurried;
 use super::opening::questions;
 use super::subjects::Subject;
-use super::{Event, Run, STAGES, empty};
+use super::{Event, Options, Run, STAGES, empty};
 use crate::check::call::{Broken, Candidate, Hello};
 use crate::check::flaw::{Fault, Flaw};
 use crate::check::judge::Grade;
@@ -167,7 +167,7 @@ impl Outcome {
                 3 => self.arguments(target, &scope, &plain, run),
                 4 => self.gradients(target, &scope, &plain),
                 5 => self.determinism(target, subject, hello, options.seed, (spent.0, until)),
-                6 => self.statistics(target, subject, options.seed, until),
+                6 => self.statistics(target, subject, options, until),
                 _ => self.sizes(target, subject, run),
             }
             if target.late() {
@@ -279,13 +279,13 @@ impl Outcome {
         &mut self,
         target: &mut dyn Candidate,
         subject: &Subject,
-        seed: u64,
+        options: &Options,
         until: Option<Instant>,
     ) {
         let began = Instant::now();
         let (name, served) = (subject.operator.name(), &subject.served);
-        let effort = statistics::Effort { until, ..statistics::Effort::FULL };
-        let evidence = match statistics::evidence(target, name, served, seed, effort) {
+        let effort = statistics::Effort { until, ..options.statistics };
+        let evidence = match statistics::evidence(target, name, served, options.seed, effort) {
             Ok(evidence) => evidence,
             Err(Broken::Late) => return,
             Err(broken) => {
