@@ -236,6 +236,19 @@ def norms():
     dynamic_tanh("three_axes_alpha_negative", d(2, 2, 5), -1.3)
     dynamic_tanh("saturated", d(3, 5, std=6.0), 2.0)
 
+    def derf(name, x, alpha, shift):
+        draw = Draw("norms", "derf", name, "affine")
+        w = x.shape[-1]
+        args = {"x": x, "alpha": torch.tensor([alpha]), "shift": torch.tensor([shift]),
+                "weight": draw(w, mean=1.0, std=0.5), "bias": draw(w)}
+        group.add("derf", name, {}, args,
+                  lambda a: {"y": a["weight"] * torch.erf(a["alpha"] * a["x"] + a["shift"]) + a["bias"]})
+
+    d = Draw("norms", "derf")
+    derf("as_it_starts", d(3, 6), 0.5, 0.0)
+    derf("three_axes_alpha_negative_shifted", d(2, 2, 5), -1.3, 0.4)
+    derf("saturated", d(3, 5, std=6.0), 2.0, -0.7)
+
     def weight_standardize(name, weight, eps=1e-5, gain=True):
         # One sample whose channels are the output rows: batch_norm over it standardizes each row.
         draw = Draw("norms", "weight_standardize", name, "gain")

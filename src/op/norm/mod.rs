@@ -24,6 +24,7 @@ impl NormChoice {
 crate::list! { dyn Op;
     bare_rms_norm::BareRmsNorm,
     batch_norm::BatchNorm,
+    derf::Derf,
     dynamic_tanh::DynamicTanh,
     layer_norm::LayerNorm,
     rms_norm::RmsNorm,
