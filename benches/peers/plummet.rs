@@ -15,7 +15,7 @@ use std::time::Instant;
 use plummet::bench::{Product, Rates, Size, products};
 use plummet::config::RunConfig;
 use plummet::program::Program;
-use plummet::stack;
+use plummet::stack::{self, Ends};
 use plummet::train::{Batch, Corpus, Trainer};
 use protocol::{Answer, Worker, process_time, serve};
 use safetensors::Dtype;
@@ -46,7 +46,7 @@ fn config(size: &str) -> Answer<RunConfig> {
 
 /// The program of a whole step, not cut into shards.
 fn whole(config: &RunConfig, vocabulary: usize) -> Program {
-    stack::build(&config.architecture(), vocabulary, config.batch, true)
+    stack::build(&config.architecture(), &Ends::tokens(vocabulary), config.batch, true)
 }
 
 /// Our side: a stack in training, or an operator.

@@ -9,7 +9,7 @@ use super::progress::Bars;
 use super::{Failure, Outcome, answer, configured, open, signals};
 use crate::config::{RunConfig, Warning, amount, far_start};
 use crate::record::{Measure, Outcome as RunOutcome, RunRecord, Summary};
-use crate::stack;
+use crate::stack::{self, Ends};
 use crate::store::Filter;
 use crate::train::{Corpus, Error, Library, fits, run_on};
 
@@ -91,7 +91,12 @@ pub(super) fn warned_json(
 
 fn plan(config: &RunConfig, corpus: &Corpus) -> Outcome {
     let footprint = fits(config, corpus)?;
-    let program = stack::build(&config.architecture(), corpus.vocabulary, config.samples(), true);
+    let program = stack::build(
+        &config.architecture(),
+        &Ends::tokens(corpus.vocabulary),
+        config.samples(),
+        true,
+    );
     let segment = match footprint.segment {
         0 => "every activation is kept".to_string(),
         1 => "checkpoints at every block".to_string(),

@@ -38,7 +38,7 @@ use crate::config::{Invalid, Precision, RunConfig};
 use crate::op::View;
 use crate::probe::Probe;
 use crate::program::{Id, Program, Source, Step};
-use crate::stack::{self, CLOCK, TARGETS, TOKENS};
+use crate::stack::{self, CLOCK, Ends, TARGETS, TOKENS};
 
 /// What is known of one part of the batch.
 #[derive(Debug)]
@@ -104,10 +104,18 @@ impl<T: Element> Trainer<T> {
     /// Where the stack would need more memory than this machine has free.
     pub fn new(config: &RunConfig, corpus: Arc<Corpus>) -> Result<Self, Invalid> {
         let samples = config.samples();
-        let program =
-            Arc::new(stack::build(&config.architecture(), corpus.vocabulary, samples, true));
-        let evaluation =
-            Arc::new(stack::build(&config.architecture(), corpus.vocabulary, samples, false));
+        let program = Arc::new(stack::build(
+            &config.architecture(),
+            &Ends::tokens(corpus.vocabulary),
+            samples,
+            true,
+        ));
+        let evaluation = Arc::new(stack::build(
+            &config.architecture(),
+            &Ends::tokens(corpus.vocabulary),
+            samples,
+            false,
+        ));
         let footprint = Footprint::of::<T>(config, &corpus, &program, &evaluation)?;
         let inputs = Inputs {
             tokens: program.find(TOKENS).expect("an input of every stack"),
@@ -396,7 +404,12 @@ impl<T: Element> Observer<T> for FirstNonFinite {
 /// Where no plan of the run, or not the one that is asked for, fits into `config.memory`.
 pub fn fits(config: &RunConfig, corpus: &Corpus) -> Result<Footprint, Invalid> {
     let build = |training| {
-        stack::build(&config.architecture(), corpus.vocabulary, config.samples(), training)
+        stack::build(
+            &config.architecture(),
+            &Ends::tokens(corpus.vocabulary),
+            config.samples(),
+            training,
+        )
     };
     let (program, evaluation) = (build(true), build(false));
     match config.precision {

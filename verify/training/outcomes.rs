@@ -41,7 +41,8 @@ fn a_value_that_is_not_finite_is_named() {
     let (config, name) = (RunConfig::default(), value.trim_start_matches("the gradient of "));
     let wired = RunConfig { depth: 24, heads: 2, width: 16, seq: 16, batch: 8, ..config };
     let wired = RunConfig { wiring: plummet::stack::Wiring::usual("no_norm"), ..wired };
-    let program = plummet::stack::build(&wired.architecture(), 256, 2, true);
+    let program =
+        plummet::stack::build(&wired.architecture(), &plummet::stack::Ends::tokens(256), 2, true);
     assert!(program.find(name).is_some() || name == "the gradient", "{value} is no value");
     assert!(summary.loss.is_nan() && summary.val_loss.is_nan());
 }
