@@ -12,7 +12,7 @@ use plummet::backend::Host;
 use plummet::bench::{self, Stopwatch};
 use plummet::check::bodies::{Case, Rows, fast_agrees};
 use plummet::op::{Op, Shape, all};
-use plummet::stack;
+use plummet::stack::{self, Ends};
 
 /// In the second cache, in the third, and twice in memory.
 const SIZES: [(usize, usize); 4] = [(1024, 64), (4096, 256), (8192, 1024), (4096, 4096)];
@@ -77,7 +77,12 @@ fn steps(criterion: &mut Criterion) {
     for size in bench::SIZES {
         let mut config = size.config();
         config.shards = Some(1);
-        let program = Arc::new(stack::build(&config.architecture(), 256, config.samples(), true));
+        let program = Arc::new(stack::build(
+            &config.architecture(),
+            &Ends::tokens(256),
+            config.samples(),
+            true,
+        ));
         let weights = config.init.weights(&program, config.depth, None, 1);
         let weights: Vec<f32> = weights.into_iter().map(|weight| weight as f32).collect();
         let mut host = Host::<f32>::training(program, 0);

@@ -40,6 +40,8 @@ pub enum Role {
     Down,
     /// Token embedding.
     Embed,
+    /// The linear map from patches to the first stream.
+    Patches,
     /// Learned positions.
     Positions,
     /// The matrix from the last stream to the logits.

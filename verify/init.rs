@@ -4,7 +4,7 @@ use plummet::config::{RunConfig, Setting};
 use plummet::op::Shape;
 use plummet::program::{Program, Role, Source, Start, Value};
 use plummet::rng::Rng;
-use plummet::stack::{self, Draw, Init, init};
+use plummet::stack::{self, Draw, Ends, Init, init};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 
@@ -30,7 +30,8 @@ fn stack(init: &str, more: &[(&str, &str)]) -> (RunConfig, Program) {
     let base = base.into_iter().filter(|(name, _)| more.iter().all(|(other, _)| other != name));
     let config = RunConfig::from_settings(base.chain(more.iter().copied()).collect::<Vec<_>>());
     let config = config.unwrap();
-    let program = stack::build(&config.architecture(), VOCABULARY, config.samples(), true);
+    let program =
+        stack::build(&config.architecture(), &Ends::tokens(VOCABULARY), config.samples(), true);
     (config, program)
 }
 

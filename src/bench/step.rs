@@ -40,7 +40,7 @@ pub fn step_time(size: Size, seconds: f64, pool: &rayon::ThreadPool) -> Result<S
     let corpus = Arc::new(Corpus::load(&config)?);
     let shards = config.shards();
     let program =
-        Arc::new(stack::build(&config.architecture(), corpus.vocabulary, config.samples(), true));
+        Arc::new(stack::build(&config.architecture(), &config.task.ends(), config.samples(), true));
     let list = products(&program);
     let floor = || shards as f64 * Rates::measure(&list).seconds(&list);
     let before = floor();

@@ -1,48 +1,42 @@
 //! From an architecture to a program.
 //!
-//! tokens → embedding (+ positions) → `depth` blocks of attention and feed-forward under one
-//! [`Wiring`] → head → cross-entropy. Parameters are named `embed.weight`, `positions.weight`,
+//! tokens or patches → embedding (+ positions) → `depth` blocks of attention and feed-forward under
+//! one [`Wiring`] → head → loss; [`Ends`] say which front and head. Parameters are named `embed.weight`, `positions.weight`,
 //! `blocks.{i}.norm1.weight`, `blocks.{i}.attn.{q,k,v,out}.weight`, `blocks.{i}.norm2.weight`,
 //! `blocks.{i}.ffn.{up,gate,down}.weight`, `norm.weight`, `head.weight`; a wiring that needs more
 //! adds `norm1_out`, `norm2_out`, `scale1`, `scale2` under the block and `embed_norm` before it.
 
 mod architecture;
 mod block;
+mod ends;
 pub mod init;
 pub mod wiring;
 
 pub use architecture::{Architecture, FeedForward, MAPS, Positions, Survival};
 pub use block::{Branch, Builder, Sublayer};
+pub use ends::{Ends, Front, Head, LOGITS, PATCHES, TARGETS, TOKENS};
 pub use init::{Draw, Init, states};
 pub use wiring::{Streams, Wire, Wiring};
 
-use crate::op::embedding::{AddPositions, Embedding};
-use crate::op::loss::{CrossEntropy, Reduction};
+use crate::op::embedding::AddPositions;
 use crate::program::{Id, Program, Role, Start};
 
-/// Name of the input of tokens, `[samples, seq]`.
-pub const TOKENS: &str = "tokens";
-/// Name of the input of targets, `[samples, seq]`.
-pub const TARGETS: &str = "targets";
 /// Name of the input `[step, first sample]` that random operators draw from.
 pub const CLOCK: &str = "clock";
-/// Name of the logits, `[samples, seq, vocabulary]`.
-pub const LOGITS: &str = "logits";
 
-/// The program of one pass over `samples` sequences of tokens from a vocabulary.
+/// The program of one pass over `samples` sequences, between a front and a head.
 ///
 /// `training` switches dropout, stochastic depth, batch statistics and the smoothing of labels on:
-/// the loss of evaluation is the plain cross-entropy.
-pub fn build(stack: &Architecture, vocabulary: usize, samples: usize, training: bool) -> Program {
+/// the loss of evaluation is the plain one.
+pub fn build(stack: &Architecture, ends: &Ends, samples: usize, training: bool) -> Program {
     let mut b = Builder::new(stack, samples, training);
-    let tokens = b.program.input(TOKENS, &[samples, stack.seq]);
-    let targets = b.program.input(TARGETS, &[samples, stack.seq]);
+    let (read, targets) = ends.inputs(&mut b, samples);
     b.clock = Some(b.program.input(CLOCK, &[2]));
 
     b.program.enter("", Some(0));
-    let table =
-        b.program.weight("embed.weight", &[vocabulary, stack.width], Start::Drawn(Role::Embed));
-    let x = embed(&mut b, tokens, table);
+    let table = ends.table(&mut b);
+    let x = ends.embed(&mut b, read, table);
+    let x = place(&mut b, x);
 
     let mut streams = Streams::from(x);
     for layer in 1..=stack.depth {
@@ -55,19 +49,7 @@ pub fn build(stack: &Architecture, vocabulary: usize, samples: usize, training: 
     if stack.norms_output {
         x = b.norm("norm", x);
     }
-    let head = if stack.tied_head {
-        table
-    } else {
-        b.program.weight("head.weight", &[vocabulary, stack.width], Start::Drawn(Role::Head))
-    };
-    let linear = crate::op::linear::Linear;
-    let logits = b.program.apply(LOGITS, linear, &[x, head, Id::ABSENT]);
-    let loss = CrossEntropy {
-        label_smoothing: if training { stack.label_smoothing } else { 0.0 },
-        ignore_index: stack.ignore_index,
-        reduction: Reduction::Mean,
-    };
-    b.program.apply("loss", loss, &[logits, targets]);
+    ends.close(&mut b, x, table, targets, training);
     b.program
 }
 
@@ -104,10 +86,9 @@ pub fn block(stack: &Architecture, samples: usize) -> Program {
     b.program
 }
 
-/// Tokens to the first residual stream.
-fn embed(b: &mut Builder, tokens: Id, table: Id) -> Id {
+/// What is embedded to the first residual stream.
+fn place(b: &mut Builder, mut x: Id) -> Id {
     let stack = b.stack;
-    let mut x = b.program.apply("embedded", Embedding, &[tokens, table]);
     if stack.positions == Positions::Learned {
         let shape = [stack.places, stack.width];
         let places = b.program.weight("positions.weight", &shape, Start::Drawn(Role::Positions));

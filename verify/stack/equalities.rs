@@ -7,7 +7,7 @@ use plummet::config::RunConfig;
 use plummet::op::View;
 use plummet::op::residual::Residual;
 use plummet::program::{Program, Step};
-use plummet::stack;
+use plummet::stack::{self, Ends};
 use plummet::train::{Corpus, Trainer};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,7 +34,8 @@ fn outcome(config: &RunConfig, program: Program) -> Outcome {
 
 fn wired(wiring: &str, more: &[(&str, &str)]) -> (RunConfig, Program) {
     let config = config(&[&[("wiring", wiring)], more].concat());
-    let program = stack::build(&config.architecture(), VOCABULARY, config.samples(), true);
+    let program =
+        stack::build(&config.architecture(), &Ends::tokens(VOCABULARY), config.samples(), true);
     (config, program)
 }
 
@@ -145,7 +146,12 @@ fn what_is_dropped_in_training_only_is_whole_in_evaluation() {
     let (config, plain) = wired("pre_ln", &[]);
     let more = [("dropout", "0.5"), ("stochastic-depth", "0.5")];
     let (dropping, training) = wired("pre_ln", &more);
-    let evaluation = stack::build(&dropping.architecture(), VOCABULARY, dropping.samples(), false);
+    let evaluation = stack::build(
+        &dropping.architecture(),
+        &Ends::tokens(VOCABULARY),
+        dropping.samples(),
+        false,
+    );
     assert_eq!(evaluation.to_string(), plain.to_string());
     assert_eq!(outcome(&config, evaluation), outcome(&config, plain));
     assert!(training.steps().len() > 8, "{training}");

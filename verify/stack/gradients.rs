@@ -4,14 +4,19 @@ use super::support::*;
 use plummet::config::RunConfig;
 use plummet::num::Dual;
 use plummet::op::norm;
+use plummet::program::Program;
 use plummet::rng::Rng;
-use plummet::stack::wiring;
+use plummet::stack::{Ends, Front, Head, wiring};
+use std::sync::Arc;
 
 /// Compares, weight by weight, the gradient with the exact derivative along a random direction.
 fn check(config: &RunConfig) {
-    let program = program(config);
-    let weights = weights(config, &program);
-    let (_, gradient) = gradient::<f64>(&program, &weights, config.segment());
+    check_program(config, &program(config));
+}
+
+fn check_program(config: &RunConfig, program: &Arc<Program>) {
+    let weights = weights(config, program);
+    let (_, gradient) = gradient::<f64>(program, &weights, config.segment());
     let whole = length(&gradient);
     assert!(whole.is_finite() && whole > 1e-3, "{}: gradient {whole}", config.label());
     let mut at = 0;
@@ -24,7 +29,7 @@ fn check(config: &RunConfig) {
         for (dual, &d) in duals[range.clone()].iter_mut().zip(&direction) {
             dual.d = d;
         }
-        let exact = loss(&program, &duals).d;
+        let exact = loss(program, &duals).d;
         let slope: f64 = gradient[range.clone()].iter().zip(&direction).map(|(g, d)| g * d).sum();
         // Some 10⁴ roundings of 10⁻¹⁶ lie on the way of a number through these stacks; what they
         // do to a gradient that cancels (that of attn.k.bias is zero) is in units of the whole.
@@ -66,6 +71,20 @@ fn every_part_of_a_stack_has_the_right_gradient() {
     for part in parts {
         for wiring in ["pre_ln", "post_ln", "peri_ln"] {
             check(&config(&[&[("wiring", wiring)], part].concat()));
+        }
+    }
+}
+
+#[test]
+fn every_front_and_head_has_the_right_gradient() {
+    let tokens = Front::Tokens { vocabulary: VOCABULARY };
+    let patches = Front::Patches { features: 3 };
+    for front in [tokens, patches] {
+        for head in [Head::Classes { n: VOCABULARY }, Head::Values { n: 2 }] {
+            for wiring in ["pre_ln", "post_ln"] {
+                let config = config(&[("wiring", wiring), ("positions", "learned")]);
+                check_program(&config, &between(&config, &Ends { front, head }));
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ use plummet::config::RunConfig;
 use plummet::num::Num;
 use plummet::program::{Program, Source, Start};
 use plummet::rng::Rng;
-use plummet::stack::{self, CLOCK, TARGETS, TOKENS};
+use plummet::stack::{self, CLOCK, Ends, PATCHES, TARGETS, TOKENS};
 use std::sync::Arc;
 
 pub const VOCABULARY: usize = 11;
@@ -25,9 +25,14 @@ pub fn config(fields: &[(&str, &str)]) -> RunConfig {
     RunConfig::from_settings(small.into_iter().chain(fields.iter().copied())).unwrap()
 }
 
-/// The program of a training pass.
+/// The program of a training pass over tokens.
 pub fn program(config: &RunConfig) -> Arc<Program> {
-    Arc::new(stack::build(&config.architecture(), VOCABULARY, config.samples(), true))
+    between(config, &Ends::tokens(VOCABULARY))
+}
+
+/// The program of a training pass between some front and head.
+pub fn between(config: &RunConfig, ends: &Ends) -> Arc<Program> {
+    Arc::new(stack::build(&config.architecture(), ends, config.samples(), true))
 }
 
 /// Weights as the initialisation draws them, and what starts at a constant moved off it: a gain of
@@ -46,13 +51,16 @@ pub fn weights(config: &RunConfig, program: &Program) -> Vec<f64> {
     weights.iter().map(|&w| f64::from(w as f32)).collect()
 }
 
-/// Sets tokens, targets and the clock, the same for every program of a configuration.
+/// Sets what is read, targets and the clock, the same for every program of a configuration: tokens
+/// and classes of [`VOCABULARY`], and numbers.
 pub fn feed<T: Element>(host: &mut Host<T>) {
     let program = host.program().clone();
-    for name in [TOKENS, TARGETS] {
+    for name in [TOKENS, PATCHES, TARGETS] {
+        let Some(input) = program.find(name) else { continue };
         let mut rng = Rng::new(3).named(name);
-        for slot in host.input(program.find(name).unwrap()) {
-            *slot = T::num(rng.below(VOCABULARY) as f64);
+        let whole = program.shape(input).sizes().len() == 2;
+        for slot in host.input(input) {
+            *slot = T::num(if whole { rng.below(VOCABULARY) as f64 } else { rng.normal() });
         }
     }
     host.input(program.find(CLOCK).unwrap()).copy_from_slice(&[T::num(7.0), T::num(0.0)]);

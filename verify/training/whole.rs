@@ -13,7 +13,7 @@ use plummet::op::norm::{LayerNorm, RmsNorm};
 use plummet::op::residual::Residual;
 use plummet::op::{Arg, Fast, Grad, Kind, Op, Reference, Shape, View};
 use plummet::program::{Program, Step};
-use plummet::stack::{self, CLOCK, TARGETS, TOKENS};
+use plummet::stack::{self, CLOCK, Ends, TARGETS, TOKENS};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -224,7 +224,8 @@ fn golden_stacks_are_the_stacks_of_a_run() {
         let [samples, seq] = case.args["tokens"].0[..] else { panic!("[batch, seq]") };
         let [vocabulary, width] = case.args["embed.weight"].0[..] else { panic!("a table") };
         let config = config(&case, samples, seq, width, case.number("depth") as usize);
-        let program = stack::build(&config.architecture(), vocabulary, samples, true);
+        let program =
+            stack::build(&config.architecture(), &Ends::tokens(vocabulary), samples, true);
         let embed_norm = case.args.contains_key("embed_norm.weight");
         let program = rewrite(
             &program,
@@ -244,7 +245,7 @@ fn golden_blocks_are_the_blocks_of_a_run() {
     for case in cases("block", "transformer_block") {
         let [samples, seq, width] = case.args["x"].0[..] else { panic!("[batch, seq, width]") };
         let config = config(&case, samples, seq, width, 1);
-        let program = stack::build(&config.architecture(), 3, samples, true);
+        let program = stack::build(&config.architecture(), &Ends::tokens(3), samples, true);
         let program = rewrite(
             &program,
             |name| name.strip_prefix("blocks.0.").is_some_and(|n| case.args.contains_key(n)),

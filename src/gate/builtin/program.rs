@@ -18,7 +18,9 @@ use crate::op::residual::Residual;
 use crate::op::{self, Kind, SharedOp, View};
 use crate::program::{Id, Program, Source, Start, Step};
 use crate::setting::Setting;
-use crate::stack::{self, Architecture, Builder, FeedForward, LOGITS, MAPS, Positions, Wiring};
+use crate::stack::{
+    self, Architecture, Builder, Ends, FeedForward, LOGITS, MAPS, Positions, Wiring,
+};
 
 /// Runs a call and answers with every output of its pass.
 pub fn run<T: Element>(call: &Call) -> Tensors {
@@ -337,7 +339,7 @@ impl Maker<'_> {
         let stack = self.architecture("blocks.0.");
         let (vocabulary, samples) =
             (self.call.tensors["embed.weight"].shape[0], self.call.tensors["tokens"].shape[0]);
-        self.program = stack::build(&stack, vocabulary, samples, true);
+        self.program = stack::build(&stack, &Ends::tokens(vocabulary), samples, true);
         let id = |name: &str| self.program.find(name).expect("a value of every stack");
         vec![("loss", id("loss")), ("logits", id(LOGITS))]
     }

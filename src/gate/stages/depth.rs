@@ -22,7 +22,7 @@ use crate::op::{Reference, Shape, View};
 use crate::plot::{Axis, Lines, Panels, Scale, Series};
 use crate::program::{Id, Program, Source, Step};
 use crate::rng::Rng;
-use crate::stack::{self, Wiring};
+use crate::stack::{self, Ends, Wiring};
 
 /// Blocks of the stack.
 pub const DEPTH: usize = 100;
@@ -120,7 +120,7 @@ pub fn check(
             seq: 8,
             ..RunConfig::default()
         };
-        let program = stack::build(&config.architecture(), 64, 2, false);
+        let program = stack::build(&config.architecture(), &Ends::tokens(64), 2, false);
         let weights = config.init.weights(&program, DEPTH, None, seed);
         let run = |norms| Stack::new(&program, &weights, norm, served, seed).run(norms);
         let truth = run(Norms::Right)?;

@@ -1,0 +1,151 @@
+//! What a stack reads and what it says: the two ends between which the blocks stand.
+//!
+//! tokens → row of a table, or patches → linear map; the last stream → linear map → cross-entropy
+//! of classes, or mean squared error of values. Which of them, the task says.
+
+use super::Builder;
+use crate::op::embedding::Embedding;
+use crate::op::linear::Linear;
+use crate::op::loss::{CrossEntropy, MeanSquaredError, Reduction};
+use crate::program::{Id, Role, Start};
+
+/// Name of the input of tokens, `[samples, seq]`.
+pub const TOKENS: &str = "tokens";
+/// Name of the input of patches, `[samples, seq, features]`.
+pub const PATCHES: &str = "patches";
+/// Name of the input of targets: `[samples, seq]` classes, or `[samples, seq, n]` values.
+pub const TARGETS: &str = "targets";
+/// Name of what the head gives, `[samples, seq, n]`.
+pub const LOGITS: &str = "logits";
+
+/// What a stack reads at every place of a sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Front {
+    /// One of so many tokens: a row of a table.
+    Tokens {
+        /// How many there are.
+        vocabulary: usize,
+    },
+    /// So many numbers: a linear map of them (Dosovitskiy et al. 2021, arXiv 2010.11929).
+    Patches {
+        /// Numbers of a place.
+        features: usize,
+    },
+}
+
+/// What a stack says at every place of a sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Head {
+    /// One of so many classes, under the cross-entropy. A place whose target is the
+    /// [`CrossEntropy`]'s `ignore_index` does not count.
+    Classes {
+        /// How many there are.
+        n: usize,
+    },
+    /// So many numbers, under the mean squared error. Every place counts.
+    Values {
+        /// Numbers of a place.
+        n: usize,
+    },
+}
+
+/// The front and the head of a stack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ends {
+    /// What it reads.
+    pub front: Front,
+    /// What it says.
+    pub head: Head,
+}
+
+impl Ends {
+    /// Tokens in, and a token of the same vocabulary out.
+    pub fn tokens(vocabulary: usize) -> Ends {
+        Ends { front: Front::Tokens { vocabulary }, head: Head::Classes { n: vocabulary } }
+    }
+
+    /// Name of the input.
+    pub fn input(&self) -> &'static str {
+        match self.front {
+            Front::Tokens { .. } => TOKENS,
+            Front::Patches { .. } => PATCHES,
+        }
+    }
+
+    /// Whether the head can be the transposed embedding: it says what the front reads.
+    pub fn can_be_tied(&self) -> bool {
+        matches!((self.front, self.head),
+            (Front::Tokens { vocabulary }, Head::Classes { n }) if vocabulary == n)
+    }
+
+    /// Numbers of input and target at every place.
+    pub fn numbers(&self) -> usize {
+        let read = match self.front {
+            Front::Tokens { .. } => 1,
+            Front::Patches { features } => features,
+        };
+        let said = match self.head {
+            Head::Classes { .. } => 1,
+            Head::Values { n } => n,
+        };
+        read + said
+    }
+
+    /// The inputs of a program: what is read, and the targets.
+    pub(super) fn inputs(&self, b: &mut Builder, samples: usize) -> (Id, Id) {
+        let seq = b.stack.seq;
+        let read = match self.front {
+            Front::Tokens { .. } => b.program.input(TOKENS, &[samples, seq]),
+            Front::Patches { features } => b.program.input(PATCHES, &[samples, seq, features]),
+        };
+        let targets = match self.head {
+            Head::Classes { .. } => b.program.input(TARGETS, &[samples, seq]),
+            Head::Values { n } => b.program.input(TARGETS, &[samples, seq, n]),
+        };
+        (read, targets)
+    }
+
+    /// The weight of the front.
+    pub(super) fn table(&self, b: &mut Builder) -> Id {
+        let width = b.stack.width;
+        let (shape, role) = match self.front {
+            Front::Tokens { vocabulary } => ([vocabulary, width], Role::Embed),
+            Front::Patches { features } => ([width, features], Role::Patches),
+        };
+        b.program.weight("embed.weight", &shape, Start::Drawn(role))
+    }
+
+    /// What is read, as vectors of the stream's width.
+    pub(super) fn embed(&self, b: &mut Builder, read: Id, table: Id) -> Id {
+        match self.front {
+            Front::Tokens { .. } => b.program.apply("embedded", Embedding, &[read, table]),
+            Front::Patches { .. } => {
+                b.program.apply("embedded", Linear, &[read, table, Id::ABSENT])
+            }
+        }
+    }
+
+    /// The last stream to the loss.
+    pub(super) fn close(&self, b: &mut Builder, x: Id, table: Id, targets: Id, training: bool) {
+        let stack = b.stack;
+        assert!(!stack.tied_head || self.can_be_tied(), "{self:?} have no head to tie");
+        let (Head::Classes { n } | Head::Values { n }) = self.head;
+        let head = if stack.tied_head {
+            table
+        } else {
+            b.program.weight("head.weight", &[n, stack.width], Start::Drawn(Role::Head))
+        };
+        let said = b.program.apply(LOGITS, Linear, &[x, head, Id::ABSENT]);
+        match self.head {
+            Head::Classes { .. } => {
+                let loss = CrossEntropy {
+                    label_smoothing: if training { stack.label_smoothing } else { 0.0 },
+                    ignore_index: stack.ignore_index,
+                    reduction: Reduction::Mean,
+                };
+                b.program.apply("loss", loss, &[said, targets])
+            }
+            Head::Values { .. } => b.program.apply("loss", MeanSquaredError, &[said, targets]),
+        };
+    }
+}
