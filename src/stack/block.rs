@@ -90,6 +90,11 @@ impl<'a> Builder<'a> {
         outs[0]
     }
 
+    /// x + f, named `name`.
+    pub fn add(&mut self, name: &str, x: Id, f: Id) -> Id {
+        self.program.apply(name, Residual::PLAIN, &[x, f])
+    }
+
     /// Dropout of the elements of x, where the configuration asks for it.
     pub fn dropout(&mut self, site: &str, x: Id) -> Id {
         let p = self.stack.dropout;
@@ -196,6 +201,12 @@ impl Sublayer<'_, '_> {
     /// alpha·x + beta·f.
     pub fn residual(&mut self, residual: Residual, x: Id, f: Id) -> Id {
         self.builder.program.apply(["sum1", "sum2"][self.branch as usize], residual, &[x, f])
+    }
+
+    /// r + beta·f, of a further stream.
+    pub fn add_further(&mut self, r: Id, f: Id, beta: f64) -> Id {
+        let site = ["further1", "further2"][self.branch as usize];
+        self.builder.program.apply(site, Residual { alpha: 1.0, beta }, &[r, f])
     }
 
     /// x + gain ⊙ f with a learned gain of `len` elements.

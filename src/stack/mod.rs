@@ -38,14 +38,14 @@ pub fn build(stack: &Architecture, ends: &Ends, samples: usize, training: bool) 
     let x = ends.embed(&mut b, read, table);
     let x = place(&mut b, x);
 
-    let mut streams = Streams::from(x);
+    let mut streams = stack.wiring.open(x);
     for layer in 1..=stack.depth {
         b.program.enter(&format!("blocks.{}", layer - 1), Some(layer));
         streams = b.block(layer, streams);
     }
 
     b.program.enter("", None);
-    let mut x = streams.one();
+    let mut x = stack.wiring.close(&mut b, streams);
     if stack.norms_output {
         x = b.norm("norm", x);
     }
@@ -82,7 +82,8 @@ pub fn build(stack: &Architecture, ends: &Ends, samples: usize, training: bool) 
 pub fn block(stack: &Architecture, samples: usize) -> Program {
     let mut b = Builder::new(stack, samples, false);
     let x = b.program.input("x", &[samples, stack.seq, stack.width]);
-    b.block(1, x.into());
+    let streams = stack.wiring.open(x);
+    b.block(1, streams);
     b.program
 }
 

@@ -6,7 +6,7 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use super::Sublayer;
+use super::{Builder, Sublayer};
 use crate::choice::{Choice, Constant};
 use crate::program::Id;
 use crate::setting::Invalid;
@@ -60,8 +60,16 @@ pub trait Wire: Debug + Send + Sync {
     fn has_norm(&self) -> bool {
         true
     }
+    /// The streams that the first sublayer meets, of what is embedded.
+    fn open(&self, x: Id) -> Streams {
+        x.into()
+    }
     /// Adds one sublayer to the program and returns the new streams.
     fn wire(&self, s: &mut Sublayer, x: Streams) -> Streams;
+    /// What the last sublayer leaves, in one stream.
+    fn close(&self, _b: &mut Builder, x: Streams) -> Id {
+        x.one()
+    }
 }
 
 /// A wiring and its constants, as a stack is given it: `layer_scale(gain=0.1)`.
