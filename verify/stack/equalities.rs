@@ -99,6 +99,34 @@ fn peri_ln_is_sandwich_ln_with_a_norm_on_the_embedding() {
 }
 
 #[test]
+fn resi_dual_without_its_second_stream_is_post_ln_without_a_norm_on_the_embedding() {
+    let (config, dual) = wired("resi_dual", &[]);
+    let single = rewrite(
+        &dual,
+        |_| true,
+        |name, step| match operator::<Residual>(step) {
+            Some(residual) if name == "joined" => {
+                Change::Apply(Arc::new(Residual { beta: 0.0, ..*residual }))
+            }
+            _ => same(step),
+        },
+    );
+    let post = rewrite(
+        &wired("post_ln", &[]).1,
+        |name| !name.starts_with("embed_norm"),
+        |name, step| if name == "stream" { Change::Skip } else { same(step) },
+    );
+    assert_ne!(outcome(&config, dual)[0].0, outcome(&config, single.clone())[0].0);
+    let (ours, theirs) = (outcome(&config, single), outcome(&config, post));
+    for ((loss, mut gradient), (post_loss, post_gradient)) in ours.into_iter().zip(theirs) {
+        assert_eq!(loss, post_loss);
+        // The norm of the second stream is all that it has besides.
+        gradient.retain(|name, _| !name.starts_with("norm."));
+        assert_eq!(gradient, post_gradient);
+    }
+}
+
+#[test]
 fn sandwich_ln_without_its_output_norms_is_pre_ln() {
     let (config, sandwich) = wired("sandwich_ln", &[]);
     // The output of the norm behind a branch is what the stream adds.

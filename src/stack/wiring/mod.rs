@@ -86,4 +86,5 @@ crate::list! { dyn Wire;
     rezero::Rezero,
     layer_scale::LayerScale,
     ln_scaling::LnScaling,
+    resi_dual::ResiDual,
 }
