@@ -11,7 +11,7 @@
 //! - [`config`]: everything that a run depends on; [`stack`]: from a configuration to a program.
 //! - [`record`]: what a run leaves behind; [`store`]: where it is kept; [`probe`]: what a layer
 //!   looks like.
-//! - [`train`]: the only training loop; [`sweep`]: products of configurations.
+//! - [`train`]: the only training loop, and what is learned; [`sweep`]: products of configurations.
 //! - [`plot`]: data to PNG; [`survey`]: the built-in experiments, their pictures and report.
 //! - [`gate`]: judging other implementations of the same operators.
 //! - [`cli`]: the command line; [`memory`]: what memory there is and was used.

@@ -17,10 +17,10 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Outcome {
-    /// The loss ended clearly below what a model without context reaches, and every observed value
-    /// stayed finite.
+    /// The loss ended clearly below the baseline of the task, and every observed value stayed
+    /// finite.
     Ok,
-    /// The loss came to a plateau no better than what a model without context reaches.
+    /// The loss came to a plateau no better than the baseline of the task.
     Stuck,
     /// The run trained, and its loss once jumped out of its noise.
     Spike {
@@ -41,8 +41,8 @@ pub enum Outcome {
     },
     /// As [`Outcome::Stuck`], and the token representations are indistinguishable from one another.
     Collapsed,
-    /// The run ended before it was better than a model without context, and before a plateau: what
-    /// becomes of it in more steps is not known.
+    /// The run ended before it was better than the baseline, and before a plateau: what becomes of it
+    /// in more steps is not known.
     Unfinished,
 }
 
@@ -69,7 +69,7 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ok => f.write_str("trained"),
-            Self::Stuck => f.write_str("a plateau no better than the unigram entropy"),
+            Self::Stuck => f.write_str("a plateau no better than the baseline"),
             Self::Spike { step } => write!(f, "loss spike at step {step}"),
             Self::Diverged { step } => write!(f, "diverged at step {step}"),
             Self::NonFinite { step, value } => write!(f, "non-finite at step {step} in {value}"),
@@ -169,6 +169,29 @@ pub struct ProbeRow {
     pub value: f64,
 }
 
+/// A loss to compare with, in nats per target: what some way to predict reaches.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReferenceLoss {
+    /// The way to predict, such as `unigram`; `bayes` is the best there is.
+    pub name: String,
+    /// What it costs.
+    #[serde(with = "number")]
+    pub nats: f64,
+}
+
+impl ReferenceLoss {
+    /// The loss of a name in a list.
+    pub fn find(list: &[ReferenceLoss], name: &str) -> Option<f64> {
+        list.iter().find(|reference| reference.name == name).map(|reference| reference.nats)
+    }
+}
+
+impl From<(&str, f64)> for ReferenceLoss {
+    fn from((name, nats): (&str, f64)) -> Self {
+        ReferenceLoss { name: name.to_string(), nats }
+    }
+}
+
 /// The figures of a finished run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
@@ -183,15 +206,10 @@ pub struct Summary {
     /// The validation loss at the end.
     #[serde(with = "number")]
     pub val_loss: f64,
-    /// The entropy of the token frequencies: what a model without context reaches.
-    #[serde(with = "number")]
-    pub unigram_entropy: f64,
-    /// The entropy given one preceding token.
-    #[serde(with = "number")]
-    pub bigram_entropy: f64,
-    /// The loss no model can beat, where the data source is known exactly.
-    #[serde(with = "optional_number", default)]
-    pub floor: Option<f64>,
+    /// Losses to compare with, as the task names them.
+    pub references: Vec<ReferenceLoss>,
+    /// The name of the one that a run which learned is clearly below.
+    pub baseline: String,
     /// The mean cosine between token representations at the output.
     #[serde(with = "number")]
     pub token_cosine: f64,
@@ -214,10 +232,10 @@ pub struct Summary {
     /// The loss that the outcome was judged by.
     #[serde(default)]
     pub measure: Measure,
-    /// What a model without context costs on the tokens of `val_loss`: their cross-entropy under
-    /// the token frequencies of the training part. NaN where it was not recorded.
+    /// What the targets of `val_loss` cost the model that the baseline stands for, such as one that
+    /// knows the frequencies of tokens only. NaN where it was not recorded.
     #[serde(with = "number", default = "unknown")]
-    pub val_unigram: f64,
+    pub val_baseline: f64,
 }
 
 impl Summary {
@@ -229,12 +247,9 @@ impl Summary {
         }
     }
 
-    /// What a model without context reaches on the tokens of [`Summary::judged_loss`].
-    pub fn judged_unigram(&self) -> f64 {
-        match self.measure {
-            Measure::Training => self.unigram_entropy,
-            Measure::HeldOut => self.val_unigram,
-        }
+    /// The reference loss of a name.
+    pub fn reference(&self, name: &str) -> Option<f64> {
+        ReferenceLoss::find(&self.references, name)
     }
 }
 

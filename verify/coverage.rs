@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use plummet::config::RunConfig;
 use plummet::op::{all, norm};
 use plummet::stack::{init, wiring};
+use plummet::train::task;
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -72,12 +73,14 @@ fn every_norm_is_a_file_of_its_name() {
 }
 
 #[test]
-fn every_wiring_and_every_init_is_a_file_of_its_name() {
+fn every_wiring_init_and_task_is_a_file_of_its_name() {
     let wirings: Vec<&str> = wiring::ALL.iter().map(|entry| entry.id).collect();
     let inits: Vec<&str> = init::ALL.iter().map(|entry| entry.id).collect();
+    let tasks: Vec<&str> = task::ALL.iter().map(|entry| entry.id).collect();
     for (folder, besides, listed) in [
         ("src/stack/wiring", &["mod"][..], wirings),
         ("src/stack/init", &["mod", "weights"], inits),
+        ("src/train/task", &["mod", "corpus", "stream"], tasks),
     ] {
         let mut files: BTreeSet<String> = files(folder, "rs").into_keys().collect();
         assert!(besides.iter().all(|file| files.remove(*file)));
@@ -102,6 +105,7 @@ fn ids_are_snake_case_and_name_one_thing_each() {
     assert_ids("norm", norm::ALL.iter().map(|entry| entry.id));
     assert_ids("wiring", wiring::ALL.iter().map(|wiring| wiring.id));
     assert_ids("init", init::ALL.iter().map(|init| init.id));
+    assert_ids("task", task::ALL.iter().map(|task| task.id));
     // Variants of one operator share its id; two types never do.
     let types: BTreeSet<(String, &str)> = all()
         .iter()

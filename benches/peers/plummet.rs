@@ -15,7 +15,7 @@ use std::time::Instant;
 use plummet::bench::{Product, Rates, Size, products};
 use plummet::config::RunConfig;
 use plummet::program::Program;
-use plummet::stack::{self, Ends};
+use plummet::stack;
 use plummet::train::{Batch, Corpus, Trainer};
 use protocol::{Answer, Worker, process_time, serve};
 use safetensors::Dtype;
@@ -45,8 +45,8 @@ fn config(size: &str) -> Answer<RunConfig> {
 }
 
 /// The program of a whole step, not cut into shards.
-fn whole(config: &RunConfig, vocabulary: usize) -> Program {
-    stack::build(&config.architecture(), &Ends::tokens(vocabulary), config.batch, true)
+fn whole(config: &RunConfig) -> Program {
+    stack::build(&config.architecture(), &config.task.ends(), config.batch, true)
 }
 
 /// Our side: a stack in training, or an operator.
@@ -61,7 +61,7 @@ impl Worker for Plummet {
     fn load(&mut self, size: &str) -> Answer<(f64, Option<f64>)> {
         let config = config(size)?;
         let corpus = Corpus::load(&config).map_err(|e| e.to_string())?;
-        self.products = products(&whole(&config, corpus.vocabulary));
+        self.products = products(&whole(&config));
         let mut trainer =
             Trainer::<f32>::new(&config, Arc::new(corpus)).map_err(|e| e.to_string())?;
         let stepped = trainer.advance(None);
@@ -107,7 +107,7 @@ impl Worker for Plummet {
 fn export(dir: &Path, size: &str) -> Result<(), Box<dyn Error>> {
     let config = config(size)?;
     let corpus = Corpus::load(&config)?;
-    let program = whole(&config, corpus.vocabulary);
+    let program = whole(&config);
     let mut batch = Batch::default();
     corpus.training_batch(&config, 0, &mut batch);
 
@@ -120,8 +120,8 @@ fn export(dir: &Path, size: &str) -> Result<(), Box<dyn Error>> {
         tensors.insert(value.name.clone(), (Dtype::F32, value.shape.sizes().to_vec(), bytes));
         rest = others;
     }
-    for (name, tokens) in [("tokens", &batch.tokens), ("targets", &batch.targets)] {
-        let bytes = tokens.iter().flat_map(|&token| i64::from(token).to_le_bytes()).collect();
+    for (name, tokens) in [("tokens", &batch.inputs), ("targets", &batch.targets)] {
+        let bytes = tokens.iter().flat_map(|&token| (token as i64).to_le_bytes()).collect();
         tensors.insert(name.into(), (Dtype::I64, vec![config.batch, config.seq], bytes));
     }
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::{Rates, Samples, Size, Stopwatch, products};
 use crate::backend::Host;
 use crate::setting::Invalid;
-use crate::stack::{self, Ends};
+use crate::stack;
 use crate::train::{Corpus, Trainer};
 
 /// What a step is made of, in the order of a picture.
@@ -39,12 +39,8 @@ pub fn step_time(size: Size, seconds: f64, pool: &rayon::ThreadPool) -> Result<S
     let config = size.config();
     let corpus = Arc::new(Corpus::load(&config)?);
     let shards = config.shards();
-    let program = Arc::new(stack::build(
-        &config.architecture(),
-        &Ends::tokens(corpus.vocabulary),
-        config.samples(),
-        true,
-    ));
+    let program =
+        Arc::new(stack::build(&config.architecture(), &config.task.ends(), config.samples(), true));
     let list = products(&program);
     let floor = || shards as f64 * Rates::measure(&list).seconds(&list);
     let before = floor();

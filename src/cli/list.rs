@@ -1,4 +1,4 @@
-//! `plummet list norms|wirings|inits`.
+//! `plummet list norms|wirings|inits|tasks`.
 
 use clap::ArgMatches;
 use serde_json::json;
@@ -8,6 +8,7 @@ use crate::choice::{Choice, Constant, Entry, Listed};
 use crate::op::norm;
 use crate::setting::Invalid;
 use crate::stack::{init, wiring};
+use crate::train::task;
 
 /// One entry: its name, its formula and source, and its constants.
 struct Row {
@@ -22,7 +23,8 @@ pub(super) fn run(matches: &ArgMatches) -> Outcome {
         "norms" => norm::ALL.iter().map(chosen).collect(),
         "wirings" => wiring::ALL.iter().map(chosen).collect(),
         "inits" => init::ALL.iter().map(chosen).collect(),
-        _ => return Err(Invalid::new("list", what, "norms, wirings, inits").into()),
+        "tasks" => task::ALL.iter().map(chosen).collect(),
+        _ => return Err(Invalid::new("list", what, "norms, wirings, inits, tasks").into()),
     };
     if matches.get_flag("json") {
         let rows = rows.iter().map(|Row { id, about, constants }| {

@@ -161,7 +161,7 @@ fn command() -> Command {
         .subcommand(
             Command::new("list")
                 .about("List what there is to choose from")
-                .arg(Arg::new("what").value_name("norms|wirings|inits").required(true))
+                .arg(Arg::new("what").value_name("norms|wirings|inits|tasks").required(true))
                 .arg(json_arg()),
         )
 }

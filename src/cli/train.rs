@@ -8,8 +8,8 @@ use serde_json::{Value as Json, json};
 use super::progress::Bars;
 use super::{Failure, Outcome, answer, configured, open, signals};
 use crate::config::{RunConfig, Warning, amount, far_start};
-use crate::record::{Measure, Outcome as RunOutcome, RunRecord, Summary};
-use crate::stack::{self, Ends};
+use crate::record::{Measure, Outcome as RunOutcome, ReferenceLoss, RunRecord, Summary};
+use crate::stack;
 use crate::store::Filter;
 use crate::train::{Corpus, Error, Library, fits, run_on};
 
@@ -91,12 +91,7 @@ pub(super) fn warned_json(
 
 fn plan(config: &RunConfig, corpus: &Corpus) -> Outcome {
     let footprint = fits(config, corpus)?;
-    let program = stack::build(
-        &config.architecture(),
-        &Ends::tokens(corpus.vocabulary),
-        config.samples(),
-        true,
-    );
+    let program = stack::build(&config.architecture(), &config.task.ends(), config.samples(), true);
     let segment = match footprint.segment {
         0 => "every activation is kept".to_string(),
         1 => "checkpoints at every block".to_string(),
@@ -150,13 +145,19 @@ pub(super) fn summary_json(record: &RunRecord) -> Json {
 /// The held-out loss, and where it is what the run is judged by, why and against what.
 fn held_out(s: &Summary) -> String {
     let mut text = format!("{:.4}", s.val_loss);
-    if s.val_unigram.is_finite() {
-        text += &format!(" (without context: {:.4})", s.val_unigram);
+    if s.val_baseline.is_finite() {
+        text += &format!(" ({}: {:.4})", s.baseline, s.val_baseline);
     }
     if s.measure == Measure::HeldOut {
         text += ", which the run is judged by";
     }
     text
+}
+
+/// The losses to compare with, by name.
+fn references(s: &Summary) -> String {
+    let named = |reference: &ReferenceLoss| format!("{} {:.4}", reference.name, reference.nats);
+    s.references.iter().map(named).collect::<Vec<_>>().join(", ")
 }
 
 /// The same for people.
@@ -170,13 +171,10 @@ pub(super) fn summary_text(record: &RunRecord) -> String {
         ("loss", format!("{:.4} nats (mean of the last 20 of {} steps)", s.loss, s.steps)),
         ("trend", s.trend.to_string()),
         ("held-out loss", held_out(s)),
-        ("unigram, bigram", format!("{:.4}, {:.4}", s.unigram_entropy, s.bigram_entropy)),
+        ("references", references(s)),
     ];
     if s.passes.is_finite() {
-        lines.push(("passes", format!("{:.2} over the training text", s.passes)));
-    }
-    if let Some(floor) = s.floor {
-        lines.push(("floor", format!("{floor:.4} (the source's own entropy)")));
+        lines.push(("passes", format!("{:.2} over what there is to train on", s.passes)));
     }
     lines.push(("token cosine", format!("{:.4} (last block, end of training)", s.token_cosine)));
     let mib = s.peak_bytes as f64 / (1 << 20) as f64;

@@ -95,6 +95,11 @@ impl RunConfig {
                 }
             });
         }
+        if self.tied_head && !self.task.ends().can_be_tied() {
+            let allowed = format!("false under task {}: it says no tokens", self.task.id());
+            return Err(Invalid::new("tied-head", true, allowed));
+        }
+        self.task.allows(self)?;
         self.check_shares()?;
         let real = |field: &str, value: f64, holds: bool, allowed: &str| {
             if value.is_finite() && holds {

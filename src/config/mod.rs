@@ -18,26 +18,7 @@ use crate::op::norm::NormChoice;
 pub use crate::setting::{Invalid, Setting};
 use crate::stack::{Architecture, Init, MAPS, Wiring};
 pub use crate::stack::{FeedForward, Positions, Survival};
-
-choices! {
-    /// What is learned.
-    Task {
-        /// Bytes of a text, each predicted from those before it.
-        Text = "text",
-        /// An order-2 Markov source over 32 symbols whose Bayes loss is known.
-        Markov = "markov",
-    }
-}
-
-impl Task {
-    /// Number of different tokens.
-    pub fn vocabulary(self) -> usize {
-        match self {
-            Task::Text => 256,
-            Task::Markov => 32,
-        }
-    }
-}
+use crate::train::TaskChoice;
 
 choices! {
     /// How the learning rate goes on after the warm-up.
@@ -213,8 +194,8 @@ macro_rules! config {
 config! {
     /// Published combination that sets several fields before the others are read.
     preset as "preset": Preset = Preset::None;
-    /// What is learned.
-    task as "task": Task = Task::Text;
+    /// What is learned, with constants where they are not the usual ones.
+    task as "task": TaskChoice = TaskChoice::usual("text");
     /// File or pipe whose bytes are learned, - for standard input; empty for the embedded Latin text.
     text as "text": Text = Text::default();
     /// Number of features of the residual stream.
@@ -412,7 +393,7 @@ impl RunConfig {
     fn identical(&self) -> RunConfig {
         let mut config = self.clone();
         config.embed_std = self.embed_std();
-        if config.task != Task::Text {
+        if !config.task.reads_text() {
             config.text = Text::default();
         }
         if config.checkpoint == Checkpoint::Fit {
@@ -538,7 +519,7 @@ impl RunConfig {
             norms_output: self.wiring.norms_output(),
             wiring: self.wiring.clone(),
             init: self.init.clone(),
-            causal: true,
+            causal: self.task.causal(),
             positions: self.positions,
             activation: self.activation,
             ffn: self.ffn,
@@ -548,7 +529,7 @@ impl RunConfig {
             survival: self.survival,
             dropout: self.dropout,
             label_smoothing: self.label_smoothing,
-            ignore_index: CrossEntropy::default().ignore_index,
+            ignore_index: CrossEntropy::IGNORED,
             seed: self.seed,
         }
     }

@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use super::{Optimizer, RunConfig, Schedule, Survival, Task};
+use super::{Optimizer, RunConfig, Schedule, Survival};
 use crate::choice::Constant;
 use crate::setting::Setting;
+use crate::stack::Head;
 
 /// A setting that is surely not meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +33,7 @@ impl fmt::Display for Warning {
     }
 }
 
-/// A first loss this many nats away from ln(vocabulary) does not come from knowing nothing.
+/// A first loss this many nats away from ln(classes) does not come from knowing nothing.
 const FAR: f64 = 1.0;
 
 impl RunConfig {
@@ -142,14 +143,15 @@ impl RunConfig {
         idle(!self.wiring.has_norm(), "norm", under("wiring"));
         let kept = self.stochastic_depth == 0.0 && self.survival != Survival::Linear;
         idle(kept, "survival", "without stochastic-depth".to_string());
-        idle(self.task == Task::Markov, "text", under("task"));
+        idle(!self.task.reads_text(), "text", under("task"));
     }
 }
 
 /// What is to be said of a run by its first loss, in nats.
 pub fn far_start(config: &RunConfig, first: f64) -> Option<Warning> {
-    let vocabulary = config.task.vocabulary();
-    let nothing = (vocabulary as f64).ln();
+    // Numbers can be any number of nats away at first.
+    let Head::Classes { n } = config.task.ends().head else { return None };
+    let nothing = (n as f64).ln();
     // A first loss that is not finite is an outcome, and named as one.
     if !first.is_finite() || (first - nothing).abs() <= FAR {
         return None;
@@ -162,8 +164,7 @@ pub fn far_start(config: &RunConfig, first: f64) -> Option<Warning> {
         }
         (false, None) => format!("init {} starts too wide for this stack", config.init.id()),
     };
-    let effect =
-        format!("far from ln {vocabulary} = {nothing:.2}, what knowing nothing costs: {why}");
+    let effect = format!("far from ln {n} = {nothing:.2}, what knowing nothing costs: {why}");
     Some(Warning::new("first loss", format!("{first:.2}"), effect))
 }
 
@@ -171,6 +172,7 @@ pub fn far_start(config: &RunConfig, first: f64) -> Option<Warning> {
 mod tests {
     use super::*;
     use crate::config::Preset;
+    use crate::train::TaskChoice;
 
     fn fields(settings: &[(&str, &str)]) -> Vec<&'static str> {
         let config = RunConfig::from_settings(settings.iter().copied()).unwrap();
@@ -235,7 +237,7 @@ mod tests {
         assert_eq!(far_start(&config, f64::NAN), None);
         let text = far_start(&config, 46.4).unwrap().to_string();
         assert!(text.contains("46.40") && text.contains("tied") && text.contains("5.55"), "{text}");
-        let config = RunConfig { task: Task::Markov, ..config };
+        let config = RunConfig { task: TaskChoice::usual("markov"), ..config };
         assert!(far_start(&config, 3.6).is_none() && far_start(&config, 5.5).is_some());
     }
 }

@@ -36,9 +36,18 @@ pub struct CrossEntropy {
     pub reduction: Reduction,
 }
 
+impl CrossEntropy {
+    /// The usual `ignore_index`, that of PyTorch.
+    pub const IGNORED: i64 = -100;
+}
+
 impl Default for CrossEntropy {
     fn default() -> Self {
-        CrossEntropy { ignore_index: -100, label_smoothing: 0.0, reduction: Reduction::Mean }
+        CrossEntropy {
+            ignore_index: Self::IGNORED,
+            label_smoothing: 0.0,
+            reduction: Reduction::Mean,
+        }
     }
 }
 

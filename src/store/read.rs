@@ -2,9 +2,12 @@
 
 use super::error::Problem;
 use super::open::version_of;
+use super::schema::FORMER_REFERENCES;
 use super::value::{Count, Real, named};
 use super::{Reached, seal};
-use crate::record::{Measure, ProbeRow, RunRecord, RunState, StepRow, Summary, Trend};
+use crate::record::{
+    Measure, ProbeRow, ReferenceLoss, RunRecord, RunState, StepRow, Summary, Trend,
+};
 use rusqlite::{Connection, Row};
 
 /// A run as listed, with the exact text of its configuration.
@@ -20,13 +23,13 @@ pub(super) struct Listed {
 /// The statement that lists runs, for the schema version of this store.
 fn select(conn: &Connection) -> Result<String, Problem> {
     let since_2 = match version_of(conn)? {
-        1 => "NULL, NULL, NULL, NULL",
-        _ => "passes, trend, measure, val_unigram",
+        1 => "NULL, NULL, NULL, NULL, 'unigram'",
+        2 => "passes, trend, measure, val_unigram, 'unigram'",
+        _ => "passes, trend, measure, val_baseline, baseline",
     };
     Ok(format!(
         "SELECT run.key, id, name, part, config, created, outcome, loss, initial_loss, val_loss,
-                unigram_entropy, bigram_entropy, floor, token_cosine, steps, seconds, peak_bytes,
-                parameters, {since_2}
+                token_cosine, steps, seconds, peak_bytes, parameters, {since_2}
          FROM run LEFT JOIN summary ON summary.run = run.key"
     ))
 }
@@ -58,7 +61,7 @@ fn listed(conn: &Connection, row: &Row<'_>) -> Result<Listed, Problem> {
     let key = row.get(0)?;
     let id: String = row.get(1)?;
     let config: String = row.get(4)?;
-    let summary = summary(&id, row)?;
+    let summary = summary(conn, key, &id, row)?;
     let record = RunRecord {
         name: row.get(2)?,
         group: row.get(3)?,
@@ -77,7 +80,12 @@ fn listed(conn: &Connection, row: &Row<'_>) -> Result<Listed, Problem> {
     Ok(Listed { key, record, config })
 }
 
-fn summary(id: &str, row: &Row<'_>) -> Result<Option<Summary>, Problem> {
+fn summary(
+    conn: &Connection,
+    run: i64,
+    id: &str,
+    row: &Row<'_>,
+) -> Result<Option<Summary>, Problem> {
     let Some(outcome) = row.get::<_, Option<String>>(6)? else {
         return Ok(None);
     };
@@ -91,19 +99,32 @@ fn summary(id: &str, row: &Row<'_>) -> Result<Option<Summary>, Problem> {
         loss: real(7)?,
         initial_loss: real(8)?,
         val_loss: real(9)?,
-        unigram_entropy: real(10)?,
-        bigram_entropy: real(11)?,
-        floor: optional(12)?,
-        token_cosine: real(13)?,
-        steps: count(14)?,
-        seconds: real(15)?,
-        peak_bytes: count(16)?,
-        parameters: count(17)?,
-        passes: optional(18)?.unwrap_or(f64::NAN),
-        trend: named(word(19)?, [Trend::Falling, Trend::Level, Trend::Unclear], Trend::id)?,
-        measure: named(word(20)?, [Measure::Training, Measure::HeldOut], Measure::id)?,
-        val_unigram: optional(21)?.unwrap_or(f64::NAN),
+        references: references(conn, run)?,
+        token_cosine: real(10)?,
+        steps: count(11)?,
+        seconds: real(12)?,
+        peak_bytes: count(13)?,
+        parameters: count(14)?,
+        passes: optional(15)?.unwrap_or(f64::NAN),
+        trend: named(word(16)?, [Trend::Falling, Trend::Level, Trend::Unclear], Trend::id)?,
+        measure: named(word(17)?, [Measure::Training, Measure::HeldOut], Measure::id)?,
+        val_baseline: optional(18)?.unwrap_or(f64::NAN),
+        baseline: row.get(19)?,
     }))
+}
+
+/// The reference losses of a run in their order.
+fn references(conn: &Connection, run: i64) -> Result<Vec<ReferenceLoss>, Problem> {
+    let table = match version_of(conn)? {
+        1 | 2 => format!("({FORMER_REFERENCES})"),
+        _ => "reference".to_owned(),
+    };
+    let mut statement = conn
+        .prepare_cached(&format!("SELECT name, nats FROM {table} WHERE run = ?1 ORDER BY place"))?;
+    let rows = statement.query_map([run], |row| {
+        Ok(ReferenceLoss { name: row.get(0)?, nats: row.get::<_, Real>(1)?.0 })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// The step rows of a run in the order of their steps.

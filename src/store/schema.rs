@@ -4,18 +4,59 @@
 pub(super) const APPLICATION_ID: u32 = 0x506c_6d74;
 
 /// The newest schema version this build reads and the one it writes.
-pub(super) const VERSION: i64 = 2;
+pub(super) const VERSION: i64 = 3;
 
-/// What each later version adds, from version 1 on. Rows of before have NULL in the new columns.
-pub(super) const CHANGES: [&str; VERSION as usize - 1] = ["
+/// Selects the reference losses of a store of before version 3, which had a column for each.
+macro_rules! former_references {
+    () => {
+        "SELECT run, 0 AS place, 'unigram' AS name, unigram_entropy AS nats FROM summary
+         UNION ALL SELECT run, 1, 'bigram', bigram_entropy FROM summary
+         UNION ALL SELECT run, 2, 'bayes', floor FROM summary WHERE floor IS NOT NULL"
+    };
+}
+pub(super) const FORMER_REFERENCES: &str = former_references!();
+
+/// What each later version changes, from version 1 on. Rows of before have NULL in the new columns
+/// of version 2; version 3 keeps the reference losses by name, in the order of `place`.
+pub(super) const CHANGES: [&str; VERSION as usize - 1] = [
+    "
 ALTER TABLE summary ADD COLUMN passes ANY;
 ALTER TABLE summary ADD COLUMN trend TEXT;
 ALTER TABLE summary ADD COLUMN measure TEXT;
 ALTER TABLE summary ADD COLUMN val_unigram ANY;
-"];
+",
+    concat!(
+        "
+CREATE TABLE reference(
+    run INTEGER NOT NULL REFERENCES run(key),
+    place INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    nats ANY NOT NULL,
+    PRIMARY KEY(run, place)
+) STRICT, WITHOUT ROWID;
+INSERT INTO reference ",
+        former_references!(),
+        ";
+ALTER TABLE summary DROP COLUMN unigram_entropy;
+ALTER TABLE summary DROP COLUMN bigram_entropy;
+ALTER TABLE summary DROP COLUMN floor;
+ALTER TABLE summary RENAME COLUMN val_unigram TO val_baseline;
+ALTER TABLE summary ADD COLUMN baseline TEXT NOT NULL DEFAULT 'unigram';
+"
+    ),
+];
 
-/// The tables that stay small however many rows the runs have.
-pub(super) const SMALL_TABLES: [&str; 6] = ["run", "summary", "seal", "site", "metric", "snapshot"];
+/// The tables that stay small however many rows the runs have, each with the version that it came
+/// with.
+pub(super) const SMALL_TABLES: [(&str, i64); 7] = [
+    ("run", 1),
+    ("summary", 1),
+    ("seal", 1),
+    ("site", 1),
+    ("metric", 1),
+    ("snapshot", 1),
+    ("reference", 3),
+];
 
 /// Creates the tables of version 1.
 ///

@@ -75,20 +75,20 @@ pub(super) fn of_record(record: &RunRecord, config: &str, summary: &Summary) -> 
         summary.loss,
         summary.initial_loss,
         summary.val_loss,
-        summary.unigram_entropy,
-        summary.bigram_entropy,
+        summary.reference("unigram").unwrap_or(f64::NAN),
+        summary.reference("bigram").unwrap_or(f64::NAN),
         summary.token_cosine,
         summary.seconds,
     ] {
         hash.float(value);
     }
-    hash.optional(summary.floor);
+    hash.optional(summary.reference("bayes"));
     for count in [record.created, summary.steps, summary.peak_bytes, summary.parameters] {
         hash.word(count);
     }
     // What version 1 did not hold adds nothing where it has the value that stands for "unknown",
     // so that the seals of runs of then still hold.
-    let later = [summary.passes, summary.val_unigram].map(|v| (!v.is_nan()).then(|| v.to_bits()));
+    let later = [summary.passes, summary.val_baseline].map(|v| (!v.is_nan()).then(|| v.to_bits()));
     let trend = (summary.trend != Trend::default()).then_some(summary.trend as u64);
     let measure = (summary.measure != Measure::default()).then_some(summary.measure as u64);
     for (number, value) in later.into_iter().chain([trend, measure]).enumerate() {
@@ -97,7 +97,22 @@ pub(super) fn of_record(record: &RunRecord, config: &str, summary: &Summary) -> 
             hash.word(value);
         }
     }
+    if !former(summary) {
+        for reference in &summary.references {
+            hash.bytes(reference.name.as_bytes());
+            hash.float(reference.nats);
+        }
+        hash.bytes(summary.baseline.as_bytes());
+    }
     hash.finish()
+}
+
+/// Whether the reference losses are those that versions before 3 had columns for. The hash of these
+/// is the one of then.
+fn former(summary: &Summary) -> bool {
+    let names: Vec<&str> = summary.references.iter().map(|loss| &*loss.name).collect();
+    let known = ["unigram", "bigram", "bayes"];
+    summary.baseline == known[0] && names.len() >= 2 && known.starts_with(&names)
 }
 
 /// The hash of the rows of a run, in storage order.

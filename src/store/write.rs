@@ -117,10 +117,9 @@ pub(super) fn finish(conn: &Connection, run: i64, summary: &Summary) -> Result<(
     let outcome = serde_json::to_string(&summary.outcome)
         .map_err(|error| Problem::Unexpected(error.to_string()))?;
     conn.execute(
-        "INSERT INTO summary(run, kind, outcome, loss, initial_loss, val_loss, unigram_entropy,
-             bigram_entropy, floor, token_cosine, steps, seconds, peak_bytes, parameters, passes,
-             trend, measure, val_unigram)
-         VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+        "INSERT INTO summary(run, kind, outcome, loss, initial_loss, val_loss, token_cosine,
+             steps, seconds, peak_bytes, parameters, passes, trend, measure, val_baseline, baseline)
+         VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
         params![
             run,
             summary.outcome.id(),
@@ -128,9 +127,6 @@ pub(super) fn finish(conn: &Connection, run: i64, summary: &Summary) -> Result<(
             Real(summary.loss),
             Real(summary.initial_loss),
             Real(summary.val_loss),
-            Real(summary.unigram_entropy),
-            Real(summary.bigram_entropy),
-            summary.floor.map(Real),
             Real(summary.token_cosine),
             signed("steps", summary.steps)?,
             Real(summary.seconds),
@@ -139,9 +135,16 @@ pub(super) fn finish(conn: &Connection, run: i64, summary: &Summary) -> Result<(
             Real(summary.passes),
             summary.trend.id(),
             summary.measure.id(),
-            Real(summary.val_unigram),
+            Real(summary.val_baseline),
+            summary.baseline,
         ],
     )?;
+    for (place, reference) in summary.references.iter().enumerate() {
+        conn.execute(
+            "INSERT INTO reference(run, place, name, nats) VALUES(?1, ?2, ?3, ?4)",
+            params![run, place as i64, reference.name, Real(reference.nats)],
+        )?;
+    }
     seal::write(conn, run, seal::of_record(&listed.record, &listed.config, summary))
 }
 

@@ -16,9 +16,10 @@ fn ended(config: RunConfig, outcome: Outcome, loss: f64) -> Run {
     let cosine = if outcome == Outcome::Collapsed { 1.0 } else { 0.4 };
     let summary = serde_json::json!({
         "outcome": outcome, "loss": loss, "initial_loss": 6.0, "val_loss": loss,
-        "unigram_entropy": 2.94, "bigram_entropy": 2.36, "token_cosine": cosine,
+        "references": [{"name": "unigram", "nats": 2.94}, {"name": "bigram", "nats": 2.36}],
+        "baseline": "unigram", "token_cosine": cosine,
         "steps": config.steps, "seconds": 1.0, "peak_bytes": 1, "parameters": 1, "passes": 3.5,
-        "val_unigram": 2.91,
+        "val_baseline": 2.91,
     });
     let summary: Summary = serde_json::from_value(summary).unwrap();
     let row = |step: u64| StepRow {

@@ -122,8 +122,8 @@ pub(super) fn wirings_table(out: &mut String, arms: &[Arm]) -> Result {
     writeln!(
         out,
         "| *what needs no context* | | | *{}* | *{}* | | |",
-        number(s.val_unigram, 2),
-        number(s.unigram_entropy, 2)
+        number(s.val_baseline, 2),
+        number(s.reference(&s.baseline).unwrap_or(f64::NAN), 2)
     )?;
     writeln!(
         out,

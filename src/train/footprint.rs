@@ -35,7 +35,7 @@ pub struct Footprint {
     pub evaluation: usize,
     /// Working space of the operators, of all hosts.
     pub scratch: usize,
-    /// The text and the batch cut from it.
+    /// What there is to learn from, and the batch of it.
     pub batch: usize,
     /// The rows of the probes at the start and the end, two layers of one shard, and the copy of the
     /// parameters that a probe of the updates needs where there is one shard only.
@@ -133,6 +133,7 @@ impl Fixed {
         let hosts = threads(config).min(shards);
         let multiplying = if config.precision == Precision::F32 { hosts } else { 0 };
         let pass = Planner::new::<T>(evaluation).inference();
+        let numbers = config.task.ends().numbers();
         let footprint = Footprint {
             hosts,
             parameters: vector,
@@ -141,7 +142,7 @@ impl Fixed {
             states: states * size * (1 + shards),
             evaluation: pass.slots.saturating_mul(hosts).saturating_mul(size),
             scratch: pass.scratch.saturating_mul(hosts).saturating_mul(size),
-            batch: corpus.bytes() + 2 * config.batch * config.seq,
+            batch: corpus.bytes() + config.batch * config.seq * numbers * size_of::<f32>(),
             probe: copy.saturating_add(streams).saturating_add(rows),
             packing: multiplying * packing(),
             programs: program.bytes() + evaluation.bytes() + pass.structure,

@@ -51,13 +51,13 @@ impl Measurements {
     }
 }
 
-/// What a measurement found, in nats per token.
+/// What a measurement found, in nats per target.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct HeldOut {
-    /// The plain cross-entropy of the model, whatever the training loss adds to it.
+    /// The plain loss of the model, whatever the training loss adds to it.
     pub loss: f64,
-    /// What the same tokens cost a model without context.
-    pub unigram: f64,
+    /// What the same targets cost the model that the baseline stands for.
+    pub baseline: f64,
 }
 
 impl<T: Element> Trainer<T> {
@@ -65,7 +65,7 @@ impl<T: Element> Trainer<T> {
     pub fn evaluate(&mut self, batches: usize) -> HeldOut {
         let (inputs, samples) = (self.inputs, self.config.samples());
         let (parameters, states) = (&self.parameters[..], &self.states[..]);
-        let mut total = HeldOut { loss: 0.0, unigram: 0.0 };
+        let mut total = HeldOut { loss: 0.0, baseline: 0.0 };
         for index in 0..batches {
             self.corpus.held_out_batch(&self.config, index, batches, &mut self.batch);
             let batch = &self.batch;
@@ -84,10 +84,10 @@ impl<T: Element> Trainer<T> {
                 }
             });
             total.loss += losses.iter().sum::<f64>() / losses.len() as f64;
-            total.unigram += self.corpus.unigram_cost(&batch.targets);
+            total.baseline += self.corpus.baseline_cost(batch);
         }
         let batches = batches as f64;
-        HeldOut { loss: total.loss / batches, unigram: total.unigram / batches }
+        HeldOut { loss: total.loss / batches, baseline: total.baseline / batches }
     }
 }
 

@@ -13,7 +13,7 @@ mod optimizer;
 mod run;
 mod schedule;
 mod snapshot;
-mod task;
+pub mod task;
 mod text;
 mod verdict;
 mod warnings;
@@ -28,7 +28,7 @@ pub use held_out::{HeldOut, Measurements};
 pub use optimizer::Optimizer;
 pub use run::{Error, Progress, Quiet, run, run_on};
 pub use schedule::learning_rate;
-pub use task::{Batch, Corpus};
+pub use task::{Batch, Corpus, Data, Task, TaskChoice};
 pub use text::Library;
 pub use verdict::{Ending, Watch, measure, steady};
 pub use warnings::warnings;
@@ -38,7 +38,7 @@ use crate::config::{Invalid, Precision, RunConfig};
 use crate::op::View;
 use crate::probe::Probe;
 use crate::program::{Id, Program, Source, Step};
-use crate::stack::{self, CLOCK, Ends, TARGETS, TOKENS};
+use crate::stack::{self, CLOCK, TARGETS};
 
 /// What is known of one part of the batch.
 #[derive(Debug)]
@@ -77,7 +77,7 @@ pub struct Trainer<T> {
 /// Ids of the inputs, the same in the training and the evaluation program.
 #[derive(Debug, Clone, Copy)]
 struct Inputs {
-    tokens: Id,
+    read: Id,
     targets: Id,
     clock: Id,
 }
@@ -87,8 +87,8 @@ struct Inputs {
 pub struct Stepped {
     /// Mean loss of the batch before the update.
     pub loss: f64,
-    /// What the targets of the batch cost a model without context.
-    pub unigram: f64,
+    /// What the targets of the batch cost the model that the baseline stands for.
+    pub baseline: f64,
     /// Learning rate of the update.
     pub lr: f64,
     /// Norm of the whole gradient before clipping.
@@ -104,21 +104,13 @@ impl<T: Element> Trainer<T> {
     /// Where the stack would need more memory than this machine has free.
     pub fn new(config: &RunConfig, corpus: Arc<Corpus>) -> Result<Self, Invalid> {
         let samples = config.samples();
-        let program = Arc::new(stack::build(
-            &config.architecture(),
-            &Ends::tokens(corpus.vocabulary),
-            samples,
-            true,
-        ));
-        let evaluation = Arc::new(stack::build(
-            &config.architecture(),
-            &Ends::tokens(corpus.vocabulary),
-            samples,
-            false,
-        ));
+        let program =
+            Arc::new(stack::build(&config.architecture(), &config.task.ends(), samples, true));
+        let evaluation =
+            Arc::new(stack::build(&config.architecture(), &config.task.ends(), samples, false));
         let footprint = Footprint::of::<T>(config, &corpus, &program, &evaluation)?;
         let inputs = Inputs {
-            tokens: program.find(TOKENS).expect("an input of every stack"),
+            read: program.find(config.task.ends().input()).expect("an input of every stack"),
             targets: program.find(TARGETS).expect("an input of every stack"),
             clock: program.find(CLOCK).expect("an input of every stack"),
         };
@@ -257,8 +249,8 @@ impl<T: Element> Trainer<T> {
         }
         let finite = loss.is_finite() && grad_norm.is_finite();
         let non_finite = if finite { None } else { Some(self.find_non_finite()) };
-        let unigram = self.corpus.unigram_cost(&self.batch.targets);
-        Stepped { loss, unigram, lr: 0.0, grad_norm, non_finite }
+        let baseline = self.corpus.baseline_cost(&self.batch);
+        Stepped { loss, baseline, lr: 0.0, grad_norm, non_finite }
     }
 
     /// The states become the mean over the shards of what the last passes computed.
@@ -358,12 +350,12 @@ fn set_inputs<T: Element>(
     samples: usize,
     step: usize,
 ) {
-    for (id, tokens) in [(inputs.tokens, &batch.tokens), (inputs.targets, &batch.targets)] {
+    for (id, numbers) in [(inputs.read, &batch.inputs), (inputs.targets, &batch.targets)] {
         let buffer = host.input(id);
-        let seq = buffer.len() / samples;
-        let part = &tokens[first * seq..(first + samples) * seq];
-        for (slot, &token) in buffer.iter_mut().zip(part) {
-            *slot = T::num(token as f64);
+        let each = buffer.len() / samples;
+        let part = &numbers[first * each..(first + samples) * each];
+        for (slot, &number) in buffer.iter_mut().zip(part) {
+            *slot = T::num(number.into());
         }
     }
     host.input(inputs.clock).copy_from_slice(&[T::num(step as f64), T::num(first as f64)]);
@@ -404,12 +396,7 @@ impl<T: Element> Observer<T> for FirstNonFinite {
 /// Where no plan of the run, or not the one that is asked for, fits into `config.memory`.
 pub fn fits(config: &RunConfig, corpus: &Corpus) -> Result<Footprint, Invalid> {
     let build = |training| {
-        stack::build(
-            &config.architecture(),
-            &Ends::tokens(corpus.vocabulary),
-            config.samples(),
-            training,
-        )
+        stack::build(&config.architecture(), &config.task.ends(), config.samples(), training)
     };
     let (program, evaluation) = (build(true), build(false));
     match config.precision {

@@ -116,7 +116,7 @@ pub fn run_on(
     config.check()?;
     corpus.suits(config)?;
     let mut config = config.clone();
-    config.text.sha256 = corpus.sha256.clone();
+    config.text.sha256 = corpus.sha256().cloned();
     let config = &config;
     // What cannot be trained is refused before the store hears of it.
     fits(config, &corpus)?;
@@ -178,7 +178,7 @@ impl<'a, T: Element> Session<'a, T> {
             let mut batch = Batch::default();
             watch = Watch::replay(store.steps(&id)?.into_iter().map(|row| {
                 corpus.training_batch(config, row.step as usize, &mut batch);
-                (row.loss, corpus.unigram_cost(&batch.targets))
+                (row.loss, corpus.baseline_cost(&batch))
             }));
         }
         let now = Instant::now();
@@ -213,7 +213,7 @@ impl<'a, T: Element> Session<'a, T> {
             let stepped = self.step();
             if let Some(value) = stepped.non_finite {
                 ended = Some(Outcome::NonFinite { step: step as u64, value });
-            } else if self.watch.push(stepped.loss, stepped.unigram) {
+            } else if self.watch.push(stepped.loss, stepped.baseline) {
                 ended = self.watch.diverged();
             }
             self.steps.push(StepRow {
@@ -298,7 +298,7 @@ impl<'a, T: Element> Session<'a, T> {
         let held_out = if finite {
             self.trainer.evaluate(batches)
         } else {
-            HeldOut { loss: f64::NAN, unigram: f64::NAN }
+            HeldOut { loss: f64::NAN, baseline: f64::NAN }
         };
         if let Some(last) = self.steps.last_mut() {
             last.val_loss = Some(held_out.loss);
@@ -313,7 +313,7 @@ impl<'a, T: Element> Session<'a, T> {
             let seen = self.trainer.differentiate(Some(&mut probe));
             if self.config.steps == 0 {
                 // A run without a step has the loss of its initial weights.
-                self.watch.push(seen.loss, seen.unigram);
+                self.watch.push(seen.loss, seen.baseline);
             }
             self.probes.extend(probe.into_rows());
             let last = self.probes.iter().rev().find(|row| {
@@ -325,7 +325,7 @@ impl<'a, T: Element> Session<'a, T> {
         let passes = self.corpus.passes(self.config, self.trainer.step());
         let ending = Ending {
             measure: measure(self.config, passes),
-            held_out_excess: held_out.loss - held_out.unigram,
+            held_out_excess: held_out.loss - held_out.baseline,
             token_cosine,
             steady: steady(self.config, self.trainer.step()),
         };
@@ -336,9 +336,8 @@ impl<'a, T: Element> Session<'a, T> {
             loss: if finite { self.watch.last() } else { f64::NAN },
             initial_loss: self.watch.initial(),
             val_loss: held_out.loss,
-            unigram_entropy: self.corpus.unigram_entropy,
-            bigram_entropy: self.corpus.bigram_entropy,
-            floor: self.corpus.floor,
+            references: self.corpus.references(),
+            baseline: self.config.task.baseline(),
             token_cosine,
             steps: self.trainer.step() as u64,
             seconds: self.started.elapsed().as_secs_f64(),
@@ -347,7 +346,7 @@ impl<'a, T: Element> Session<'a, T> {
             passes,
             trend: self.watch.trend(ending.steady),
             measure: ending.measure,
-            val_unigram: held_out.unigram,
+            val_baseline: held_out.baseline,
         };
         self.store.finish(&self.id, &summary, &self.steps, &self.probes)?;
         Ok(())

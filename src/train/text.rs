@@ -9,7 +9,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::Corpus;
-use crate::config::{Invalid, Memory, RunConfig, Task, Warning, amount};
+use crate::config::{Invalid, Memory, RunConfig, Warning, amount};
 use crate::memory;
 
 /// The longest text, and the most bytes that all texts of a command have together. They are held in
@@ -33,7 +33,7 @@ impl Library {
     /// # Errors
     /// As for [`Corpus::load`].
     pub fn corpus(&mut self, config: &RunConfig) -> Result<Arc<Corpus>, Invalid> {
-        if config.task != Task::Text {
+        if !config.task.reads_text() {
             return Corpus::load(config).map(Arc::new);
         }
         let path = &config.text.path;
@@ -43,8 +43,8 @@ impl Library {
             corpus.suits(config)?;
             return Ok(corpus.clone());
         }
-        let corpus = Arc::new(Corpus::read(config, LARGEST.saturating_sub(self.bytes))?);
-        corpus.suits(config)?;
+        let most = LARGEST.saturating_sub(self.bytes);
+        let corpus = Arc::new(Corpus::load_up_to(config, most)?);
         self.bytes += corpus.bytes() as u64;
         self.read.insert(known, corpus.clone());
         Ok(corpus)
@@ -55,7 +55,7 @@ impl Library {
     /// # Errors
     /// As for [`Corpus::load`].
     pub fn warnings(&mut self, config: &RunConfig) -> Result<Vec<Warning>, Invalid> {
-        if config.task != Task::Text {
+        if !config.task.reads_text() {
             return Ok(config.warnings());
         }
         let corpus = self.corpus(config)?;
@@ -68,8 +68,8 @@ impl Library {
     /// As for [`Corpus::load`].
     pub fn resolved(&mut self, config: &RunConfig) -> Result<RunConfig, Invalid> {
         let mut config = config.clone();
-        if config.task == Task::Text {
-            config.text.sha256 = self.corpus(&config)?.sha256.clone();
+        if config.task.reads_text() {
+            config.text.sha256 = self.corpus(&config)?.sha256().cloned();
         }
         Ok(config)
     }
@@ -169,7 +169,7 @@ mod tests {
             return;
         }
         let endless = learning(Path::new("/dev/zero"));
-        let error = Corpus::read(&endless, 1 << 20).unwrap_err().to_string();
+        let error = Corpus::load_up_to(&endless, 1 << 20).unwrap_err().to_string();
         assert!(error.contains("up to 1.0 MiB (this one goes on)"), "{error}");
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("long.txt");

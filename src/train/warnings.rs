@@ -1,7 +1,7 @@
 //! What a text shows and nobody means: archives, other encodings, far too little of it.
 
 use super::Corpus;
-use crate::config::{RunConfig, Task, Warning};
+use crate::config::{RunConfig, Warning};
 
 /// A text that training goes over this often teaches hardly anything more.
 const PASSES: f64 = 100.0;
@@ -33,26 +33,23 @@ const KINDS: &[(&[u8], &str)] = &[
 /// What is surely not meant by a configuration on this corpus. Nothing at the defaults.
 pub fn warnings(config: &RunConfig, corpus: &Corpus) -> Vec<Warning> {
     let mut found = config.warnings();
-    if config.task != Task::Text {
-        return found;
-    }
+    let Some(text) = corpus.text() else { return found };
     let name = if config.text.is_empty() { "(embedded)" } else { config.text.path.as_str() };
     let mut warn = |effect: String| found.push(Warning::new("text", name, effect));
-    let training = corpus.training();
     if !config.text.is_empty() {
-        if let Some(kind) = corpus.kind {
+        if let Some(kind) = text.kind {
             warn(format!("is {kind}; its bytes are learned as they are"));
-        } else if corpus.unigram_entropy < EMPTY {
+        } else if text.entropy < EMPTY {
             warn("is nearly one byte over and over".to_string());
         }
     }
     let seen = config.steps as f64 * config.batch as f64 * config.seq as f64;
-    let passes = seen / training.len() as f64;
+    let passes = seen / text.training as f64;
     if passes > PASSES {
-        let bytes = training.len();
+        let bytes = text.training;
         warn(format!("its {bytes} bytes for training are gone over {passes:.0} times"));
     }
-    let (batch, held_out) = (config.batch * config.seq, corpus.held_out().len());
+    let (batch, held_out) = (config.batch * config.seq, text.held_out);
     if config.steps > 0 && batch > OVER * held_out {
         warn(format!("a held-out batch takes {batch} tokens from {held_out} bytes"));
     }

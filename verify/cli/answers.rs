@@ -3,6 +3,7 @@
 use super::support::*;
 use plummet::op::norm;
 use plummet::stack::{init, wiring};
+use plummet::train::task;
 use serde_json::Value as Json;
 use std::process::Stdio;
 
@@ -11,7 +12,9 @@ fn list_names_everything_there_is() {
     let norms: Vec<&str> = norm::ALL.iter().map(|entry| entry.id).collect();
     let wirings: Vec<&str> = wiring::ALL.iter().map(|wiring| wiring.id).collect();
     let inits: Vec<&str> = init::ALL.iter().map(|init| init.id).collect();
-    for (what, ids) in [("norms", norms), ("wirings", wirings), ("inits", inits)] {
+    let tasks: Vec<&str> = task::ALL.iter().map(|task| task.id).collect();
+    for (what, ids) in [("norms", norms), ("wirings", wirings), ("inits", inits), ("tasks", tasks)]
+    {
         let listed = answered(&plummet(&["list", what]));
         // The constants of an entry stand below it.
         let entries = listed.lines().filter(|line| !line.starts_with(' '));
@@ -52,13 +55,13 @@ fn train_ends_with_one_json_object() {
         "outcome",
         "loss",
         "val_loss",
-        "unigram_entropy",
-        "bigram_entropy",
+        "references",
+        "baseline",
         "token_cosine",
         "passes",
         "trend",
         "measure",
-        "val_unigram",
+        "val_baseline",
         "steps",
         "seconds",
         "peak_bytes",

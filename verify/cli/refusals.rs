@@ -139,7 +139,7 @@ fn what_the_parser_refuses_reads_the_same() {
     refused(&plummet(&["trian"]), &["command = trian", "train", "sweep", "list"]);
     refused(&plummet(&["train", "--lr"]), &["lr = (nothing)", "value"]);
     refused(&plummet(&["sweep"]), &["FILE.toml", "nothing"]);
-    refused(&plummet(&["list", "colours"]), &["list = colours", "norms, wirings, inits"]);
+    refused(&plummet(&["list", "colours"]), &["list = colours", "norms, wirings, inits, tasks"]);
     refused(&plummet(&["train", "--lr", "1", "--lr", "2"]), &["lr"]);
 }
 

@@ -56,14 +56,14 @@ fn foreign_and_newer_databases_are_refused() {
         other.close().unwrap();
         assert!(refused(&path).contains("another application"));
     }
-    for version in [0, 3, 99, -1] {
+    for version in [0, 4, 99, -1] {
         let path = dir.path().join(format!("version{version}"));
         sample(&path);
         let other = rusqlite::Connection::open(&path).unwrap();
         other.pragma_update(None, "user_version", version).unwrap();
         other.close().unwrap();
         let text = refused(&path);
-        assert!(text.contains(&format!("schema version {version}; allowed is 1 to 2")), "{text}");
+        assert!(text.contains(&format!("schema version {version}; allowed is 1 to 3")), "{text}");
     }
 }
 
@@ -180,7 +180,12 @@ fn a_changed_digit_of_a_finished_run_is_noticed() {
         "UPDATE summary SET trend = 'level'",
         "UPDATE summary SET trend = 'sideways'",
         "UPDATE summary SET measure = NULL",
-        "UPDATE summary SET val_unigram = 3.25",
+        "UPDATE summary SET val_baseline = 3.25",
+        "UPDATE summary SET baseline = 'bigram'",
+        "UPDATE reference SET nats = nats + 1e-9 WHERE run = 1 AND place = 1",
+        "UPDATE reference SET name = 'constant' WHERE run = 1 AND place = 0",
+        "UPDATE reference SET place = 1 - place WHERE run = 1 AND place = 2",
+        "DELETE FROM reference WHERE run = 1 AND place = 2",
         "UPDATE summary SET outcome = '{\"kind\":\"stuck\"}'",
         "UPDATE run SET config = '{}' WHERE key = 1",
         "UPDATE run SET config = '{' WHERE key = 1",

@@ -43,10 +43,11 @@ const COUNT: std::ops::RangeInclusive<u64> = 0..=i64::MAX as u64;
 prop_compose! {
     fn any_summary()(
         outcome in outcome(),
-        f in prop::array::uniform9(float()),
+        f in prop::array::uniform7(float()),
         trend in prop::sample::select(vec![Trend::Falling, Trend::Level, Trend::Unclear]),
         measure in prop::sample::select(vec![Measure::Training, Measure::HeldOut]),
-        floor in prop::option::of(float()),
+        references in prop::collection::vec(("unigram|bigram|bayes|.{0,8}", float()), 0..4),
+        baseline in "unigram|.{0,8}",
         n in prop::array::uniform3(COUNT),
     ) -> Summary {
         Summary {
@@ -54,18 +55,17 @@ prop_compose! {
             loss: f[0],
             initial_loss: f[1],
             val_loss: f[2],
-            unigram_entropy: f[3],
-            bigram_entropy: f[4],
-            floor,
-            token_cosine: f[5],
+            references: references.iter().map(|(name, nats)| (&**name, *nats).into()).collect(),
+            baseline,
+            token_cosine: f[3],
             steps: n[0],
-            seconds: f[6],
+            seconds: f[4],
             peak_bytes: n[1],
             parameters: n[2],
-            passes: f[7],
+            passes: f[5],
             trend,
             measure,
-            val_unigram: f[8],
+            val_baseline: f[6],
         }
     }
 }
@@ -170,8 +170,11 @@ proptest! {
         prop_assert_eq!(&back.outcome, &summary.outcome);
         prop_assert!(alike(back.loss, summary.loss), "{} {}", back.loss, summary.loss);
         prop_assert!(alike(back.seconds, summary.seconds));
-        prop_assert_eq!(back.floor.is_some(), summary.floor.is_some());
-        prop_assert!(alike(back.floor.unwrap_or(0.0), summary.floor.unwrap_or(0.0)));
+        prop_assert_eq!(back.references.len(), summary.references.len());
+        for (back, given) in back.references.iter().zip(&summary.references) {
+            prop_assert_eq!(&back.name, &given.name);
+            prop_assert!(alike(back.nats, given.nats));
+        }
         let back: StepRow = serde_json::from_value(serde_json::to_value(row).unwrap()).unwrap();
         prop_assert_eq!(step_text(&back), step_text(&row));
     }

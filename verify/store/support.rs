@@ -1,6 +1,6 @@
 //! Values, and comparisons that tell every float apart.
 
-use plummet::record::{Measure, Outcome, ProbeRow, StepRow, Summary, Trend};
+use plummet::record::{Measure, Outcome, ProbeRow, ReferenceLoss, StepRow, Summary, Trend};
 use plummet::store::{Filter, Store, StoreError};
 use serde_json::json;
 use std::path::Path;
@@ -25,9 +25,10 @@ pub fn summary() -> Summary {
         loss: 1.25,
         initial_loss: 4.5,
         val_loss: 1.5,
-        unigram_entropy: 3.25,
-        bigram_entropy: 2.75,
-        floor: Some(1.125),
+        references: [("unigram", 3.25), ("bigram", 2.75), ("bayes", 1.125)]
+            .map(ReferenceLoss::from)
+            .to_vec(),
+        baseline: "unigram".to_owned(),
         token_cosine: 0.25,
         steps: 40,
         seconds: 0.5,
@@ -36,7 +37,7 @@ pub fn summary() -> Summary {
         passes: 1.5,
         trend: Trend::Falling,
         measure: Measure::HeldOut,
-        val_unigram: 3.5,
+        val_baseline: 3.5,
     }
 }
 
@@ -99,24 +100,19 @@ pub fn probe_text(row: &ProbeRow) -> String {
 }
 
 pub fn summary_text(s: &Summary) -> String {
-    let floats = [
-        s.loss,
-        s.initial_loss,
-        s.val_loss,
-        s.unigram_entropy,
-        s.bigram_entropy,
-        s.token_cosine,
-        s.seconds,
-        s.passes,
-        s.val_unigram,
-    ];
+    let floats =
+        [s.loss, s.initial_loss, s.val_loss, s.token_cosine, s.seconds, s.passes, s.val_baseline];
     format!(
         "{:?} {:?} {:?} {} {} {} {} {}\n",
         s.outcome,
         s.trend,
         s.measure,
         floats.map(bits).join(" "),
-        s.floor.map_or_else(|| "none".to_owned(), bits),
+        s.references
+            .iter()
+            .map(|loss| format!("{} {} ", loss.name, bits(loss.nats)))
+            .collect::<String>()
+            + &s.baseline,
         s.steps,
         s.peak_bytes,
         s.parameters

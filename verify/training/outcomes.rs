@@ -65,10 +65,10 @@ fn post_ln_with_xavier_is_on_a_plateau_at_lr_0_01_within_200_steps_where_pre_ln_
     let stuck = summary(&fields("post_ln"));
     assert_eq!(stuck.outcome, Outcome::Collapsed, "{stuck:?}");
     assert_eq!(stuck.trend, Trend::Level, "{stuck:?}");
-    assert!((stuck.val_loss - stuck.val_unigram).abs() < 0.1, "{stuck:?}");
+    assert!((stuck.val_loss - stuck.val_baseline).abs() < 0.1, "{stuck:?}");
     let learning = summary(&fields("pre_ln"));
     assert_eq!(learning.outcome, Outcome::Ok, "{learning:?}");
-    assert!(learning.val_loss < learning.val_unigram - 0.2, "{learning:?}");
+    assert!(learning.val_loss < learning.val_baseline - 0.2, "{learning:?}");
     assert!(learning.val_loss < learning.initial_loss - 1.0, "{learning:?}");
 }
 
@@ -100,7 +100,7 @@ fn smoothed_labels_and_dropped_features_change_no_held_out_loss() {
     let (plain, smoothed) = (summary(&fields), summary(&smoothed));
     assert_eq!((&plain.outcome, plain.measure), (&Outcome::Ok, Measure::Training), "{plain:?}");
     assert_eq!(smoothed.outcome, Outcome::Ok, "{smoothed:?}");
-    assert!(smoothed.val_loss < smoothed.val_unigram - 0.1, "{smoothed:?}");
+    assert!(smoothed.val_loss < smoothed.val_baseline - 0.1, "{smoothed:?}");
     assert!(smoothed.loss > smoothed.val_loss + 0.2, "the training loss is smoothed: {smoothed:?}");
 }
 
@@ -139,12 +139,12 @@ fn a_jump_of_the_learning_rate_is_a_spike_and_a_calm_run_has_none() {
                 other.restore(&trainer.snapshot()).unwrap();
                 for _ in 0..3 {
                     let stepped = other.advance(None);
-                    watch.push(stepped.loss, stepped.unigram);
+                    watch.push(stepped.loss, stepped.baseline);
                 }
                 trainer.restore(&other.snapshot()).unwrap();
             }
             let stepped = trainer.advance(None);
-            watch.push(stepped.loss, stepped.unigram);
+            watch.push(stepped.loss, stepped.baseline);
         }
         let (measure, token_cosine) = (Measure::Training, 0.5);
         watch.outcome(&Ending { measure, held_out_excess: 0.0, token_cosine, steady: 0..400 })
@@ -158,13 +158,14 @@ fn a_jump_of_the_learning_rate_is_a_spike_and_a_calm_run_has_none() {
 #[test]
 fn no_model_beats_the_floor_of_the_markov_source() {
     let summary = summary(&[("task", "markov"), ("steps", "120"), ("lr", "0.01"), ("batch", "16")]);
-    let floor = summary.floor.unwrap();
-    assert!(floor < summary.bigram_entropy && summary.bigram_entropy < summary.unigram_entropy);
+    let [unigram, bigram, floor] =
+        ["unigram", "bigram", "bayes"].map(|name| summary.reference(name).unwrap());
+    assert!(floor < bigram && bigram < unigram);
     // The held-out loss is a mean over 1024 tokens of losses of about a nat each.
     assert!(summary.val_loss > floor - 0.1, "{summary:?}");
     // 1024 pairs of symbols take longer to learn than this; their frequencies do not.
     assert!(summary.val_loss < summary.initial_loss - 0.3, "{summary:?}");
-    assert!(summary.val_loss < summary.unigram_entropy, "{summary:?}");
+    assert!(summary.val_loss < unigram, "{summary:?}");
 }
 
 #[test]
@@ -172,7 +173,7 @@ fn the_markov_source_depends_on_the_seed_and_the_text_does_not() {
     let corpus = |task: &str, seed: &str| {
         let config = RunConfig::from_settings([("task", task), ("seed", seed)]).unwrap();
         let corpus = Corpus::load(&config).unwrap();
-        (corpus.vocabulary, corpus.unigram_entropy.to_bits(), corpus.floor.map(f64::to_bits))
+        corpus.references()
     };
     assert_eq!(corpus("text", "1"), corpus("text", "2"));
     assert_eq!(corpus("markov", "1"), corpus("markov", "1"));

@@ -24,7 +24,7 @@ fn healthy(wiring: &str, seed: u64, steps: usize) -> Vec<(f64, f64)> {
     let mut trainer = Trainer::<f32>::new(&config, corpus).unwrap();
     let step = |_| {
         let stepped = trainer.advance(None);
-        (stepped.loss, stepped.unigram)
+        (stepped.loss, stepped.baseline)
     };
     (0..steps).map(step).collect()
 }

@@ -2,7 +2,7 @@
 
 use plummet::config::{RunConfig, far_start};
 use plummet::op::norm;
-use plummet::stack::{init, wiring};
+use plummet::stack::{Front, init, wiring};
 use plummet::train::{Corpus, Trainer};
 use std::sync::Arc;
 
@@ -18,7 +18,8 @@ fn config(fields: &[(&str, &str)]) -> RunConfig {
 /// The nats between the first loss and ln(vocabulary).
 fn off(config: &RunConfig, corpus: &Arc<Corpus>) -> f64 {
     let loss = first_loss(config, corpus);
-    let off = (loss - (corpus.vocabulary as f64).ln()).abs();
+    let Front::Tokens { vocabulary } = config.task.ends().front else { panic!("tokens") };
+    let off = (loss - (vocabulary as f64).ln()).abs();
     assert_eq!(far_start(config, loss).is_some(), off > 1.0, "{}: {loss}", config.flags());
     off
 }

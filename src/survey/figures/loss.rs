@@ -2,6 +2,7 @@
 
 use super::{Arm, Run, arms, series, subtitle, worst};
 use crate::plot::{Axis, Lines, Panels, Reference, Series};
+use crate::record::ReferenceLoss;
 use crate::setting::Setting;
 use crate::survey::data::Data;
 use crate::survey::findings::wirings;
@@ -18,14 +19,11 @@ pub(super) fn loss(data: &Data) -> Panels {
     };
     let references = main.first().map_or_else(Vec::new, |arm| {
         let summary = &arm.runs[0].summary;
-        let reference =
-            |value: f64, label: &str| Reference { value, label: format!("{label} {value:.2}") };
-        let mut references = vec![
-            reference(summary.unigram_entropy, "unigram entropy"),
-            reference(summary.bigram_entropy, "bigram entropy"),
-        ];
-        references.extend(summary.floor.map(|floor| reference(floor, "floor")));
-        references
+        let reference = |loss: &ReferenceLoss| Reference {
+            value: loss.nats,
+            label: format!("{} {:.2}", loss.name, loss.nats),
+        };
+        summary.references.iter().map(reference).collect()
     });
     let low = references.iter().map(|r| r.value).fold(f64::INFINITY, f64::min);
     let finals = main.iter().map(|arm| arm.over_seeds(|run| run.summary.loss).1);

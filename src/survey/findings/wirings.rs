@@ -64,7 +64,7 @@ pub(crate) fn sentence(arms: &[Arm]) -> Option<String> {
     let losses: Vec<String> =
         arms.iter().map(|arm| format!("{} {}", named(arm), number(arm.held_out(), 2))).collect();
     let mut text = format!("{}. Held-out loss at the end: {}", title(arms), list(&losses));
-    let floor = first.runs[0].summary.val_unigram;
+    let floor = first.runs[0].summary.val_baseline;
     if floor.is_finite() {
         text += &format!("; what needs no context costs {floor:.2} there");
     }

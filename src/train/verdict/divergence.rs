@@ -19,25 +19,25 @@ pub struct Divergence {
     running: f64,
     /// The running means of the steps in a row that lie above the limit.
     above: Vec<f64>,
-    /// Mean, and sum of squares about it, of the costs without context (Welford 1962).
+    /// Mean, and sum of squares about it, of the costs of the baseline (Welford 1962).
     mean: f64,
     squares: f64,
     since: Option<u64>,
 }
 
 impl Divergence {
-    /// Takes the next loss and what its targets cost without context; says whether it diverged.
+    /// Takes the next loss and what its targets cost the baseline; says whether it diverged.
     ///
     /// It has where the running mean lay above the limit for 50 steps, and is still up by nine
     /// tenths of the highest of these: a loss that is on its way back has not left.
-    pub fn push(&mut self, loss: f64, unigram: f64) -> bool {
+    pub fn push(&mut self, loss: f64, baseline: f64) -> bool {
         if self.count == 0 {
             (self.first, self.running) = (loss, loss);
         }
         self.count += 1;
-        let change = unigram - self.mean;
+        let change = baseline - self.mean;
         self.mean += change / self.count as f64;
-        self.squares += change * (unigram - self.mean);
+        self.squares += change * (baseline - self.mean);
         self.running += NEWEST * (loss - self.running);
         let deviation = (self.squares / self.count as f64).sqrt();
         let limit = self.first + ABOVE_BY.max(ABOVE_DEVIATIONS * deviation);
@@ -69,8 +69,8 @@ mod tests {
 
     fn since(losses: impl Iterator<Item = (f64, f64)>) -> Option<u64> {
         let mut divergence = Divergence::default();
-        losses.for_each(|(loss, unigram)| {
-            divergence.push(loss, unigram);
+        losses.for_each(|(loss, baseline)| {
+            divergence.push(loss, baseline);
         });
         divergence.since()
     }

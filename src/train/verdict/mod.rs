@@ -1,7 +1,7 @@
 //! How a run went, judged from its losses.
 //!
 //! An outcome says only what the run shows. A run that diverged or lost a finite value is called so
-//! first. One that ended clearly below what a model without context reaches on the same tokens has
+//! first. One that ended clearly below what the baseline of the task costs on the same targets has
 //! learned. To say of one that has not that it is stuck takes a plateau, [`plateau::trend`]; without
 //! one it is unfinished.
 
@@ -29,12 +29,12 @@ const COLLAPSED_ABOVE: f64 = 0.99;
 
 /// Watches the losses of one run.
 ///
-/// With every loss comes what the targets of that batch cost a model without context: the
+/// With every loss comes what the targets of that batch cost the baseline: the
 /// difference is free of most of the noise that a batch brings by being hard or easy.
 #[derive(Debug, Clone, Default)]
 pub struct Watch {
     losses: Vec<f64>,
-    /// Loss less the cost without context.
+    /// Loss less the cost of the baseline.
     excess: Vec<f64>,
     divergence: Divergence,
     spike: Option<u64>,
@@ -45,7 +45,7 @@ pub struct Watch {
 pub struct Ending {
     /// The loss that counts.
     pub measure: Measure,
-    /// The held-out loss less the cost of its tokens without context.
+    /// The held-out loss less the cost of its targets under the baseline.
     pub held_out_excess: f64,
     /// Mean cosine between the tokens of the last stream.
     pub token_cosine: f64,
@@ -54,26 +54,27 @@ pub struct Ending {
 }
 
 impl Watch {
-    /// Takes the next loss and what its targets cost without context; says whether the run has
+    /// Takes the next loss and what its targets cost the baseline; says whether the run has
     /// diverged.
-    pub fn push(&mut self, loss: f64, unigram: f64) -> bool {
-        let diverged = self.divergence.push(loss, unigram);
+    pub fn push(&mut self, loss: f64, baseline: f64) -> bool {
+        let diverged = self.divergence.push(loss, baseline);
         let sticks_out = || {
-            spike::sticks_out(&self.losses, loss) && spike::sticks_out(&self.excess, loss - unigram)
+            spike::sticks_out(&self.losses, loss)
+                && spike::sticks_out(&self.excess, loss - baseline)
         };
         if self.spike.is_none() && sticks_out() {
             self.spike = Some(self.losses.len() as u64);
         }
         self.losses.push(loss);
-        self.excess.push(loss - unigram);
+        self.excess.push(loss - baseline);
         diverged
     }
 
     /// Takes losses of an earlier part of the run.
     pub fn replay(losses: impl IntoIterator<Item = (f64, f64)>) -> Watch {
         let mut watch = Watch::default();
-        for (loss, unigram) in losses {
-            watch.push(loss, unigram);
+        for (loss, baseline) in losses {
+            watch.push(loss, baseline);
         }
         watch
     }
@@ -168,7 +169,7 @@ pub(super) mod tests {
         }
     }
 
-    const UNIGRAM: f64 = 3.3;
+    const BASELINE: f64 = 3.3;
 
     fn outcome(losses: impl ExactSizeIterator<Item = f64>, cosine: f64) -> Outcome {
         let ending = Ending {
@@ -177,7 +178,7 @@ pub(super) mod tests {
             token_cosine: cosine,
             steady: 0..losses.len(),
         };
-        Watch::replay(losses.map(|loss| (loss, UNIGRAM))).outcome(&ending)
+        Watch::replay(losses.map(|loss| (loss, BASELINE))).outcome(&ending)
     }
 
     #[test]
@@ -194,7 +195,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_run_that_is_still_falling_above_the_unigram_entropy_is_unfinished() {
+    fn a_run_that_is_still_falling_above_the_baseline_is_unfinished() {
         let slow = |i: usize| 5.5 - 2.0 * (i as f64 / 200.0);
         for cosine in [0.3, 1.0] {
             assert_eq!(outcome((0..200).map(slow), cosine), Outcome::Unfinished);
@@ -206,13 +207,13 @@ pub(super) mod tests {
     #[test]
     fn a_run_of_few_steps_shows_no_plateau() {
         for steps in [0, 1, 4, 13, 40] {
-            assert_eq!(outcome((0..steps).map(|_| UNIGRAM), 1.0), Outcome::Unfinished, "{steps}");
+            assert_eq!(outcome((0..steps).map(|_| BASELINE), 1.0), Outcome::Unfinished, "{steps}");
         }
     }
 
     #[test]
     fn what_is_learned_by_heart_does_not_count_where_the_held_out_loss_does() {
-        let watch = Watch::replay((0..200).map(|i| (5.0 - i as f64 / 50.0, UNIGRAM)));
+        let watch = Watch::replay((0..200).map(|i| (5.0 - i as f64 / 50.0, BASELINE)));
         let judged = |held_out_excess| {
             let steady = 0..200;
             let measure = Measure::HeldOut;
@@ -224,7 +225,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn only_a_plain_loss_on_new_text_is_compared_with_the_unigram_entropy() {
+    fn only_a_plain_loss_on_new_text_is_compared_with_the_baseline() {
         let plain = RunConfig::default();
         assert_eq!(measure(&plain, 1.0), Measure::Training);
         assert_eq!(measure(&plain, 1.01), Measure::HeldOut);

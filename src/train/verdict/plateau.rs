@@ -8,7 +8,7 @@
 //!
 //! So a loss that falls on in a straight line by 0.05 nats or more is called a plateau in at most
 //! 1 % of runs. A loss that is level is called one in nine of ten runs and more where its noise from
-//! step to step, less what its batches cost without context, has a deviation of at most
+//! step to step, less what its batches cost the baseline, has a deviation of at most
 //! 0.001·√steps nats: 0.014 at 200 steps, 0.045 at 2,000.
 //!
 //! A plateau may end: some runs leave it after a multiple of the steps. It says what the run shows.
@@ -36,7 +36,7 @@ pub fn steady(config: &RunConfig, taken: usize) -> Range<usize> {
     start..start + length
 }
 
-/// Where the losses of the steady steps go; best less what their batches cost without context.
+/// Where the losses of the steady steps go; best less what their batches cost the baseline.
 pub fn trend(losses: &[f64]) -> Trend {
     let length = losses.len() / 2 / BATCHES;
     if length < FEWEST {

@@ -4,7 +4,7 @@
 //! 5.5·(t/50)^0.1 robust deviations at step t (t ≥ 50). The deviation is that of the last 100 values,
 //! from the median size of their differences, so that a loss that falls fast has no larger noise.
 //! At 2,000 steps the limit is 8 deviations. A spike is where the loss sticks out, and also the loss
-//! less what its batch costs without context: a batch that is only hard is none.
+//! less what its batch costs the baseline: a batch that is only hard is none.
 //!
 //! The limit grows so that a long run raises hardly more false alarms than a short one: a deviation
 //! that is taken from n values gives normal noise the tail of a t distribution, here with about
