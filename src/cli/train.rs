@@ -174,7 +174,7 @@ pub(super) fn summary_text(record: &RunRecord) -> String {
         ("references", references(s)),
     ];
     if s.passes.is_finite() {
-        lines.push(("passes", format!("{:.2} over the training text", s.passes)));
+        lines.push(("passes", format!("{:.2} over what there is to train on", s.passes)));
     }
     lines.push(("token cosine", format!("{:.4} (last block, end of training)", s.token_cosine)));
     let mib = s.peak_bytes as f64 / (1 << 20) as f64;

@@ -24,7 +24,7 @@ fn a_choice_that_is_not_there_is_refused() {
         (&["--wiring", "mid_ln"], &["wiring = mid_ln", "pre_ln", "post_ln"]),
         (&["--init", "he"], &["init = he", "kaiming_normal"]),
         (&["--preset", "gpt5"], &["preset = gpt5", "gpt2", "llama"]),
-        (&["--task", "images"], &["task = images", "markov"]),
+        (&["--task", "images"], &["task = images", "markov, hops"]),
         (&["--bias", "yes"], &["bias = yes", "true or false"]),
         (&["--checkpoint", "some"], &["checkpoint = some", "auto"]),
     ]);
@@ -53,6 +53,23 @@ fn a_number_out_of_range_is_refused() {
         (&["--embed-std", "-1"], &["embed-std = -1", "from 0 up"]),
         (&["--seed", "-1"], &["seed = -1", "whole number"]),
     ]);
+}
+
+#[test]
+fn a_task_that_cannot_be_had_is_refused() {
+    all_refused(&[
+        (&["--task", "markov(k=1)"], &["task = markov(k=1)", "constants of markov: none"]),
+        (&["--task", "hops(m=1)"], &["task = hops(m=1)", "constants of hops: k, n"]),
+        (&["--task", "hops(k=2,k=3)"], &["task = hops(k=2,k=3)", "k once"]),
+        (&["--task", "hops(k=0)"], &["task = hops(k=0)", "k a whole number from 1 up"]),
+        (&["--task", "hops(k=NaN)"], &["task = hops(k=NaN)", "k a whole number from 1 up"]),
+        (&["--task", "hops(k=5)"], &["task = hops(k=5)", "k from 1 to n/2 = 4"]),
+        (&["--task", "hops(n=3)"], &["task = hops(n=3)", "n from 4 to 64"]),
+        (&["--task", "hops(n=65)"], &["task = hops(n=65)", "n from 4 to 64"]),
+        (&["--task", "hops"], &["seq = 8", "9 or more", "a question"]),
+        (&["--task", "hops(n=4)", "--tied-head", "true"], &["tied-head = true", "task hops"]),
+    ]);
+    refused(&plummet(&["train", "--task", "hops(n=64)"]), &["task = hops(n=64)", "below seq 64"]);
 }
 
 #[test]

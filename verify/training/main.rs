@@ -3,6 +3,7 @@
 
 mod bits;
 mod golden;
+mod hops;
 mod outcomes;
 #[path = "../stack/rewrite.rs"]
 mod rewrite;

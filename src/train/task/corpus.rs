@@ -48,10 +48,8 @@ pub trait Data: Debug + Send + Sync {
     fn held_out_batch(&self, config: &RunConfig, index: usize, of: usize, batch: &mut Batch);
     /// What the targets of a batch cost the model that the baseline stands for, in the mean.
     fn baseline_cost(&self, batch: &Batch) -> f64;
-    /// How many times a run of `steps` goes over what there is; NaN where every sequence is new.
-    fn passes(&self, _config: &RunConfig, _steps: usize) -> f64 {
-        f64::NAN
-    }
+    /// How many times a run of `steps` goes over what there is to train on.
+    fn passes(&self, config: &RunConfig, steps: usize) -> f64;
     /// Checks that there is enough of it for a configuration.
     ///
     /// # Errors

@@ -63,4 +63,5 @@ pub type TaskChoice = Choice<dyn Task>;
 crate::list! { dyn Task;
     text::Text,
     markov::Markov,
+    hops::Hops,
 }
