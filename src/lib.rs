@@ -8,7 +8,7 @@
 //! - [`op`]: the operators, each with a reference and a fast path, forward and vjp.
 //! - [`check`]: cases, error budgets, gradients and properties for whatever calls itself an operator.
 //! - [`program`]: a stack as a straight list of steps over named values; [`backend`]: what runs it.
-//! - [`config`]: everything that a run depends on; [`stack`]: from a configuration to a program.
+//! - [`task`]: what is learned; [`config`]: everything that a run depends on; [`stack`]: from a configuration to a program.
 //! - [`record`]: what a run leaves behind; [`store`]: where it is kept; [`probe`]: what a layer
 //!   looks like.
 //! - [`train`]: the only training loop, and what is learned; [`sweep`]: products of configurations.
@@ -46,5 +46,7 @@ pub mod store;
 pub mod survey;
 #[cfg(feature = "harness")]
 pub mod sweep;
+#[cfg(feature = "harness")]
+pub mod task;
 #[cfg(feature = "harness")]
 pub mod train;

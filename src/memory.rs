@@ -83,6 +83,26 @@ pub fn available() -> Option<u64> {
     Some(kib * 1024)
 }
 
+/// The units, the larger before the smaller ones that divide them.
+pub(crate) const UNITS: [(&str, u64); 7] = [
+    ("GiB", 1 << 30),
+    ("MiB", 1 << 20),
+    ("KiB", 1 << 10),
+    ("GB", 1_000_000_000),
+    ("MB", 1_000_000),
+    ("KB", 1_000),
+    ("B", 1),
+];
+
+/// An amount for people, with one digit behind the point: 1.4 GiB.
+pub fn amount(bytes: u64) -> String {
+    let (unit, size) = UNITS[..3].iter().find(|unit| bytes >= unit.1).unwrap_or(&("B", 1));
+    match size {
+        1 => format!("{bytes} B"),
+        _ => format!("{:.1} {unit}", bytes as f64 / *size as f64),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

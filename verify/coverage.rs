@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use plummet::config::RunConfig;
 use plummet::op::{all, norm};
 use plummet::stack::{init, wiring};
-use plummet::train::task;
+use plummet::task;
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))

@@ -8,7 +8,7 @@ use crate::choice::{Choice, Constant, Entry, Listed};
 use crate::op::norm;
 use crate::setting::Invalid;
 use crate::stack::{init, wiring};
-use crate::train::task;
+use crate::task;
 
 /// One entry: its name, its formula and source, and its constants.
 struct Row {

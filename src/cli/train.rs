@@ -7,7 +7,8 @@ use serde_json::{Value as Json, json};
 
 use super::progress::Bars;
 use super::{Failure, Outcome, answer, configured, open, signals};
-use crate::config::{RunConfig, Warning, amount, far_start};
+use crate::config::{RunConfig, Warning, far_start};
+use crate::memory::amount;
 use crate::record::{Measure, Outcome as RunOutcome, ReferenceLoss, RunRecord, Summary};
 use crate::stack;
 use crate::store::Filter;

@@ -1,6 +1,7 @@
 //! Amounts of memory: 2GiB, 500MB, 1073741824.
 
 use super::Setting;
+use crate::memory::UNITS;
 
 /// The most memory that a run may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,17 +11,6 @@ pub enum Memory {
     /// So many bytes.
     Bytes(u64),
 }
-
-/// The units, the larger before the smaller ones that divide them.
-const UNITS: [(&str, u64); 7] = [
-    ("GiB", 1 << 30),
-    ("MiB", 1 << 20),
-    ("KiB", 1 << 10),
-    ("GB", 1_000_000_000),
-    ("MB", 1_000_000),
-    ("KB", 1_000),
-    ("B", 1),
-];
 
 impl Memory {
     fn parse(text: &str) -> Option<Memory> {
@@ -63,18 +53,10 @@ impl Setting for Memory {
     }
 }
 
-/// An amount for people, with one digit behind the point: 1.4 GiB.
-pub fn amount(bytes: u64) -> String {
-    let (unit, size) = UNITS[..3].iter().find(|unit| bytes >= unit.1).unwrap_or(&("B", 1));
-    match size {
-        1 => format!("{bytes} B"),
-        _ => format!("{:.1} {unit}", bytes as f64 / *size as f64),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memory::amount;
 
     #[test]
     fn amounts_read_as_written() {

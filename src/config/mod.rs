@@ -4,11 +4,9 @@ use serde_json::{Map, Value as Json};
 
 mod bytes;
 mod check;
-mod text;
 mod warnings;
 
-pub use bytes::{Memory, amount};
-pub use text::Text;
+pub use bytes::Memory;
 pub use warnings::{Warning, far_start};
 
 use crate::choices;
@@ -18,7 +16,7 @@ use crate::op::norm::NormChoice;
 pub use crate::setting::{Invalid, Setting};
 use crate::stack::{Architecture, Init, MAPS, Wiring};
 pub use crate::stack::{FeedForward, Positions, Survival};
-use crate::train::TaskChoice;
+use crate::task::{SHA256, Source, TaskChoice, Wanted};
 
 choices! {
     /// How the learning rate goes on after the warm-up.
@@ -154,7 +152,7 @@ macro_rules! config {
             /// Reads one field; or `text-sha256`, behind `text`: what the text must contain.
             pub fn set(&mut self, name: &str, text: &str) -> Result<(), Invalid> {
                 match name {
-                    text::SHA256 => self.text.sha256 = Some(text.to_string()),
+                    SHA256 => self.text.sha256 = Some(text.to_string()),
                     $($name => {
                         self.$field = <$type as Setting>::read(text)
                             .map_err(|allowed| Invalid::new(name, text, allowed))?;
@@ -184,7 +182,7 @@ config! {
     /// What is learned, with constants where they are not the usual ones.
     task as "task": TaskChoice = TaskChoice::usual("text");
     /// File or pipe whose bytes are learned, - for standard input; empty for the embedded Latin text.
-    text as "text": Text = Text::default();
+    text as "text": Source = Source::default();
     /// Number of features of the residual stream.
     width as "width": usize = 64;
     /// Number of blocks, each of an attention and a feed-forward sublayer.
@@ -357,7 +355,7 @@ impl RunConfig {
             object.insert(field.name.to_string(), parsed.unwrap_or(Json::String(text)));
         }
         if let Some(digest) = &self.text.sha256 {
-            object.insert(text::SHA256.to_string(), Json::String(digest.clone()));
+            object.insert(SHA256.to_string(), Json::String(digest.clone()));
         }
         Json::Object(object)
     }
@@ -381,7 +379,7 @@ impl RunConfig {
         let mut config = self.clone();
         config.embed_std = self.embed_std();
         if !config.task.reads_text() {
-            config.text = Text::default();
+            config.text = Source::default();
         }
         if config.checkpoint == Checkpoint::Fit {
             config.checkpoint = Checkpoint::None;
@@ -394,8 +392,7 @@ impl RunConfig {
         let object = json.as_object().ok_or_else(|| Invalid::new("config", json, "an object"))?;
         let mut config = RunConfig::default();
         // The digest goes behind the text that it is of.
-        let (last, first): (Vec<_>, Vec<_>) =
-            object.iter().partition(|(name, _)| *name == text::SHA256);
+        let (last, first): (Vec<_>, Vec<_>) = object.iter().partition(|(name, _)| *name == SHA256);
         let mut gain = None;
         for (name, value) in first.into_iter().chain(last) {
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_string);
@@ -489,6 +486,18 @@ impl RunConfig {
         let width = self.width as f64;
         let root = 1.0 / width.sqrt();
         Some(if self.wiring.has_norm() { root.min(3.0 / width) } else { root })
+    }
+
+    /// What the run asks of its task.
+    pub fn wanted(&self) -> Wanted<'_> {
+        Wanted {
+            task: &self.task,
+            seed: self.seed,
+            batch: self.batch,
+            seq: self.seq,
+            seq_given: self.given(&["seq"]).is_some(),
+            text: &self.text,
+        }
     }
 
     /// The stack that is trained.

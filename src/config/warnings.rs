@@ -172,7 +172,7 @@ pub fn far_start(config: &RunConfig, first: f64) -> Option<Warning> {
 mod tests {
     use super::*;
     use crate::config::Preset;
-    use crate::train::TaskChoice;
+    use crate::task::TaskChoice;
 
     fn fields(settings: &[(&str, &str)]) -> Vec<&'static str> {
         let config = RunConfig::from_settings(settings.iter().copied()).unwrap();

@@ -7,8 +7,9 @@ use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, Par};
 
 use crate::backend::{Element, Need, Planner};
-use crate::config::{self, Checkpoint, Invalid, Memory, Precision, RunConfig, amount};
+use crate::config::{self, Checkpoint, Invalid, Memory, Precision, RunConfig};
 use crate::memory;
+use crate::memory::amount;
 use crate::program::Program;
 use crate::record::ProbeRow;
 

@@ -6,6 +6,7 @@
 //! scales with cores without a lock in any operator, memory and caches hold as many activations as
 //! there are threads, and the bits do not depend on their number.
 
+mod corpus;
 mod footprint;
 mod gradient;
 mod held_out;
@@ -13,7 +14,6 @@ mod optimizer;
 mod run;
 mod schedule;
 mod snapshot;
-pub mod task;
 mod text;
 mod verdict;
 mod warnings;
@@ -22,13 +22,14 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+pub use crate::task::Batch;
+pub use corpus::Corpus;
 pub use footprint::Footprint;
 pub use gradient::clip_factor;
 pub use held_out::{HeldOut, Measurements};
 pub use optimizer::Optimizer;
 pub use run::{Error, Progress, Quiet, run, run_on};
 pub use schedule::learning_rate;
-pub use task::{Batch, Corpus, Data, Task, TaskChoice};
 pub use text::Library;
 pub use verdict::{Ending, Watch, measure, steady};
 pub use warnings::warnings;

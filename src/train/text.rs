@@ -1,23 +1,12 @@
 //! Reading texts: each once, from a file or a pipe, up to a stated length.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
-
 use super::Corpus;
-use crate::config::{Invalid, Memory, RunConfig, Warning, amount};
-use crate::memory;
-
-/// The longest text, and the most bytes that all texts of a command have together. They are held in
-/// memory; far fewer are seen in any run that a CPU can do.
-pub(super) const LARGEST: u64 = 1 << 30;
-
-/// The name of standard input.
-const STANDARD_INPUT: &str = "-";
+use crate::config::{Invalid, RunConfig, Warning};
+use crate::task::LARGEST;
 
 /// The texts of a command, each read once however many runs learn it: a pipe gives its bytes once,
 /// and a file that changes meanwhile must not be two texts.
@@ -75,62 +64,15 @@ impl Library {
     }
 }
 
-/// The bytes of the text of a configuration, `most` of them at most.
-pub(super) fn read(config: &RunConfig, most: u64) -> Result<Vec<u8>, Invalid> {
-    let path = &config.text.path;
-    let free = match config.memory {
-        Memory::Auto => memory::available().unwrap_or(u64::MAX),
-        Memory::Bytes(bytes) => bytes,
-    };
-    let most = most.min(free);
-    let unreadable =
-        |error: io::Error| Invalid::new("text", path, format!("a readable file ({error})"));
-    let long = |what: &str| {
-        Invalid::new("text", path, format!("a text of up to {} ({what})", amount(most)))
-    };
-    let mut bytes = Vec::new();
-    let mut up_to = |source: &mut dyn Read| {
-        // One more, to tell a text that ends from one that goes on.
-        source.take(most + 1).read_to_end(&mut bytes).map_err(unreadable)
-    };
-    if path == STANDARD_INPUT {
-        up_to(&mut io::stdin().lock())?;
-    } else {
-        let mut file = File::open(Path::new(path)).map_err(unreadable)?;
-        // A file that is too long is refused by its length, before it is read.
-        if let Ok(meta) = file.metadata()
-            && meta.is_file()
-            && meta.len() > most
-        {
-            return Err(long(&format!("this one has {}", amount(meta.len()))));
-        }
-        up_to(&mut file)?;
-    }
-    if bytes.len() as u64 > most {
-        return Err(long("this one goes on"));
-    }
-    bytes.shrink_to_fit();
-    Ok(bytes)
-}
-
-/// The SHA-256 of some bytes, in hexadecimal.
-pub(super) fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Memory;
     use std::fs;
+    use std::path::Path;
 
     fn learning(path: &Path) -> RunConfig {
         RunConfig::from_settings([("text", path.to_str().unwrap()), ("seq", "8")]).unwrap()
-    }
-
-    #[test]
-    fn the_digest_is_the_published_one() {
-        let wanted = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-        assert_eq!(digest(b"abc"), wanted);
     }
 
     #[test]

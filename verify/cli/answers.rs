@@ -3,7 +3,7 @@
 use super::support::*;
 use plummet::op::norm;
 use plummet::stack::{init, wiring};
-use plummet::train::task;
+use plummet::task;
 use serde_json::Value as Json;
 use std::process::Stdio;
 

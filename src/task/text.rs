@@ -3,13 +3,13 @@
 //! References, from the counts of the training part: the entropy of a byte by itself (unigram), and
 //! given the one before it (bigram).
 
+use super::source;
 use super::stream::{Stream, TRAINING_SHARE, entropies};
-use super::{Data, Task, TextFacts};
+use super::{Data, Task, TextFacts, Wanted};
 use crate::choice::Described;
-use crate::config::{Invalid, RunConfig};
+use crate::setting::Invalid;
 use crate::record::ReferenceLoss;
 use crate::stack::Ends;
-use crate::train::{text, warnings};
 
 /// The text of `--text`, or the embedded Latin one.
 #[derive(Debug, Clone, Copy)]
@@ -34,13 +34,13 @@ impl Task for Text {
     fn reads_text(&self) -> bool {
         true
     }
-    fn load(&self, config: &RunConfig, most: u64) -> Result<Box<dyn Data>, Invalid> {
-        if config.text.is_empty() {
+    fn load(&self, wanted: &Wanted, most: u64) -> Result<Box<dyn Data>, Invalid> {
+        if wanted.text.is_empty() {
             let bytes = lipsum::LIBER_PRIMUS.as_bytes().to_vec();
             return Ok(Box::new(stream(bytes, None, None)));
         }
-        let bytes = text::read(config, most)?;
-        let (digest, kind) = (text::digest(&bytes), warnings::kind(&bytes));
+        let bytes = source::read(wanted.text, most)?;
+        let (digest, kind) = (source::digest(&bytes), source::kind(&bytes));
         Ok(Box::new(stream(bytes, Some(digest), kind)))
     }
 }

@@ -5,18 +5,36 @@
 //! it has learned nothing. Everything else (the command line, training, the store, the reports)
 //! iterates over [`ALL`] and takes the names from the task.
 
-mod corpus;
+mod data;
+mod source;
 mod stream;
 
 use std::fmt::Debug;
 use std::sync::Arc;
 
-pub use corpus::{Batch, Corpus, Data, NOT_COUNTED, TextFacts};
+pub use data::{Batch, Data, NOT_COUNTED, TextFacts};
+pub use source::{LARGEST, SHA256, Source};
 
 use crate::choice::{Choice, Constant};
-use crate::config::RunConfig;
 use crate::setting::Invalid;
 use crate::stack::Ends;
+
+/// What a run asks of its task.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// The task with its constants.
+    pub task: &'a TaskChoice,
+    /// What everything that is drawn depends on.
+    pub seed: u64,
+    /// Sequences of a step.
+    pub batch: usize,
+    /// Places of a sequence.
+    pub seq: usize,
+    /// Whether `seq` was asked for, and is what to change where it does not fit.
+    pub seq_given: bool,
+    /// The text of a task that reads one.
+    pub text: &'a Source,
+}
 
 /// Something to learn.
 pub trait Task: Debug + Send + Sync {
@@ -47,14 +65,14 @@ pub trait Task: Debug + Send + Sync {
     ///
     /// # Errors
     /// Where the task cannot be had under this configuration.
-    fn allows(&self, _config: &RunConfig) -> Result<(), Invalid> {
+    fn allows(&self, _wanted: &Wanted) -> Result<(), Invalid> {
         Ok(())
     }
     /// What there is to learn from; of a file no more than `most` bytes.
     ///
     /// # Errors
     /// Where it cannot be read.
-    fn load(&self, config: &RunConfig, most: u64) -> Result<Box<dyn Data>, Invalid>;
+    fn load(&self, wanted: &Wanted, most: u64) -> Result<Box<dyn Data>, Invalid>;
 }
 
 /// A task and its constants, as a run is given it.

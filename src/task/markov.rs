@@ -5,9 +5,9 @@
 //! the one before it (bigram), and Σ π(ab)·H(row of ab) given both (bayes), below which no model comes.
 
 use super::stream::{Stream, TRAINING_SHARE};
-use super::{Data, Task};
+use super::{Data, Task, Wanted};
 use crate::choice::Described;
-use crate::config::{Invalid, RunConfig};
+use crate::setting::Invalid;
 use crate::record::ReferenceLoss;
 use crate::rng::Rng;
 use crate::stack::Ends;
@@ -37,8 +37,8 @@ impl Task for Markov {
     fn baseline(&self) -> String {
         "unigram".to_string()
     }
-    fn load(&self, config: &RunConfig, _most: u64) -> Result<Box<dyn Data>, Invalid> {
-        Ok(Box::new(markov(config.seed)))
+    fn load(&self, wanted: &Wanted, _most: u64) -> Result<Box<dyn Data>, Invalid> {
+        Ok(Box::new(markov(wanted.seed)))
     }
 }
 

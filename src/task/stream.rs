@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use super::{Batch, Data, TextFacts};
-use crate::config::{Invalid, RunConfig};
+use super::{Batch, Data, TextFacts, Wanted};
 use crate::record::ReferenceLoss;
 use crate::rng::Rng;
+use crate::setting::Invalid;
 
 /// Share of a stream that training sees; the rest is held out.
 pub(super) const TRAINING_SHARE: f64 = 0.95;
@@ -34,24 +34,24 @@ impl Data for Stream {
         self.references.clone()
     }
 
-    fn training_batch(&self, config: &RunConfig, step: usize, batch: &mut Batch) {
-        let mut rng = Rng::new(config.seed).named("batches").at(step as u64);
-        let starts = (0..config.batch).map(|_| rng.below(self.training - config.seq));
-        self.fill(config.seq, starts, batch);
+    fn training_batch(&self, wanted: &Wanted, step: usize, batch: &mut Batch) {
+        let mut rng = Rng::new(wanted.seed).named("batches").at(step as u64);
+        let starts = (0..wanted.batch).map(|_| rng.below(self.training - wanted.seq));
+        self.fill(wanted.seq, starts, batch);
     }
 
-    fn held_out_batches(&self, config: &RunConfig) -> usize {
+    fn held_out_batches(&self, wanted: &Wanted) -> usize {
         let targets = self.tokens.len() - self.training - 1;
-        targets.div_ceil(config.batch * config.seq)
+        targets.div_ceil(wanted.batch * wanted.seq)
     }
 
     /// The same for every seed and every run.
-    fn held_out_batch(&self, config: &RunConfig, index: usize, of: usize, batch: &mut Batch) {
-        let last = self.tokens.len() - self.training - config.seq - 1;
-        let spaces = (of * config.batch - 1).max(1);
-        let numbers = index * config.batch..(index + 1) * config.batch;
+    fn held_out_batch(&self, wanted: &Wanted, index: usize, of: usize, batch: &mut Batch) {
+        let last = self.tokens.len() - self.training - wanted.seq - 1;
+        let spaces = (of * wanted.batch - 1).max(1);
+        let numbers = index * wanted.batch..(index + 1) * wanted.batch;
         let starts = numbers.map(|number| self.training + number * last / spaces);
-        self.fill(config.seq, starts, batch);
+        self.fill(wanted.seq, starts, batch);
     }
 
     /// The cross-entropy of the targets under the frequencies of the training part.
@@ -60,25 +60,25 @@ impl Data for Stream {
         costs.sum::<f64>() / batch.targets.len() as f64
     }
 
-    fn passes(&self, config: &RunConfig, steps: usize) -> f64 {
-        (steps * config.batch) as f64 * config.seq as f64 / self.training as f64
+    fn passes(&self, wanted: &Wanted, steps: usize) -> f64 {
+        (steps * wanted.batch) as f64 * wanted.seq as f64 / self.training as f64
     }
 
-    fn suffices(&self, config: &RunConfig) -> Result<(), Invalid> {
+    fn suffices(&self, wanted: &Wanted) -> Result<(), Invalid> {
         let length = self.tokens.len();
         let held_out = length - self.training;
-        if held_out > config.seq {
+        if held_out > wanted.seq {
             return Ok(());
         }
-        if config.text.is_empty() && config.given(&["seq"]).is_some() {
+        if wanted.text.is_empty() && wanted.seq_given {
             let allowed = format!("2 to {} for a text of {length} bytes", held_out - 1);
-            return Err(Invalid::new("seq", config.seq, allowed));
+            return Err(Invalid::new("seq", wanted.seq, allowed));
         }
-        let needed = ((config.seq + 2) as f64 / (1.0 - TRAINING_SHARE)).ceil();
-        let seq = config.seq;
+        let needed = ((wanted.seq + 2) as f64 / (1.0 - TRAINING_SHARE)).ceil();
+        let seq = wanted.seq;
         let allowed =
             format!("a text of {needed} bytes or more at seq {seq} (this one has {length})");
-        Err(Invalid::new("text", &config.text.path, allowed))
+        Err(Invalid::new("text", &wanted.text.path, allowed))
     }
 
     fn text(&self) -> Option<&TextFacts> {
@@ -118,6 +118,7 @@ pub(super) fn entropies(tokens: &[u8]) -> (f64, f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::RunConfig;
 
     fn stream() -> Stream {
         let tokens: Vec<u8> = (0..50_000).map(|i| (i / 250) as u8 ^ (i % 256) as u8).collect();
@@ -129,10 +130,10 @@ mod tests {
     fn batches_depend_on_seed_and_step_only() {
         let config = RunConfig::default();
         let (mut a, mut b) = (Batch::default(), Batch::default());
-        stream().training_batch(&config, 5, &mut a);
-        stream().training_batch(&config, 6, &mut b);
+        stream().training_batch(&config.wanted(), 5, &mut a);
+        stream().training_batch(&config.wanted(), 6, &mut b);
         assert_ne!(a.inputs, b.inputs);
-        stream().training_batch(&config, 5, &mut b);
+        stream().training_batch(&config.wanted(), 5, &mut b);
         assert_eq!(a.inputs, b.inputs);
         assert_eq!(a.inputs[1..64], a.targets[..63]);
     }
@@ -142,11 +143,11 @@ mod tests {
         let stream = stream();
         for (batch_size, seq) in [("16", "64"), ("8", "32"), ("1", "2"), ("64", "2000")] {
             let config = RunConfig::from_settings([("batch", batch_size), ("seq", seq)]).unwrap();
-            let of = stream.held_out_batches(&config);
+            let of = stream.held_out_batches(&config.wanted());
             let mut batch = Batch::default();
             let mut seen: Vec<u8> = Vec::new();
             for index in 0..of {
-                stream.held_out_batch(&config, index, of, &mut batch);
+                stream.held_out_batch(&config.wanted(), index, of, &mut batch);
                 seen.extend(batch.targets.iter().map(|&target| target as u8));
             }
             let held_out = &stream.tokens[stream.training + 1..];

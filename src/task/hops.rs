@@ -15,9 +15,9 @@
 //! what is clearly below it knows more of f than k−1 hops. A block that is wide for n can hold all
 //! of a small f at once and needs no second one; a larger n leaves it no room.
 
-use super::{Batch, Data, NOT_COUNTED, Task};
+use super::{Batch, Data, NOT_COUNTED, Task, Wanted};
 use crate::choice::Described;
-use crate::config::{Invalid, RunConfig};
+use crate::setting::Invalid;
 use crate::record::ReferenceLoss;
 use crate::rng::{Rng, mix};
 use crate::setting::Setting;
@@ -60,9 +60,9 @@ impl Task for Hops {
     fn baseline(&self) -> String {
         hops(self.k - 1)
     }
-    fn allows(&self, config: &RunConfig) -> Result<(), Invalid> {
+    fn allows(&self, wanted: &Wanted) -> Result<(), Invalid> {
         let (k, n) = (self.k, self.n);
-        let refuse = |allowed: String| Err(Invalid::new("task", config.task.show(), allowed));
+        let refuse = |allowed: String| Err(Invalid::new("task", wanted.task.show(), allowed));
         if !(FEWEST_SYMBOLS..=MOST_SYMBOLS).contains(&n) {
             return refuse(format!("hops with n from {FEWEST_SYMBOLS} to {MOST_SYMBOLS}"));
         }
@@ -70,16 +70,16 @@ impl Task for Hops {
         if k > n / 2 {
             return refuse(format!("hops with k from 1 to n/2 = {}", n / 2));
         }
-        if config.seq > n {
+        if wanted.seq > n {
             return Ok(());
         }
-        if config.given(&["seq"]).is_some() {
+        if wanted.seq_given {
             let allowed = format!("{} or more for n = {n} edges and a question", n + 1);
-            return Err(Invalid::new("seq", config.seq, allowed));
+            return Err(Invalid::new("seq", wanted.seq, allowed));
         }
-        refuse(format!("hops with n below seq {}, for a question behind n edges", config.seq))
+        refuse(format!("hops with n below seq {}, for a question behind n edges", wanted.seq))
     }
-    fn load(&self, _config: &RunConfig, _most: u64) -> Result<Box<dyn Data>, Invalid> {
+    fn load(&self, _wanted: &Wanted, _most: u64) -> Result<Box<dyn Data>, Invalid> {
         Ok(Box::new(*self))
     }
 }
@@ -92,32 +92,32 @@ impl Data for Hops {
         [constant].into_iter().chain(fewer).chain([bayes]).collect()
     }
 
-    fn training_batch(&self, config: &RunConfig, step: usize, batch: &mut Batch) {
-        let rng = Rng::new(config.seed).named("hops").at(step as u64);
+    fn training_batch(&self, wanted: &Wanted, step: usize, batch: &mut Batch) {
+        let rng = Rng::new(wanted.seed).named("hops").at(step as u64);
         batch.clear();
-        for number in 0..config.batch {
-            self.fill(config.seq, false, rng.at(number as u64), batch);
+        for number in 0..wanted.batch {
+            self.fill(wanted.seq, false, rng.at(number as u64), batch);
         }
     }
 
-    fn held_out_batches(&self, config: &RunConfig) -> usize {
-        HELD_OUT.div_ceil(config.batch)
+    fn held_out_batches(&self, wanted: &Wanted) -> usize {
+        HELD_OUT.div_ceil(wanted.batch)
     }
 
-    fn held_out_batch(&self, config: &RunConfig, index: usize, _of: usize, batch: &mut Batch) {
-        let rng = Rng::new(config.seed).named("hops held out");
+    fn held_out_batch(&self, wanted: &Wanted, index: usize, _of: usize, batch: &mut Batch) {
+        let rng = Rng::new(wanted.seed).named("hops held out");
         batch.clear();
-        for number in index * config.batch..(index + 1) * config.batch {
-            self.fill(config.seq, true, rng.at(number as u64), batch);
+        for number in index * wanted.batch..(index + 1) * wanted.batch {
+            self.fill(wanted.seq, true, rng.at(number as u64), batch);
         }
     }
 
     /// The permutations for training are n!·7/8: what goes over them more than once may learn them
     /// by heart, and is judged by those that are held out.
-    fn passes(&self, config: &RunConfig, steps: usize) -> f64 {
+    fn passes(&self, wanted: &Wanted, steps: usize) -> f64 {
         let permutations: f64 = (1..=self.n).map(|i| i as f64).product();
         let share = 1.0 - 1.0 / HELD_OUT_SHARE as f64;
-        (steps * config.batch) as f64 / (share * permutations)
+        (steps * wanted.batch) as f64 / (share * permutations)
     }
 
     /// Nothing where the cycle of the question is shorter than k, ln(n−k+1) elsewhere.
@@ -198,6 +198,7 @@ fn is_held_out(f: &[usize]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::RunConfig;
     use std::collections::{BTreeMap, BTreeSet};
 
     /// Every permutation of n symbols.
@@ -255,8 +256,8 @@ mod tests {
     fn batches(task: &Hops, seed: u64) -> [Batch; 2] {
         let config = RunConfig { seed, batch: 400, seq: 20, ..RunConfig::default() };
         let (mut training, mut held_out) = (Batch::default(), Batch::default());
-        task.training_batch(&config, 3, &mut training);
-        task.held_out_batch(&config, 1, 2, &mut held_out);
+        task.training_batch(&config.wanted(), 3, &mut training);
+        task.held_out_batch(&config.wanted(), 1, 2, &mut held_out);
         [training, held_out]
     }
 
