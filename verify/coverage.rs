@@ -80,7 +80,7 @@ fn every_wiring_init_and_task_is_a_file_of_its_name() {
     for (folder, besides, listed) in [
         ("src/stack/wiring", &["mod"][..], wirings),
         ("src/stack/init", &["mod", "weights"], inits),
-        ("src/train/task", &["mod", "corpus", "stream"], tasks),
+        ("src/task", &["mod", "data", "source", "stream"], tasks),
     ] {
         let mut files: BTreeSet<String> = files(folder, "rs").into_keys().collect();
         assert!(besides.iter().all(|file| files.remove(*file)));
@@ -217,6 +217,17 @@ fn every_operator_says_its_constants_and_takes_them_back() {
         assert!(op.with("no such constant", "1").is_err());
     }
     assert!(with_constants > 20);
+}
+
+#[test]
+fn the_page_of_methods_is_what_the_code_says() {
+    let mut plummet = std::process::Command::new(env!("CARGO_BIN_EXE_plummet"));
+    let output = plummet.args(["list", "--markdown"]).output().expect("the binary runs");
+    let says = String::from_utf8(output.stdout).expect("UTF-8");
+    assert!(
+        text(root().join("docs/methods.md")) == says,
+        "docs/methods.md is old: cargo run -- list --markdown > docs/methods.md"
+    );
 }
 
 /// What a page says on one line, however it is broken.

@@ -1,4 +1,4 @@
-//! `plummet list norms|wirings|inits|tasks`.
+//! `plummet list norms|wirings|inits|tasks`, and all of them as a page.
 
 use clap::ArgMatches;
 use serde_json::json;
@@ -18,12 +18,15 @@ struct Row {
 }
 
 pub(super) fn run(matches: &ArgMatches) -> Outcome {
+    if matches.get_flag("markdown") {
+        return answer(&page());
+    }
     let what = one(matches, "what");
-    let rows: Vec<Row> = match what {
-        "norms" => norm::ALL.iter().map(chosen).collect(),
-        "wirings" => wiring::ALL.iter().map(chosen).collect(),
-        "inits" => init::ALL.iter().map(chosen).collect(),
-        "tasks" => task::ALL.iter().map(chosen).collect(),
+    let rows = match what {
+        "norms" => rows(norm::ALL),
+        "wirings" => rows(wiring::ALL),
+        "inits" => rows(init::ALL),
+        "tasks" => rows(task::ALL),
         _ => return Err(Invalid::new("list", what, "norms, wirings, inits, tasks").into()),
     };
     if matches.get_flag("json") {
@@ -45,6 +48,41 @@ pub(super) fn run(matches: &ArgMatches) -> Outcome {
     answer(&text)
 }
 
-fn chosen<T: Listed + ?Sized>(entry: &'static Entry<T>) -> Row {
-    Row { id: entry.id, about: entry.about, constants: Choice::of(entry).constants() }
+fn rows<T: Listed + ?Sized>(entries: &'static [Entry<T>]) -> Vec<Row> {
+    let row = |entry: &'static Entry<T>| Row {
+        id: entry.id,
+        about: entry.about,
+        constants: Choice::of(entry).constants(),
+    };
+    entries.iter().map(row).collect()
+}
+
+/// Everything that there is to choose from, as Markdown.
+fn page() -> String {
+    let mut page = "\
+# Methods
+
+Printed by `plummet list --markdown`, from the code: every formula, its source, and its constants with
+their usual values. On the command line and in sweeps constants go into brackets behind the name,
+several with commas between: `--norm 'layer_norm(eps=1e-6)'`, `--wiring 'deepnorm(alpha=2)'`.
+"
+    .to_string();
+    for (title, flag, rows) in [
+        ("Norms", "norm", rows(norm::ALL)),
+        ("Wirings", "wiring", rows(wiring::ALL)),
+        ("Initialisations", "init", rows(init::ALL)),
+        ("Tasks", "task", rows(task::ALL)),
+    ] {
+        page += &format!("\n## {title}, `--{flag}`\n\n");
+        page += "| name | formula and source | constants |\n|---|---|---|\n";
+        for Row { id, about, constants } in rows {
+            let constants: Vec<String> = (constants.iter())
+                .map(|Constant { name, value, allowed, .. }| format!("`{name}={value}`: {allowed}"))
+                .collect();
+            // A bar ends a cell.
+            let about = about.replace('|', "\\|");
+            page += &format!("| `{id}` | {about} | {} |\n", constants.join("<br>"));
+        }
+    }
+    page
 }

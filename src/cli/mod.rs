@@ -161,8 +161,16 @@ fn command() -> Command {
         .subcommand(
             Command::new("list")
                 .about("List what there is to choose from")
-                .arg(Arg::new("what").value_name("norms|wirings|inits|tasks").required(true))
-                .arg(json_arg()),
+                .arg(
+                    Arg::new("what")
+                        .value_name("norms|wirings|inits|tasks")
+                        .required_unless_present("markdown"),
+                )
+                .arg(json_arg())
+                .arg(
+                    flag("markdown", "Print all of it as a page, which docs/methods.md is")
+                        .conflicts_with_all(["what", "json"]),
+                ),
         )
 }
 

@@ -99,7 +99,7 @@ impl RunConfig {
             let allowed = format!("false under task {}: it says no tokens", self.task.id());
             return Err(Invalid::new("tied-head", true, allowed));
         }
-        self.task.allows(&self.wanted())?;
+        self.task.allows(&self.wanted(), self.given(&["seq"]).is_some())?;
         self.check_shares()?;
         let real = |field: &str, value: f64, holds: bool, allowed: &str| {
             if value.is_finite() && holds {

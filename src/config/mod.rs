@@ -495,7 +495,6 @@ impl RunConfig {
             seed: self.seed,
             batch: self.batch,
             seq: self.seq,
-            seq_given: self.given(&["seq"]).is_some(),
             text: &self.text,
         }
     }

@@ -53,7 +53,7 @@ pub trait Data: Debug + Send + Sync {
     ///
     /// # Errors
     /// Where there is not.
-    fn suffices(&self, _wanted: &Wanted) -> Result<(), Invalid> {
+    fn suffices(&self, _wanted: &Wanted, _seq_given: bool) -> Result<(), Invalid> {
         Ok(())
     }
     /// What is known of it where it is a text.

@@ -60,7 +60,7 @@ impl Task for Hops {
     fn baseline(&self) -> String {
         hops(self.k - 1)
     }
-    fn allows(&self, wanted: &Wanted) -> Result<(), Invalid> {
+    fn allows(&self, wanted: &Wanted, seq_given: bool) -> Result<(), Invalid> {
         let (k, n) = (self.k, self.n);
         let refuse = |allowed: String| Err(Invalid::new("task", wanted.task.show(), allowed));
         if !(FEWEST_SYMBOLS..=MOST_SYMBOLS).contains(&n) {
@@ -73,7 +73,7 @@ impl Task for Hops {
         if wanted.seq > n {
             return Ok(());
         }
-        if wanted.seq_given {
+        if seq_given {
             let allowed = format!("{} or more for n = {n} edges and a question", n + 1);
             return Err(Invalid::new("seq", wanted.seq, allowed));
         }

@@ -30,8 +30,6 @@ pub struct Wanted<'a> {
     pub batch: usize,
     /// Places of a sequence.
     pub seq: usize,
-    /// Whether `seq` was asked for, and is what to change where it does not fit.
-    pub seq_given: bool,
     /// The text of a task that reads one.
     pub text: &'a Source,
 }
@@ -63,9 +61,11 @@ pub trait Task: Debug + Send + Sync {
     }
     /// Checks its constants, and the configuration as far as the task asks for something.
     ///
+    /// A `seq` that was given, and not the usual one, is what to change where it does not fit.
+    ///
     /// # Errors
     /// Where the task cannot be had under this configuration.
-    fn allows(&self, _wanted: &Wanted) -> Result<(), Invalid> {
+    fn allows(&self, _wanted: &Wanted, _seq_given: bool) -> Result<(), Invalid> {
         Ok(())
     }
     /// What there is to learn from; of a file no more than `most` bytes.

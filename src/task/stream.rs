@@ -64,13 +64,13 @@ impl Data for Stream {
         (steps * wanted.batch) as f64 * wanted.seq as f64 / self.training as f64
     }
 
-    fn suffices(&self, wanted: &Wanted) -> Result<(), Invalid> {
+    fn suffices(&self, wanted: &Wanted, seq_given: bool) -> Result<(), Invalid> {
         let length = self.tokens.len();
         let held_out = length - self.training;
         if held_out > wanted.seq {
             return Ok(());
         }
-        if wanted.text.is_empty() && wanted.seq_given {
+        if wanted.text.is_empty() && seq_given {
             let allowed = format!("2 to {} for a text of {length} bytes", held_out - 1);
             return Err(Invalid::new("seq", wanted.seq, allowed));
         }

@@ -35,7 +35,7 @@ impl Corpus {
                 format!("the text of SHA-256 {pinned:.12}…; it has changed, to {found:.12}…");
             return Err(Invalid::new("text", &config.text.path, allowed));
         }
-        self.0.suffices(&config.wanted())
+        self.0.suffices(&config.wanted(), config.given(&["seq"]).is_some())
     }
 
     /// The SHA-256 of a text that was read, in hexadecimal.

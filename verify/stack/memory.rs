@@ -14,8 +14,8 @@ fn elements(config: &RunConfig) -> usize {
 
 #[test]
 fn checkpointing_changes_memory_and_no_bit() {
-    for norm in ["layer_norm", "batch_norm"] {
-        let base = config(&[("depth", "9"), ("norm", norm)]);
+    for more in [("norm", "layer_norm"), ("norm", "batch_norm"), ("wiring", "resi_dual")] {
+        let base = config(&[("depth", "9"), more]);
         let program = program(&base);
         let weights = weights(&base, &program);
         let kept = gradient::<f32>(&program, &weights, 0);
