@@ -485,7 +485,8 @@ impl RunConfig {
         }
         let width = self.width as f64;
         let root = 1.0 / width.sqrt();
-        Some(if self.wiring.has_norm() { root.min(3.0 / width) } else { root })
+        let std = if self.wiring.has_norm() { root.min(3.0 / width) } else { root };
+        Some(std / self.wiring.output_rms())
     }
 
     /// What the run asks of its task.

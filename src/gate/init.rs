@@ -18,10 +18,11 @@ const C: Files = &[
     ("plummet.h", include_str!("../../adapters/c/plummet.h")),
     ("gate.yml", include_str!("../../adapters/c/gate.yml")),
 ];
+// A package within a package is not published with it: what is written for Rust lies here.
 const RUST: Files = &[
-    ("Cargo.toml", include_str!("../../adapters/rust/own.toml")),
-    ("src/main.rs", include_str!("../../adapters/rust/src/main.rs")),
-    ("gate.yml", include_str!("../../adapters/rust/gate.yml")),
+    ("Cargo.toml", include_str!("init/rust.toml")),
+    ("src/main.rs", include_str!("init/adapter.rs")),
+    ("gate.yml", include_str!("init/rust.yml")),
 ];
 
 /// Every language and its files.

@@ -100,9 +100,11 @@ fn operator(golden: &Golden) -> (SharedOp, Vec<&'static str>) {
         id if norm::named(id).is_some() => {
             let op = (norm::named(id).unwrap().make)();
             let told = |attr: &Value| attr.as_str().map_or_else(|| attr.to_string(), String::from);
-            let attrs = golden.attrs.as_object().expect("attributes by name");
-            own(attrs.iter().fold(op, |op, (name, value)| {
-                op.with(name, &told(value)).unwrap_or_else(|error| panic!("{id}: {error}"))
+            let consts = op.consts();
+            let stated = consts.iter().filter(|constant| !golden.attrs[constant.name].is_null());
+            own(stated.fold(op, |op, constant| {
+                let value = told(&golden.attrs[constant.name]);
+                op.with(constant.name, &value).unwrap_or_else(|error| panic!("{id}: {error}"))
             }))
         }
         "activation" => own(Arc::new(Activation { function: function(golden) })),

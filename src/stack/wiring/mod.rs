@@ -60,6 +60,11 @@ pub trait Wire: Debug + Send + Sync {
     fn has_norm(&self) -> bool {
         true
     }
+    /// Root mean square of what the head reads at first: 1 behind one norm. A tied head is drawn
+    /// smaller by as much.
+    fn output_rms(&self) -> f64 {
+        1.0
+    }
     /// The streams that the first sublayer meets, of what is embedded.
     fn open(&self, x: Id) -> Streams {
         x.into()

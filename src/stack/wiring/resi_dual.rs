@@ -30,6 +30,10 @@ impl Wire for ResiDual {
     fn norms_output(&self) -> bool {
         false
     }
+    fn output_rms(&self) -> f64 {
+        // Two normed streams.
+        std::f64::consts::SQRT_2
+    }
     fn open(&self, x: Id) -> Streams {
         Streams(vec![x, x])
     }
