@@ -189,7 +189,7 @@ mod tests {
             text.contains("pre_ln, post_ln (normal_02) and deepnorm train; post_ln (xavier"),
             "{text}"
         );
-        assert!(text.contains("Unfinished, and so not known to train or not: 8 pairs (batch_norm"));
+        assert!(text.contains("Unfinished, and so not known to train or not: 9 pairs (batch_norm"));
         assert!(text.contains("went over their text 3.5 times, so that held-out losses"));
         let pictures = figures::draw(&long, None, true, place.path()).unwrap();
         let text = thorough::markdown(&short, &long, &pictures, "plummet survey --thorough");
