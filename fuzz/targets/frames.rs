@@ -1,26 +1,9 @@
 //! Any bytes, in any pieces: frames and messages are read or refused, and nothing worse.
-//!
-//! The files under test are taken as they are, so that only they are built, and instrumented.
 #![no_main]
-// Of the files that are taken as they are, some things are needed elsewhere only.
-#![allow(dead_code)]
 
-#[path = "../../src/gate/call.rs"]
-pub mod call;
-#[path = "../../src/gate/wire/frame.rs"]
-pub mod frame;
-#[path = "../../src/gate/wire/message.rs"]
-pub mod message;
-#[path = "../../src/gate/tensor.rs"]
-pub mod tensor;
-
-/// Where those files look for each other.
-mod gate {
-    pub use self::{call, tensor};
-}
-
-use call::Broken;
 use libfuzzer_sys::fuzz_target;
+use plummet::gate::wire::{frame, message};
+use plummet::gate::{Broken, Dtype, Tensor};
 
 /// What is refused is refused as a protocol error with a name.
 fn refused<T>(result: &Result<T, Broken>) {
@@ -64,7 +47,7 @@ fuzz_target!(|bytes: &[u8]| {
 });
 
 /// Indices beyond 2⁵³ are no `f64`, and are not in the domain.
-fn exceeds(tensor: &tensor::Tensor) -> bool {
-    tensor.dtype == tensor::Dtype::I64
+fn exceeds(tensor: &Tensor) -> bool {
+    tensor.dtype == Dtype::I64
         && tensor.values.iter().any(|value| value.abs() >= 2f64.powi(53))
 }

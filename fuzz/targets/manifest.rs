@@ -2,31 +2,13 @@
 //!
 //! The text is a manifest, a day, and, at the end of its first line, a pattern before a name.
 #![no_main]
-// Of the files that are taken as they are, some things are needed elsewhere only.
-#![allow(dead_code)]
 
-#[path = "../../src/gate/manifest/date.rs"]
-pub mod date;
-#[path = "../../src/gate/manifest/parse.rs"]
-pub mod parse;
-#[path = "../../src/gate/manifest/pattern.rs"]
-pub mod pattern;
-#[path = "../../src/config/setting.rs"]
-pub mod setting;
-
-/// Where those files look for each other.
-mod config {
-    pub use self::setting::Invalid;
-}
-
-use date::Date;
 use libfuzzer_sys::fuzz_target;
-use parse::{Manifest, Status};
-use pattern::matches;
+use plummet::gate::manifest::{self, Date, Manifest, Status, matches};
 
 fuzz_target!(|bytes: &[u8]| {
     let text = String::from_utf8_lossy(bytes);
-    manifest(&text);
+    read(&text);
     day(&text);
     let (pattern, name) = text.split_once('\n').unwrap_or((&text, &text));
     day(pattern);
@@ -41,9 +23,9 @@ fuzz_target!(|bytes: &[u8]| {
     }
 });
 
-fn manifest(text: &str) {
-    let manifest = match parse::parse(text) {
-        Ok(manifest) => manifest,
+fn read(text: &str) {
+    let read = match manifest::parse(text) {
+        Ok(read) => read,
         Err(invalid) => {
             let top = ["gate.toml", "field of ", "require", "expect"];
             assert!(top.iter().any(|field| invalid.field.starts_with(field)), "{invalid:?}");
@@ -54,8 +36,8 @@ fn manifest(text: &str) {
         }
     };
     let said = |text: &str| !text.is_empty() && text.trim() == text;
-    assert!(manifest.require.iter().all(|pattern| said(pattern)));
-    for expect in &manifest.expect {
+    assert!(read.require.iter().all(|pattern| said(pattern)));
+    for expect in &read.expect {
         assert!(said(&expect.pattern) && said(&expect.reason), "{expect:?}");
         assert!(expect.issue.as_deref().is_none_or(said), "{expect:?}");
         assert_eq!(expect.factor.is_some(), expect.status == Status::Tolerate, "{expect:?}");
@@ -63,11 +45,12 @@ fn manifest(text: &str) {
         assert!(expect.until.is_none_or(|day| Date::parse(&day.to_string()) == Some(day)));
     }
     // What was read is written and read again as the same.
-    let Manifest { require, expect } = &manifest;
-    let require = toml::Value::try_from(require).expect("patterns can be written");
-    let expect = toml::Value::try_from(expect).expect("entries can be written");
-    let again = format!("require = {require}\nexpect = {expect}");
-    assert_eq!(parse::parse(&again).as_ref(), Ok(&manifest), "{again}");
+    let Manifest { require, expect, .. } = &read;
+    let patterns = toml::Value::try_from(require).expect("patterns can be written");
+    let entries = toml::Value::try_from(expect).expect("entries can be written");
+    let again = format!("require = {patterns}\nexpect = {entries}");
+    let again = manifest::parse(&again).expect("what was written can be read");
+    assert_eq!((&again.require, &again.expect), (&read.require, &read.expect));
 }
 
 /// A text over and over, in so many letters.

@@ -42,8 +42,8 @@ pub struct Hops {
 impl Described for Hops {
     const ID: &'static str = "hops";
     const ABOUT: &'static str = "f^k(q) for a permutation f of n symbols that the sequence writes \
-                                 down; bayes = 0, one hop less = (n-k+1)/n * ln(n-k+1) \
-                                 (kin of Sanford et al. 2024)";
+                                 down; bayes = 0, one hop less = (n−k+1)/n·ln(n−k+1) \
+                                 (after Sanford et al. 2024)";
     fn new() -> Self {
         Hops { k: 2, n: 8 }
     }
