@@ -113,7 +113,7 @@ impl<T: Element> Host<T> {
     pub fn forward(&mut self, weights: &[T], states: &[T], observer: &mut impl Observer<T>) -> T {
         assert_eq!((weights.len(), states.len()), (self.plan.weights, self.plan.states));
         let plan = self.plan.clone();
-        for t in 0..plan.turn {
+        for t in 0..plan.forward {
             self.act(&plan, t, weights, states, &[], observer);
         }
         self.output()[0]
@@ -133,13 +133,13 @@ impl<T: Element> Host<T> {
         let action = &plan.actions[t];
         match action.pass {
             Pass::Forward => self.run_forward(action, weights, states, observer),
-            Pass::Again => self.run_forward(action, weights, states, &mut Unobserved),
+            Pass::Recompute => self.run_forward(action, weights, states, &mut Unobserved),
             Pass::Backward => {
-                if t == plan.seed {
-                    let seed = &mut self.slots[action.outs[0]];
+                if t == plan.from_loss {
+                    let gradient = &mut self.slots[action.outs[0]];
                     match dy {
-                        [same] => seed.fill(*same),
-                        each => seed.copy_from_slice(each),
+                        [same] => gradient.fill(*same),
+                        each => gradient.copy_from_slice(each),
                     }
                 }
                 self.run_backward(action, weights, states, observer);
@@ -173,7 +173,7 @@ impl<T: Element> Host<T> {
 
     /// The output of the last step, after a forward pass.
     pub fn output(&self) -> &[T] {
-        &self.slots[self.plan.actions[self.plan.turn - 1].outs[0]]
+        &self.slots[self.plan.actions[self.plan.forward - 1].outs[0]]
     }
 
     /// Runs backward from a gradient of the loss; the gradients of the weights are added to.
@@ -203,9 +203,9 @@ impl<T: Element> Host<T> {
         observer: &mut impl Observer<T>,
     ) {
         let plan = self.plan.clone();
-        assert!(plan.turn < plan.actions.len(), "this host was made for inference");
+        assert!(plan.forward < plan.actions.len(), "this host was made for inference");
         assert_eq!(self.gradients.len(), plan.weights, "gradients were lent to this host");
-        for t in plan.turn..plan.actions.len() {
+        for t in plan.forward..plan.actions.len() {
             self.act(&plan, t, weights, states, dy, observer);
         }
         self.cleared = false;

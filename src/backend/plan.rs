@@ -33,7 +33,7 @@ pub(super) enum Place {
 pub(super) enum Pass {
     Forward,
     /// Forward once more, to have values back that were dropped.
-    Again,
+    Recompute,
     Backward,
 }
 
@@ -76,10 +76,10 @@ pub struct Plan {
     pub(super) scratch: usize,
     /// Where the inputs lie, by value index.
     pub(super) inputs: HashMap<usize, usize>,
-    /// Index of the first action behind the forward pass.
-    pub(super) turn: usize,
+    /// Actions of the forward pass; recomputation and the backward pass are behind them.
+    pub(super) forward: usize,
     /// Index of the first backward action, which reads the gradient of the loss.
-    pub(super) seed: usize,
+    pub(super) from_loss: usize,
     pub(super) weights: usize,
     pub(super) states: usize,
 }
@@ -245,11 +245,11 @@ impl Planner<'_> {
         if !backward {
             return order;
         }
-        let turn = order.len();
+        let forward = order.len();
         let segments = segments(program, segment);
         for (i, range) in segments.iter().enumerate().rev() {
             if i + 1 < segments.len() {
-                order.extend(range.clone().map(|s| (s, Pass::Again)));
+                order.extend(range.clone().map(|s| (s, Pass::Recompute)));
             }
             order.extend(range.clone().rev().filter(|&s| runs[s]).map(|s| (s, Pass::Backward)));
         }
@@ -258,7 +258,7 @@ impl Planner<'_> {
         let mut wanted = vec![false; program.values().len()];
         let mut wanted_saved = vec![false; steps.len()];
         let mut keep = vec![true; order.len()];
-        for (t, &(s, pass)) in order.iter().enumerate().skip(turn).rev() {
+        for (t, &(s, pass)) in order.iter().enumerate().skip(forward).rev() {
             if pass == Pass::Backward {
                 wanted_saved[s] = saved[s] > 0;
             } else {
@@ -454,8 +454,8 @@ impl Layout {
                 _ => {}
             }
         }
-        let turn = order.iter().position(|&(_, pass)| pass != Pass::Forward);
-        let seed = order.iter().position(|&(_, pass)| pass == Pass::Backward);
+        let forward = order.iter().position(|&(_, pass)| pass != Pass::Forward);
+        let from_loss = order.iter().position(|&(_, pass)| pass == Pass::Backward);
         let mut met = vec![false; program.values().len()];
         let mut first_of = |id: Id| {
             let weight = matches!(vectors[id.index()], Place::Weight(_));
@@ -504,8 +504,8 @@ impl Layout {
             actions,
             inputs: self.inputs.iter().map(|(&value, &l)| (value, slot(l))).collect(),
             slots,
-            turn: turn.unwrap_or(order.len()),
-            seed: seed.unwrap_or(order.len()),
+            forward: forward.unwrap_or(order.len()),
+            from_loss: from_loss.unwrap_or(order.len()),
             weights,
             states,
         }
