@@ -48,6 +48,5 @@ fuzz_target!(|bytes: &[u8]| {
 
 /// Indices beyond 2⁵³ are no `f64`, and are not in the domain.
 fn exceeds(tensor: &Tensor) -> bool {
-    tensor.dtype == Dtype::I64
-        && tensor.values.iter().any(|value| value.abs() >= 2f64.powi(53))
+    tensor.dtype == Dtype::I64 && tensor.values.iter().any(|value| value.abs() >= 2f64.powi(53))
 }

@@ -17,9 +17,9 @@
 
 use super::{Batch, Data, NOT_COUNTED, Task, Wanted};
 use crate::choice::Described;
-use crate::setting::Invalid;
 use crate::record::ReferenceLoss;
 use crate::rng::{Rng, mix};
+use crate::setting::Invalid;
 use crate::setting::Setting;
 use crate::stack::{Ends, Front, Head};
 
@@ -126,7 +126,7 @@ impl Data for Hops {
         let sequences = batch.targets.iter().filter(|&&target| target != NOT_COUNTED);
         let answers = sequences.count();
         let mut open = 0;
-        let mut f = vec![0; n];
+        let mut f = [0; MOST_SYMBOLS];
         for &token in &batch.inputs {
             let token = token as usize;
             match token.checked_sub(n) {
@@ -154,18 +154,22 @@ impl Hops {
     /// Adds a sequence whose permutation is held out, or is not.
     fn fill(&self, seq: usize, held_out: bool, mut rng: Rng, batch: &mut Batch) {
         let n = self.n;
-        let mut f = shuffled(n, &mut rng);
-        while is_held_out(&f) != held_out {
-            f = shuffled(n, &mut rng);
+        // Arrays: a training step asks for no memory.
+        let (mut f, mut order) = ([0; MOST_SYMBOLS], [0; MOST_SYMBOLS]);
+        let (f, order) = (&mut f[..n], &mut order[..n]);
+        shuffle(f, &mut rng);
+        while is_held_out(f) != held_out {
+            shuffle(f, &mut rng);
         }
-        for x in shuffled(n, &mut rng) {
+        shuffle(order, &mut rng);
+        for &x in &*order {
             batch.inputs.push((n + x * n + f[x]) as f32);
             batch.targets.push(NOT_COUNTED);
         }
         for _ in n..seq {
             let q = rng.below(n);
             batch.inputs.push(q as f32);
-            batch.targets.push(follow(&f, q, self.k) as f32);
+            batch.targets.push(follow(f, q, self.k) as f32);
         }
     }
 }
@@ -180,13 +184,12 @@ fn follow(f: &[usize], x: usize, j: usize) -> usize {
     (0..j).fold(x, |x, _| f[x])
 }
 
-/// The numbers below n in random order (Fisher & Yates).
-fn shuffled(n: usize, rng: &mut Rng) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..n).collect();
-    for i in (1..n).rev() {
+/// Makes of a slice the numbers below its length in random order (Fisher & Yates).
+fn shuffle(order: &mut [usize], rng: &mut Rng) {
+    order.iter_mut().enumerate().for_each(|(i, x)| *x = i);
+    for i in (1..order.len()).rev() {
         order.swap(i, rng.below(i + 1));
     }
-    order
 }
 
 /// Whether a permutation is kept from training, whatever the seed.

@@ -7,9 +7,9 @@
 use super::stream::{Stream, TRAINING_SHARE};
 use super::{Data, Task, Wanted};
 use crate::choice::Described;
-use crate::setting::Invalid;
 use crate::record::ReferenceLoss;
 use crate::rng::Rng;
+use crate::setting::Invalid;
 use crate::stack::Ends;
 
 /// Symbols of the source.

@@ -7,8 +7,8 @@ use super::source;
 use super::stream::{Stream, TRAINING_SHARE, entropies};
 use super::{Data, Task, TextFacts, Wanted};
 use crate::choice::Described;
-use crate::setting::Invalid;
 use crate::record::ReferenceLoss;
+use crate::setting::Invalid;
 use crate::stack::Ends;
 
 /// The text of `--text`, or the embedded Latin one.

@@ -67,7 +67,11 @@ fn a_sweep_takes_over_what_a_dead_one_held() {
         .collect();
     let file = place.file("sweep.toml", toml.as_bytes());
     let mut first = start(&train);
-    until("the run", || place.store.exists() && is_held(&place.store));
+    // Once its row is there, it holds no lock of the file itself.
+    until("the run", || {
+        let list = plummet(&["show", "--json", "--store", text(&place.store)]).stdout;
+        is_held(&place.store) && String::from_utf8_lossy(&list).contains("running")
+    });
     // It stands still, as a process does that has hung.
     signal(&first, "STOP");
     let mut second = start(&["sweep", text(&file), "--store", text(&place.store)]);

@@ -89,8 +89,7 @@ fn answer(call: &Call) -> Tensors {
         let rows = given.rows.get(name).map(|array| array.grad(&gradients).map(values));
         let vector = given.vectors.get(name).map(|array| array.grad(&gradients).map(values));
         // What the output does not depend on has no gradient, which is zero.
-        let gradient =
-            rows.or(vector).flatten().unwrap_or_else(|| vec![0.0; tensor.values.len()]);
+        let gradient = rows.or(vector).flatten().unwrap_or_else(|| vec![0.0; tensor.values.len()]);
         tensors.insert(format!("d{name}"), Tensor::new(call.dtype, &tensor.shape, gradient));
     }
     tensors.retain(|name, _| call.want.contains(name));

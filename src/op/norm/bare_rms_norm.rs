@@ -3,10 +3,10 @@
 //! s = 1/√(mean(x²) + eps), y = x·s over the last axis; dx = s·(dy − y·mean(dy ⊙ y)).
 //! The linear map behind the norm can take over what a weight would do.
 
-use crate::op::simd::{self, dot};
-use crate::op::{Arg, Fast, Grad, Property, Op, Reference, Shape, View};
 use crate::choice::Described;
 use crate::num::Num;
+use crate::op::simd::{self, dot};
+use crate::op::{Arg, Fast, Grad, Op, Property, Reference, Shape, View};
 
 /// Root mean square normalisation over the last axis, with nothing to learn.
 #[derive(Debug, Clone, Copy)]

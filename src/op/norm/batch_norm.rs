@@ -10,10 +10,10 @@
 
 use std::ops::Range;
 
-use crate::op::simd;
-use crate::op::{Arg, Fast, Grad, Kind, Property, Op, Reference, Shape, View};
 use crate::choice::Described;
 use crate::num::Num;
+use crate::op::simd;
+use crate::op::{Arg, Fast, Grad, Kind, Op, Property, Reference, Shape, View};
 
 /// Normalisation of each column by the statistics of the batch, or in evaluation by the running ones.
 #[derive(Debug, Clone, Copy)]
@@ -92,7 +92,8 @@ impl<T: Num> Reference<T> for BatchNorm {
                 let at = i * cols + j;
                 outs[0][at] = weight.data[j] * ((x.data[at] - mean) * rstd) + bias.data[j];
             }
-            let moved = |old: T, new: T| T::num(1.0 - self.momentum) * old + T::num(self.momentum) * new;
+            let moved =
+                |old: T, new: T| T::num(1.0 - self.momentum) * old + T::num(self.momentum) * new;
             let (old_mean, old_var) = (running_mean.data[j], running_var.data[j]);
             if self.training {
                 let unbiased = var * T::count(rows) / T::count(rows - 1);
@@ -119,7 +120,8 @@ impl<T: Num> Reference<T> for BatchNorm {
                 slope += dy[i * cols + j] * xhat(i);
             }
             for i in 0..rows {
-                let seen = if self.training { shift / n + xhat(i) * (slope / n) } else { T::zero() };
+                let seen =
+                    if self.training { shift / n + xhat(i) * (slope / n) } else { T::zero() };
                 if let Some(dx) = dargs[0].get_mut(i * cols + j) {
                     *dx += weight.data[j] * rstd * (dy[i * cols + j] - seen);
                 }
@@ -251,9 +253,12 @@ impl Fast for BatchNorm {
             for i in 0..rows {
                 let row = i * cols..(i + 1) * cols;
                 let elements = x.data[row.clone()].iter().zip(&dy[row.clone()]).zip(columns());
-                dx.put(row, elements.map(|((x, dy), (((mean, factor), shift), slope))| {
-                    factor * (mean - x).mul_add(*slope, dy - shift)
-                }));
+                dx.put(
+                    row,
+                    elements.map(|((x, dy), (((mean, factor), shift), slope))| {
+                        factor * (mean - x).mul_add(*slope, dy - shift)
+                    }),
+                );
             }
         });
     }

@@ -44,7 +44,10 @@ impl Op for Derf {
     }
     fn outputs(&self, args: &[Shape]) -> Vec<Shape> {
         let cols = args[0].cols();
-        assert!(args[1].len() == 1 && args[2].len() == 1, "one alpha and one shift for all columns");
+        assert!(
+            args[1].len() == 1 && args[2].len() == 1,
+            "one alpha and one shift for all columns"
+        );
         assert!(args[3].len() == cols && args[4].len() == cols, "{args:?}");
         vec![args[0]]
     }
@@ -146,7 +149,8 @@ impl Fast for Derf {
                 let s = &slope[(i - start) * cols..][..cols];
                 let w = |s: f32, dy: f32, weight: f32| weight * dy * s;
                 if let Some(dalpha) = dalpha.first_mut() {
-                    let add = |lane, [x, s, dy, weight]: [f32; 4]| w(s, dy, weight).mul_add(x, lane);
+                    let add =
+                        |lane, [x, s, dy, weight]: [f32; 4]| w(s, dy, weight).mul_add(x, lane);
                     *dalpha += simd::sum_of(isa, [x, s, dy, weight.data], add);
                 }
                 if let Some(dshift) = dshift.first_mut() {
@@ -158,7 +162,9 @@ impl Fast for Derf {
             }
             let (e, dy) = (&value[..inside.len()], &dy[inside]);
             let block = 0..block.len();
-            simd::add_columns(dweight, block.clone(), [e, dy], [], |sum, _, [e, dy], []| dy.mul_add(e, sum));
+            simd::add_columns(dweight, block.clone(), [e, dy], [], |sum, _, [e, dy], []| {
+                dy.mul_add(e, sum)
+            });
             simd::add_columns(dbias, block, [dy], [], |sum, _, [dy], []| sum + dy);
         });
     }

@@ -6,11 +6,11 @@
 //!
 //! No element sees another one: there is no statistic and nothing to save.
 
-use crate::op::elementary::tanh;
-use crate::op::simd;
-use crate::op::{Arg, Fast, Grad, Property, Op, Reference, Shape, View};
 use crate::choice::Described;
 use crate::num::Num;
+use crate::op::elementary::tanh;
+use crate::op::simd;
+use crate::op::{Arg, Fast, Grad, Op, Property, Reference, Shape, View};
 
 /// y = weight ⊙ tanh(alpha·x) + bias.
 #[derive(Debug, Clone, Copy)]
@@ -133,7 +133,8 @@ impl Fast for DynamicTanh {
                 let t = &t[(i - start) * cols..][..cols];
                 let w = |t: f32, dy: f32, weight: f32| weight * dy * t.mul_add(-t, 1.0);
                 if let Some(dalpha) = dalpha.first_mut() {
-                    let add = |lane, [x, t, dy, weight]: [f32; 4]| w(t, dy, weight).mul_add(x, lane);
+                    let add =
+                        |lane, [x, t, dy, weight]: [f32; 4]| w(t, dy, weight).mul_add(x, lane);
                     *dalpha += simd::sum_of(isa, [x, t, dy, weight.data], add);
                 }
                 let elements = t.iter().zip(dy).zip(weight.data);
@@ -141,7 +142,9 @@ impl Fast for DynamicTanh {
             }
             let (t, dy) = (&t[..inside.len()], &dy[inside]);
             let block = 0..block.len();
-            simd::add_columns(dweight, block.clone(), [t, dy], [], |sum, _, [t, dy], []| dy.mul_add(t, sum));
+            simd::add_columns(dweight, block.clone(), [t, dy], [], |sum, _, [t, dy], []| {
+                dy.mul_add(t, sum)
+            });
             simd::add_columns(dbias, block, [dy], [], |sum, _, [dy], []| sum + dy);
         });
     }

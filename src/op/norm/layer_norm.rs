@@ -9,10 +9,10 @@
 
 use std::ops::Range;
 
-use crate::op::simd::{self, Isa, or_neutral, sum, sum_of_squares_around};
-use crate::op::{Arg, Fast, Grad, Property, Op, Reference, Shape, View};
 use crate::choice::Described;
 use crate::num::Num;
+use crate::op::simd::{self, Isa, or_neutral, sum, sum_of_squares_around};
+use crate::op::{Arg, Fast, Grad, Op, Property, Reference, Shape, View};
 
 /// Layer normalisation over the last axis; weight and bias are optional.
 #[derive(Debug, Clone, Copy)]

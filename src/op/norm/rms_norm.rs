@@ -10,10 +10,10 @@
 
 use std::ops::Range;
 
-use crate::op::simd::{self, Isa, dot};
-use crate::op::{Arg, Fast, Grad, Property, Op, Reference, Shape, View};
 use crate::choice::Described;
 use crate::num::{Dtype, Num};
+use crate::op::simd::{self, Isa, dot};
+use crate::op::{Arg, Fast, Grad, Op, Property, Reference, Shape, View};
 
 crate::choices! {
     /// Where x̂ is rounded to the storage format.

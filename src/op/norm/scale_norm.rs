@@ -6,10 +6,10 @@
 //!
 //! At ‖x‖ = eps the two branches of dx differ; the flat one is taken, as for a norm held constant.
 
-use crate::op::simd::{self, dot};
-use crate::op::{Arg, Fast, Grad, Property, Op, Reference, Shape, View};
 use crate::choice::Described;
 use crate::num::Num;
+use crate::op::simd::{self, dot};
+use crate::op::{Arg, Fast, Grad, Op, Property, Reference, Shape, View};
 
 /// y = weight·x/max(‖x‖, eps) over the last axis, with one weight.
 #[derive(Debug, Clone, Copy)]

@@ -11,7 +11,8 @@ pub struct Deepnorm;
 
 impl Described for Deepnorm {
     const ID: &'static str = "deepnorm";
-    const ABOUT: &'static str = "xavier, (8·depth)^(−1/4) on value, out, feed-forward (Wang et al. 2022)";
+    const ABOUT: &'static str =
+        "xavier, (8·depth)^(−1/4) on value, out, feed-forward (Wang et al. 2022)";
     fn new() -> Self {
         Deepnorm
     }

@@ -17,7 +17,8 @@ pub struct Deepnorm {
 
 impl Described for Deepnorm {
     const ID: &'static str = "deepnorm";
-    const ABOUT: &'static str = "x' = norm((2N)^¼·x + f(x)), norm on the embedding (Wang et al. 2022)";
+    const ABOUT: &'static str =
+        "x' = norm((2N)^¼·x + f(x)), norm on the embedding (Wang et al. 2022)";
     fn new() -> Self {
         Deepnorm { alpha: None }
     }

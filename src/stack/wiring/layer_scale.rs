@@ -17,7 +17,8 @@ pub struct LayerScale {
 
 impl Described for LayerScale {
     const ID: &'static str = "layer_scale";
-    const ABOUT: &'static str = "x' = x + λ⊙f(norm(x)), λ from 1e-4, final norm (Touvron et al. 2021)";
+    const ABOUT: &'static str =
+        "x' = x + λ⊙f(norm(x)), λ from 1e-4, final norm (Touvron et al. 2021)";
     fn new() -> Self {
         LayerScale { gain: 1e-4 }
     }

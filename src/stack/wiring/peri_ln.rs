@@ -2,9 +2,9 @@
 //!
 //! x′ = x + norm(f(norm(x))), with a norm on the embedding and one behind the last block.
 
+use super::sandwich_ln::sandwiched;
 use super::{Streams, Wire};
 use crate::choice::Described;
-use super::sandwich_ln::sandwiched;
 use crate::stack::Sublayer;
 
 /// As sandwich_ln, and a norm on the embedding.
@@ -13,7 +13,8 @@ pub struct PeriLn;
 
 impl Described for PeriLn {
     const ID: &'static str = "peri_ln";
-    const ABOUT: &'static str = "x' = x + norm(f(norm(x))), norm on the embedding, final norm (Kim et al. 2025)";
+    const ABOUT: &'static str =
+        "x' = x + norm(f(norm(x))), norm on the embedding, final norm (Kim et al. 2025)";
     fn new() -> Self {
         PeriLn
     }

@@ -13,7 +13,8 @@ pub struct Rezero;
 
 impl Described for Rezero {
     const ID: &'static str = "rezero";
-    const ABOUT: &'static str = "x' = x + g·f(x), g from 0, one per sublayer (Bachlechner et al. 2020)";
+    const ABOUT: &'static str =
+        "x' = x + g·f(x), g from 0, one per sublayer (Bachlechner et al. 2020)";
     fn new() -> Self {
         Rezero
     }
