@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use plummet::backend::Host;
+use plummet::backend::{Buffer, Host, Runner};
 use plummet::bench::{self, Stopwatch};
 use plummet::check::bodies::{Case, Rows, fast_agrees};
 use plummet::op::{Op, Shape, all};
@@ -84,15 +84,17 @@ fn steps(criterion: &mut Criterion) {
             true,
         ));
         let weights = config.init.weights(&program, config.depth, None, 1);
-        let weights: Vec<f32> = weights.into_iter().map(|weight| weight as f32).collect();
-        let mut host = Host::<f32>::training(program, 0);
+        let weights: Buffer<f32> = weights.into_iter().map(|weight| weight as f32).collect();
+        let (states, one) = (Buffer::default(), Buffer::from_iter([1.0]));
+        let mut gradients = Buffer::zeros(weights.len());
+        let mut runner = Runner::training(Host::<f32>::new(), program, 0);
         let mut watch = Stopwatch::new();
         group.throughput(Throughput::Elements((size.batch * size.seq) as u64));
         group.bench_function(size.name, |bencher| {
             bencher.iter(|| {
-                host.clear();
-                host.forward(&weights, &[], &mut watch);
-                host.backward(&weights, &[], 1.0, &mut watch);
+                runner.clear();
+                runner.forward(&weights, &states, &mut watch);
+                runner.backward(&weights, &states, &one, &mut gradients, &mut watch);
             })
         });
     }

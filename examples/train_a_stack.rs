@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::sync::Arc;
 
+use plummet::backend::Host;
 use plummet::config::RunConfig;
 use plummet::train::{Corpus, Trainer};
 
@@ -19,7 +20,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ("steps", "100"),
     ])?;
     let corpus = Arc::new(Corpus::load(&config)?);
-    let mut trainer = Trainer::<f32>::new(&config, corpus)?;
+    let mut trainer = Trainer::new(Host::<f32>::new(), &config, corpus)?;
     for step in 1..=config.steps {
         let stepped = trainer.advance(None);
         if step == 1 || step % 10 == 0 {

@@ -7,7 +7,8 @@
 //!   constants of its own.
 //! - [`op`]: the operators, each with a reference and a fast path, forward and vjp.
 //! - [`check`]: cases, error budgets, gradients and properties for whatever calls itself an operator.
-//! - [`program`]: a stack as a straight list of steps over named values; [`backend`]: what runs it.
+//! - [`program`]: a stack as a straight list of steps over named values; [`backend`]: the devices
+//!   that run it.
 //! - [`task`]: what is learned; [`config`]: everything that a run depends on; [`stack`]: from a configuration to a program.
 //! - [`record`]: what a run leaves behind; [`store`]: where it is kept; [`probe`]: what a layer
 //!   looks like.

@@ -6,11 +6,10 @@
 
 use faer::Mat;
 
-use crate::backend::Observer;
+use crate::backend::{Backend, Observer, Seen, norm};
 use crate::num::Num;
 use crate::op::View;
 use crate::op::attention::Attention;
-use crate::program::{Id, Program, Step};
 use crate::record::ProbeRow;
 
 /// The most tokens whose singular values are taken: more change the effective rank little and
@@ -95,14 +94,15 @@ impl Probe {
     }
 }
 
-impl<T: Num> Observer<T> for Probe {
-    fn computed(&mut self, program: &Program, step: &Step, args: &[View<T>], outs: &[&[T]]) {
-        let value = program.get(step.outs[0]);
+impl<B: Backend> Observer<B> for Probe {
+    fn computed(&mut self, seen: &Seen<B>) {
+        let step = seen.step();
+        let value = seen.program().get(step.outs[0]);
         let Some(layer) = value.layer else { return };
         let stream = value.site == "stream";
         if stream || (!self.brief && (value.site == "attn" || value.site == "ffn")) {
             self.wide.clear();
-            self.wide.extend(outs[0].iter().map(|x| x.value()));
+            self.wide.extend(seen.out(0).iter().map(|x| x.value()));
             self.moments(layer, &value.site);
             if stream {
                 self.stream(layer, value.shape.cols());
@@ -111,20 +111,24 @@ impl<T: Num> Observer<T> for Probe {
         if value.site == "attn.mixed" && !self.brief {
             let any: &dyn std::any::Any = &*step.op;
             if let Some(attention) = any.downcast_ref::<Attention>() {
-                let (entropy, largest) = attention_statistics(attention, args);
+                let args: Vec<_> = (0..step.args.len()).map(|i| seen.arg(i)).collect();
+                let views = args.iter().enumerate();
+                let views: Vec<View<B::Number>> =
+                    views.map(|(i, data)| View { shape: seen.shape(i), data }).collect();
+                let (entropy, largest) = attention_statistics(attention, &views);
                 self.push(layer, "attn", "entropy", entropy);
                 self.push(layer, "attn", "largest_logit", largest);
             }
         }
     }
 
-    fn gradient(&mut self, program: &Program, value: Id, gradient: &[T]) {
-        let value = program.get(value);
+    fn gradient(&mut self, seen: &Seen<B>) {
+        let value = seen.program().get(seen.step().outs[0]);
         if let Some(layer) = value.layer
             && !self.brief
             && (value.site == "stream" || value.site == "mid")
         {
-            self.push(layer, &value.site, "grad_norm", crate::backend::norm(gradient));
+            self.push(layer, &value.site, "grad_norm", norm(&seen.out(0)));
         }
     }
 }

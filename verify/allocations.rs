@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use plummet::backend::Host;
 use plummet::config::RunConfig;
 use plummet::memory::{Counting, allocations};
 use plummet::train::{Corpus, Trainer};
@@ -21,13 +22,14 @@ fn steps_after_the_first_allocate_nothing() {
         &[("norm", "batch_norm"), ("checkpoint", "1"), ("micro-batches", "2")],
         &[("wiring", "deepnorm"), ("positions", "rotary"), ("ffn", "gated"), ("dropout", "0.1")],
         &[("optimizer", "sgd"), ("activation", "gelu"), ("stochastic-depth", "0.2")],
+        &[("task", "hops"), ("wiring", "resi_dual"), ("norm", "derf")],
     ] {
         let config = RunConfig::from_settings(small.into_iter().chain(more.iter().copied()));
         let config = config.unwrap();
         for pool in &pools {
             let threads = pool.current_num_threads();
             let corpus = Arc::new(Corpus::load(&config).unwrap());
-            let trainer = || Trainer::<f32>::new(&config, corpus.clone()).unwrap();
+            let trainer = || Trainer::new(Host::<f32>::new(), &config, corpus.clone()).unwrap();
             // The library of products keeps its working space per thread, and which thread takes
             // which shard is up to the scheduler: so each thread takes a step by itself first.
             pool.broadcast(|_| trainer().advance(None));

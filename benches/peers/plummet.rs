@@ -12,6 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use plummet::backend::Host;
 use plummet::bench::{Product, Rates, Size, products};
 use plummet::config::RunConfig;
 use plummet::program::Program;
@@ -52,7 +53,7 @@ fn whole(config: &RunConfig) -> Program {
 /// Our side: a stack in training, or an operator.
 #[derive(Default)]
 struct Plummet {
-    trainer: Option<Trainer<f32>>,
+    trainer: Option<Trainer<Host<f32>>>,
     products: BTreeMap<Product, usize>,
     operator: Option<operators::Prepared>,
 }
@@ -62,8 +63,8 @@ impl Worker for Plummet {
         let config = config(size)?;
         let corpus = Corpus::load(&config).map_err(|e| e.to_string())?;
         self.products = products(&whole(&config));
-        let mut trainer =
-            Trainer::<f32>::new(&config, Arc::new(corpus)).map_err(|e| e.to_string())?;
+        let mut trainer = Trainer::new(Host::<f32>::new(), &config, Arc::new(corpus))
+            .map_err(|e| e.to_string())?;
         let stepped = trainer.advance(None);
         self.trainer = Some(trainer);
         Ok((stepped.loss, Some(stepped.grad_norm)))

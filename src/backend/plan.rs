@@ -10,14 +10,13 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::buffer::PADDING;
-use super::element::Element;
-use crate::op::{MAX_ARGS, Op, Shape};
+use super::Backend;
+use crate::op::{MAX_ARGS, Shape};
 use crate::program::{Id, Program, Source};
 
 /// Where an argument is found.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Place {
+pub enum Place {
     /// Nowhere: an optional argument that is not there, a gradient that nobody wants.
     Nowhere,
     /// In the parameter vector (or, for a gradient, in the vector of gradients).
@@ -30,16 +29,18 @@ pub(super) enum Place {
 
 /// Which way an action runs its step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Pass {
+pub enum Pass {
+    /// Forward.
     Forward,
     /// Forward once more, to have values back that were dropped.
     Recompute,
+    /// Backward.
     Backward,
 }
 
 /// Whether an action is the first one to write a gradient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum First {
+pub enum First {
     /// Another one was before.
     No,
     /// Of a value: the first in every pass.
@@ -50,13 +51,18 @@ pub(super) enum First {
 
 /// One step run one way, with every place resolved.
 #[derive(Debug)]
-pub(super) struct Action {
+pub struct Action {
+    /// Which step of the program.
     pub step: usize,
+    /// Which way.
     pub pass: Pass,
+    /// The arguments.
     pub args: Vec<Place>,
+    /// Their shapes.
     pub shapes: Vec<Shape>,
-    /// Forward: the outputs. Backward: the gradient of the first output.
+    /// The slots forward of the outputs, backward of the gradient of the first output.
     pub outs: Vec<usize>,
+    /// The slot of what the operator keeps from forward to backward.
     pub saved: Option<usize>,
     /// Length of the working space that the operator asks for.
     pub scratch: usize,
@@ -64,6 +70,18 @@ pub(super) struct Action {
     pub dargs: Vec<Place>,
     /// Backward: for which of them this action is the first.
     pub first: Vec<First>,
+}
+
+impl Action {
+    /// Whether the gradient of an argument is overwritten, not added to, when the gradients of the
+    /// weights are `cleared`.
+    pub fn fresh(&self, arg: usize, cleared: bool) -> bool {
+        match self.first.get(arg) {
+            Some(First::OfPass) => true,
+            Some(First::OfStep) => cleared,
+            _ => false,
+        }
+    }
 }
 
 /// A program made ready to run.
@@ -80,23 +98,17 @@ pub struct Plan {
     pub(super) forward: usize,
     /// Index of the first backward action, which reads the gradient of the loss.
     pub(super) from_loss: usize,
-    pub(super) weights: usize,
-    pub(super) states: usize,
+    /// See [`Backend::padding`].
+    padding: usize,
 }
 
-/// Sizes that an element type's way of running an operator needs.
-pub(super) trait Sizes {
-    fn saved(op: &dyn Op, shapes: &[Shape]) -> usize;
-    fn scratch(op: &dyn Op, shapes: &[Shape]) -> usize;
-}
-
-impl<T: Element> Sizes for T {
-    fn saved(op: &dyn Op, shapes: &[Shape]) -> usize {
-        <T as Element>::saved(op, shapes)
-    }
-    fn scratch(op: &dyn Op, shapes: &[Shape]) -> usize {
-        <T as Element>::scratch(op, shapes)
-    }
+/// What an operator asks for beside its arguments and outputs, in elements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Kept from forward to backward.
+    pub saved: usize,
+    /// Working space.
+    pub scratch: usize,
 }
 
 /// A buffer request: alive from one action to another.
@@ -119,6 +131,8 @@ pub struct Planner<'a> {
     /// The steps that hand a gradient on.
     runs: Vec<bool>,
     has_gradient: Vec<bool>,
+    /// See [`Backend::padding`].
+    padding: usize,
 }
 
 /// What a plan takes, gradients of weights left out.
@@ -133,22 +147,18 @@ pub struct Need {
 }
 
 impl<'a> Planner<'a> {
-    /// A planner for `program` run with elements of type `T`.
-    pub fn new<T: Element>(program: &'a Program) -> Self {
-        Self::with_sizes::<T>(program)
-    }
-
-    fn with_sizes<S: Sizes>(program: &'a Program) -> Self {
+    /// A planner for `program` on a backend.
+    pub fn new(backend: &impl Backend, program: &'a Program) -> Self {
         let shapes: Vec<Vec<Shape>> = (program.steps().iter())
             .map(|step| step.args.iter().map(|&id| program.shape(id)).collect())
             .collect();
-        let each = |size: fn(&dyn Op, &[Shape]) -> usize| -> Vec<usize> {
-            let steps = program.steps().iter().zip(&shapes);
-            steps.map(|(step, shapes)| size(&*step.op, shapes)).collect()
-        };
-        let (saved, scratch) = (each(S::saved), each(S::scratch));
+        let steps = program.steps().iter().zip(&shapes);
+        let (saved, scratch) = (steps.map(|(step, shapes)| backend.room(&*step.op, shapes)))
+            .map(|room| (room.saved, room.scratch))
+            .unzip();
         let (runs, has_gradient) = (backward_steps(program), program.differentiable());
-        Planner { program, shapes, saved, scratch, runs, has_gradient }
+        let padding = backend.padding();
+        Planner { program, shapes, saved, scratch, runs, has_gradient, padding }
     }
 
     /// What a training pass takes with `segment` layers per checkpointing segment, 0 for none.
@@ -176,7 +186,7 @@ impl<'a> Planner<'a> {
         });
         Need {
             // A plan that no machine could hold must still say so, instead of wrapping around.
-            slots: all(&slots),
+            slots: all(&slots, self.padding),
             scratch: self.scratch.iter().copied().max().unwrap_or(0),
             structure: actions.sum::<usize>() + size_of_val(&slots[..]),
         }
@@ -187,8 +197,13 @@ impl Plan {
     /// Plans one forward and, if `backward`, one backward pass.
     ///
     /// `segment` is the number of layers per checkpointing segment; 0 keeps every value.
-    pub(super) fn new<S: Sizes>(program: &Program, backward: bool, segment: usize) -> Plan {
-        let planner = Planner::with_sizes::<S>(program);
+    pub(super) fn new(
+        backend: &impl Backend,
+        program: &Program,
+        backward: bool,
+        segment: usize,
+    ) -> Plan {
+        let planner = Planner::new(backend, program);
         let order = planner.order(backward, segment);
         let mut uses = Vec::with_capacity(order.len());
         let layout = Layout::new(&planner, &order, &mut |used| uses.push(used));
@@ -199,13 +214,13 @@ impl Plan {
     /// gradients and the states.
     pub fn elements(&self) -> usize {
         // A plan that no machine could hold must still say so, instead of wrapping around.
-        all(&self.slots).saturating_add(self.scratch)
+        all(&self.slots, self.padding).saturating_add(self.scratch)
     }
 }
 
-/// Elements of all slots.
-fn all(slots: &[usize]) -> usize {
-    slots.iter().fold(0, |sum: usize, &len| sum.saturating_add(len + PADDING))
+/// Elements of all slots, and what each takes beyond them.
+fn all(slots: &[usize], padding: usize) -> usize {
+    slots.iter().fold(0, |sum: usize, &len| sum.saturating_add(len + padding))
 }
 
 /// The values that a step's pass reads.
@@ -506,8 +521,7 @@ impl Layout {
             slots,
             forward: forward.unwrap_or(order.len()),
             from_loss: from_loss.unwrap_or(order.len()),
-            weights,
-            states,
+            padding: planner.padding,
         }
     }
 }

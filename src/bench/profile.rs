@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use crate::backend::Observer;
-use crate::op::View;
-use crate::program::{Id, Program, Step};
+use crate::backend::{Backend, Observer, Seen};
 
 /// An observer that adds up the time between what it sees.
 #[derive(Debug)]
@@ -52,19 +50,15 @@ impl Default for Stopwatch {
     }
 }
 
-impl<T> Observer<T> for Stopwatch {
-    fn computed(&mut self, _program: &Program, step: &Step, _args: &[View<T>], _outs: &[&[T]]) {
-        self.lap(step.op.id(), false);
+impl<B: Backend> Observer<B> for Stopwatch {
+    fn computed(&mut self, seen: &Seen<B>) {
+        self.lap(seen.step().op.id(), false);
     }
-    fn gradient(&mut self, program: &Program, value: Id, _gradient: &[T]) {
+    fn gradient(&mut self, seen: &Seen<B>) {
         match self.running {
             Some(op) => self.lap(op, true),
             None => self.last = Instant::now(),
         }
-        let step = match program.get(value).source {
-            crate::program::Source::Step(step) => &program.steps()[step],
-            _ => return,
-        };
-        self.running = Some(step.op.id());
+        self.running = Some(seen.step().op.id());
     }
 }

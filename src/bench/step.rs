@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::{Rates, Samples, Size, Stopwatch, products};
-use crate::backend::Host;
+use crate::backend::{Buffer, Host, Runner};
 use crate::setting::Invalid;
 use crate::stack;
 use crate::train::{Corpus, Trainer};
@@ -46,7 +46,7 @@ pub fn step_time(size: Size, seconds: f64, pool: &rayon::ThreadPool) -> Result<S
     let before = floor();
     let mut operators = by_operator(&config, program, seconds);
 
-    let mut trainer = Trainer::<f32>::new(&config, corpus)?;
+    let mut trainer = Trainer::new(Host::<f32>::new(), &config, corpus)?;
     let single = rayon::ThreadPoolBuilder::new().num_threads(1).build();
     let single = single.map_err(|error| Invalid::new("threads", 1, error.to_string()))?;
     let one = single.install(|| fastest_step(&mut trainer, seconds));
@@ -78,7 +78,7 @@ fn part(operator: &str) -> usize {
 }
 
 /// The fastest step is the one that other work on the machine disturbed least.
-fn fastest_step(trainer: &mut Trainer<f32>, seconds: f64) -> f64 {
+fn fastest_step(trainer: &mut Trainer<Host<f32>>, seconds: f64) -> f64 {
     trainer.advance(None);
     let (mut times, begun) = (Vec::new(), Instant::now());
     while times.len() < 3 || begun.elapsed().as_secs_f64() < seconds {
@@ -96,13 +96,15 @@ fn by_operator(
     seconds: f64,
 ) -> Vec<(&'static str, f64, f64)> {
     let weights = config.init.weights(&program, config.depth, config.embed_std(), config.seed);
-    let weights: Vec<f32> = weights.into_iter().map(|w| w as f32).collect();
-    let mut host = Host::<f32>::training(program, 0);
+    let weights: Buffer<f32> = weights.into_iter().map(|w| w as f32).collect();
+    let (states, one) = (Buffer::default(), Buffer::from_iter([1.0]));
+    let mut gradients = Buffer::zeros(weights.len());
+    let mut runner = Runner::training(Host::<f32>::new(), program, 0);
     let mut pass = |watch: &mut Stopwatch| {
-        host.clear();
+        runner.clear();
         watch.start();
-        host.forward(&weights, &[], watch);
-        host.backward(&weights, &[], 1.0, watch);
+        runner.forward(&weights, &states, watch);
+        runner.backward(&weights, &states, &one, &mut gradients, watch);
         watch.stop();
     };
     pass(&mut Stopwatch::new());

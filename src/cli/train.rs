@@ -101,7 +101,7 @@ fn plan(config: &RunConfig, corpus: &Corpus) -> Outcome {
     let mut text = format!("{program}\n");
     let mut line = |name: &str, what: String| text += &format!("{name:<14}{what}\n");
     line("parameters", program.parameters().to_string());
-    let threads = match footprint.hosts {
+    let threads = match footprint.lanes {
         1 => "one thread".to_string(),
         more => format!("{more} threads"),
     };

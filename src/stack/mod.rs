@@ -60,7 +60,7 @@ pub fn build(stack: &Architecture, ends: &Ends, samples: usize, training: bool) 
 ///
 /// ```
 /// use std::sync::Arc;
-/// use plummet::backend::{Host, Unobserved};
+/// use plummet::backend::{Buffer, Host, Runner, Unobserved};
 /// use plummet::config::RunConfig;
 /// use plummet::rng::Rng;
 /// use plummet::stack::{self, Architecture};
@@ -70,14 +70,14 @@ pub fn build(stack: &Architecture, ends: &Ends, samples: usize, training: bool) 
 /// let unmasked = Architecture { causal: false, ..config.architecture() };
 /// let program = Arc::new(stack::block(&unmasked, batch));
 /// let weights = config.init.weights(&program, config.depth, None, 1);
-/// let weights: Vec<f32> = weights.into_iter().map(|w| w as f32).collect();
+/// let weights: Buffer<f32> = weights.into_iter().map(|w| w as f32).collect();
 ///
-/// let mut host = Host::<f32>::inference(program.clone());
+/// let mut runner = Runner::inference(Host::<f32>::new(), program.clone());
 /// let mut rng = Rng::new(2);
-/// host.input(program.find("x").unwrap()).fill_with(|| rng.normal() as f32);
-/// host.forward(&weights, &[], &mut Unobserved);
-/// assert_eq!(host.output().len(), seq * batch * width);
-/// assert!(host.output().iter().all(|y| y.is_finite()));
+/// runner.input(program.find("x").unwrap()).fill_with(|| rng.normal() as f32);
+/// runner.forward(&weights, &Buffer::default(), &mut Unobserved);
+/// assert_eq!(runner.output().len(), seq * batch * width);
+/// assert!(runner.output().iter().all(|y| y.is_finite()));
 /// ```
 pub fn block(stack: &Architecture, samples: usize) -> Program {
     let mut b = Builder::new(stack, samples, false);

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, Par};
 
-use crate::backend::{Element, Need, Planner};
+use crate::backend::{Backend, Need, Planner};
 use crate::config::{self, Checkpoint, Invalid, Memory, Precision, RunConfig};
 use crate::memory;
 use crate::memory::amount;
@@ -14,14 +14,15 @@ use crate::program::Program;
 use crate::record::ProbeRow;
 
 use super::Corpus;
+use super::feed::Feed;
 
 /// Bytes of a run by part: what is allocated at once when the most is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Footprint {
     /// Blocks per checkpointing segment, 0 where every activation is kept.
     pub segment: usize,
-    /// Hosts, each of which a thread takes its shards through in turn.
-    pub hosts: usize,
+    /// Lanes, each of which takes its shards through one set of buffers in turn.
+    pub lanes: usize,
     /// The learned numbers.
     pub parameters: usize,
     /// Their gradients, one vector per shard.
@@ -30,13 +31,13 @@ pub struct Footprint {
     pub moments: usize,
     /// Running statistics, and what every shard would have them be.
     pub states: usize,
-    /// Values and their gradients, of all hosts.
+    /// Values and their gradients, of all lanes.
     pub activations: usize,
-    /// Values of the pass that measures the held-out loss, of all hosts.
+    /// Values of the pass that measures the held-out loss, of all lanes.
     pub evaluation: usize,
-    /// Working space of the operators, of all hosts.
+    /// Working space of the operators, of all lanes.
     pub scratch: usize,
-    /// What there is to learn from, and the batch of it.
+    /// What there is to learn from, and the batch of it, on the host and on the device.
     pub batch: usize,
     /// The rows of the probes at the start and the end, two layers of one shard, and the copy of the
     /// parameters that a probe of the updates needs where there is one shard only.
@@ -86,14 +87,15 @@ impl Footprint {
     ///
     /// # Errors
     /// Where that is more than `config.memory`.
-    pub(super) fn of<T: Element>(
+    pub(super) fn of<B: Backend>(
+        backend: &B,
         config: &RunConfig,
         corpus: &Corpus,
         program: &Program,
         evaluation: &Program,
     ) -> Result<Footprint, Invalid> {
-        let planner = Planner::new::<T>(program);
-        let fixed = Fixed::new::<T>(config, corpus, program, evaluation);
+        let planner = Planner::new(backend, program);
+        let fixed = Fixed::new(backend, config, corpus, program, evaluation);
         let with = |segment: usize| fixed.with(segment, planner.training(segment));
         let limit = match config.memory {
             Memory::Auto => memory::available().unwrap_or(u64::MAX),
@@ -113,13 +115,14 @@ impl Footprint {
 }
 
 impl Fixed {
-    fn new<T: Element>(
+    fn new<B: Backend>(
+        backend: &B,
         config: &RunConfig,
         corpus: &Corpus,
         program: &Program,
         evaluation: &Program,
     ) -> Fixed {
-        let (shards, size) = (config.shards(), size_of::<T>());
+        let (shards, size) = (config.shards(), size_of::<B::Number>());
         let vector = program.parameters().saturating_mul(size);
         let states: usize = program.states().map(|(_, value)| value.shape.len()).sum();
         let moments = if config.optimizer == config::Optimizer::Adamw { 2 } else { 1 };
@@ -131,19 +134,23 @@ impl Fixed {
         let stream = config.samples().saturating_mul(config.seq).saturating_mul(config.width);
         let streams = if probes { stream.saturating_mul(2 * size_of::<f64>()) } else { 0 };
         // The references multiply by themselves.
-        let hosts = threads(config).min(shards);
-        let multiplying = if config.precision == Precision::F32 { hosts } else { 0 };
-        let pass = Planner::new::<T>(evaluation).inference();
-        let numbers = config.task.ends().numbers();
+        let lanes = backend.lanes(threads(config)).min(shards);
+        let multiplying = if config.precision == Precision::F32 { lanes } else { 0 };
+        let pass = Planner::new(backend, evaluation).inference();
+        let ends = config.task.ends();
+        let feed = Feed::<B>::elements(program, &ends, shards * config.micro_batches);
         let footprint = Footprint {
-            hosts,
+            lanes,
             parameters: vector,
             gradients: vector.saturating_mul(shards),
             moments: vector.saturating_mul(moments),
             states: states * size * (1 + shards),
-            evaluation: pass.slots.saturating_mul(hosts).saturating_mul(size),
-            scratch: pass.scratch.saturating_mul(hosts).saturating_mul(size),
-            batch: corpus.bytes() + config.batch * config.seq * numbers * size_of::<f32>(),
+            evaluation: pass.slots.saturating_mul(lanes).saturating_mul(size),
+            scratch: pass.scratch.saturating_mul(lanes).saturating_mul(size),
+            batch: (config.batch.saturating_mul(config.seq))
+                .saturating_mul(ends.numbers() * size_of::<f32>())
+                .saturating_add(feed.saturating_mul(size))
+                .saturating_add(corpus.bytes()),
             probe: copy.saturating_add(streams).saturating_add(rows),
             packing: multiplying * packing(),
             programs: program.bytes() + evaluation.bytes() + pass.structure,
@@ -154,7 +161,7 @@ impl Fixed {
 
     fn with(&self, segment: usize, need: Need) -> Footprint {
         let all = |elements: usize| {
-            elements.saturating_mul(self.footprint.hosts).saturating_mul(self.size)
+            elements.saturating_mul(self.footprint.lanes).saturating_mul(self.size)
         };
         let mut footprint = self.footprint.clone();
         footprint.segment = segment;

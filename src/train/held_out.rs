@@ -2,9 +2,11 @@
 
 use rayon::prelude::*;
 
-use super::{Corpus, Trainer, set_inputs, share};
-use crate::backend::{Element, Unobserved};
+use super::trainer::share;
+use super::{Corpus, Trainer};
+use crate::backend::{Backend, Unobserved};
 use crate::config::RunConfig;
+use crate::num::Num;
 
 /// Training steps to one forward pass over a held-out batch. A pass takes some 0.3 to 0.4 of a
 /// step, so that all of them together take at most a twentieth of a run's time.
@@ -60,31 +62,31 @@ pub struct HeldOut {
     pub baseline: f64,
 }
 
-impl<T: Element> Trainer<T> {
+impl<B: Backend> Trainer<B> {
     /// The mean loss over so many held-out batches, spread evenly over the held-out part.
     pub fn evaluate(&mut self, batches: usize) -> HeldOut {
-        let (inputs, samples) = (self.inputs, self.config.samples());
-        let (parameters, states) = (&self.parameters[..], &self.states[..]);
+        let (samples, passes) = (self.config.samples(), self.config.micro_batches);
+        let (parameters, states) = (&self.parameters, &self.states);
         let mut total = HeldOut { loss: 0.0, baseline: 0.0 };
         for index in 0..batches {
             self.corpus.held_out_batch(&self.config, index, batches, &mut self.batch);
-            let batch = &self.batch;
-            let mut losses = vec![0.0; self.shards.len()];
-            let share = share(losses.len(), self.evaluation.len());
-            let parts = self.evaluation.par_iter_mut().zip(losses.par_chunks_mut(share));
-            parts.enumerate().for_each(|(part, (host, losses))| {
+            self.feed.fill(&self.backend, &self.batch, 0, samples);
+            let (backend, feed) = (&self.backend, &self.feed);
+            let mut losses = vec![0.0; self.config.shards()];
+            let share = share(losses.len(), self.evaluators.len());
+            let lanes = self.evaluators.par_iter_mut().zip(losses.par_chunks_mut(share));
+            lanes.enumerate().for_each(|(lane, (runner, losses))| {
                 for (i, loss) in losses.iter_mut().enumerate() {
-                    let passes = self.config.micro_batches;
                     let pass = |pass: usize| {
-                        let first = ((part * share + i) * passes + pass) * samples;
-                        set_inputs(host, inputs, batch, first, samples, 0);
-                        host.forward(parameters, states, &mut Unobserved).value()
+                        feed.set(backend, runner, (lane * share + i) * passes + pass);
+                        runner.forward(parameters, states, &mut Unobserved);
+                        runner.output()[0].value()
                     };
                     *loss = (0..passes).map(pass).sum::<f64>() / passes as f64;
                 }
             });
             total.loss += losses.iter().sum::<f64>() / losses.len() as f64;
-            total.baseline += self.corpus.baseline_cost(batch);
+            total.baseline += self.corpus.baseline_cost(&self.batch);
         }
         let batches = batches as f64;
         HeldOut { loss: total.loss / batches, baseline: total.baseline / batches }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::{
     Batch, Corpus, Ending, HeldOut, Measurements, Stepped, Trainer, Watch, fits, measure, steady,
 };
-use crate::backend::Element;
+use crate::backend::{Backend, Host};
 use crate::config::{Invalid, Precision, RunConfig};
 use crate::memory;
 use crate::probe::Probe;
@@ -134,19 +134,23 @@ pub fn run_on(
     };
     progress.begun(config);
     pool.install(|| match config.precision {
-        Precision::F32 => Session::<f32>::new(config, store, corpus, snapshot)?.finish(progress),
-        Precision::F64 => Session::<f64>::new(config, store, corpus, snapshot)?.finish(progress),
+        Precision::F32 => {
+            Session::new(Host::<f32>::new(), config, store, corpus, snapshot)?.finish(progress)
+        }
+        Precision::F64 => {
+            Session::new(Host::<f64>::new(), config, store, corpus, snapshot)?.finish(progress)
+        }
     })?;
     Ok(store.run(&id)?)
 }
 
 /// A run under way.
-struct Session<'a, T> {
+struct Session<'a, B: Backend> {
     config: &'a RunConfig,
     id: String,
     store: &'a Store,
     corpus: Arc<Corpus>,
-    trainer: Trainer<T>,
+    trainer: Trainer<B>,
     watch: Watch,
     steps: Vec<StepRow>,
     probes: Vec<ProbeRow>,
@@ -159,8 +163,9 @@ struct Session<'a, T> {
     safe: usize,
 }
 
-impl<'a, T: Element> Session<'a, T> {
+impl<'a, B: Backend> Session<'a, B> {
     fn new(
+        backend: B,
         config: &'a RunConfig,
         store: &'a Store,
         corpus: Arc<Corpus>,
@@ -168,7 +173,7 @@ impl<'a, T: Element> Session<'a, T> {
     ) -> Result<Self, Error> {
         memory::reset_peak();
         let id = config.id();
-        let mut trainer = Trainer::<T>::new(config, corpus.clone())?;
+        let mut trainer = Trainer::new(backend, config, corpus.clone())?;
         let mut watch = Watch::default();
         if let Some(snapshot) = snapshot {
             trainer.restore(&snapshot).map_err(|_| {
@@ -342,7 +347,7 @@ impl<'a, T: Element> Session<'a, T> {
             steps: self.trainer.step() as u64,
             seconds: self.started.elapsed().as_secs_f64(),
             peak_bytes: if counted > 0 { counted } else { self.trainer.bytes() as u64 },
-            parameters: self.trainer.parameters().len() as u64,
+            parameters: self.trainer.program().parameters() as u64,
             passes,
             trend: self.watch.trend(ending.steady),
             measure: ending.measure,

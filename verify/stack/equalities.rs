@@ -2,11 +2,10 @@
 
 use super::rewrite::{Change, operator, rewrite, same};
 use super::support::*;
-use plummet::backend::{Host, Observer, Unobserved};
+use plummet::backend::{Buffer, Host, Observer, Runner, Seen, Unobserved};
 use plummet::config::RunConfig;
-use plummet::op::View;
 use plummet::op::residual::Residual;
-use plummet::program::{Program, Step};
+use plummet::program::Program;
 use plummet::stack::{self, Ends};
 use plummet::train::{Corpus, Trainer};
 use std::collections::BTreeMap;
@@ -146,10 +145,10 @@ fn pre_ln_without_norms_is_no_norm() {
 #[derive(Default)]
 struct Streams(Vec<Vec<f32>>);
 
-impl Observer<f32> for Streams {
-    fn computed(&mut self, program: &Program, step: &Step, _: &[View<f32>], outs: &[&[f32]]) {
-        if program.get(step.outs[0]).site == "stream" {
-            self.0.push(outs[0].to_vec());
+impl Observer<Host<f32>> for Streams {
+    fn computed(&mut self, seen: &Seen<Host<f32>>) {
+        if seen.program().get(seen.step().outs[0]).site == "stream" {
+            self.0.push(seen.out(0).into_owned());
         }
     }
 }
@@ -160,10 +159,10 @@ fn branches_with_a_gain_of_zero_leave_the_stream_alone() {
         let config = config(&[&[("depth", "4"), ("positions", "learned")], more].concat());
         let program = program(&config);
         let weights = numbers(&config.init.weights(&program, config.depth, None, 1));
-        let mut host = Host::<f32>::inference(program);
-        feed(&mut host);
+        let mut runner = Runner::inference(Host::<f32>::new(), program);
+        feed(&mut runner);
         let mut streams = Streams::default();
-        host.forward(&weights, &[], &mut streams);
+        runner.forward(&weights, &Buffer::default(), &mut streams);
         assert_eq!(streams.0.len(), 5);
         assert!(streams.0.iter().all(|stream| *stream == streams.0[0]), "{}", config.label());
     }
@@ -202,7 +201,8 @@ fn trained(fields: &[(&str, &str)]) -> (f64, Vec<f64>) {
     ];
     let config = config(&[&base, fields].concat());
     let mut trainer =
-        Trainer::<f64>::new(&config, Arc::new(Corpus::load(&config).unwrap())).unwrap();
+        Trainer::new(Host::<f64>::new(), &config, Arc::new(Corpus::load(&config).unwrap()))
+            .unwrap();
     let losses: f64 = (0..3).map(|_| trainer.advance(None).loss).sum();
     (losses, trainer.parameters().to_vec())
 }
@@ -234,12 +234,12 @@ fn a_batch_in_parts_draws_the_masks_of_the_batch_in_one_piece() {
 }
 
 #[test]
-fn a_host_that_only_looks_computes_the_same() {
+fn a_runner_for_inference_computes_the_same() {
     let (config, program) = wired("deepnorm", &[("norm", "rms_norm")]);
     let program = Arc::new(program);
     let weights = weights(&config, &program);
-    let mut host = Host::<f64>::inference(program.clone());
-    feed(&mut host);
-    let alone = host.forward(&weights, &[], &mut Unobserved);
-    assert_eq!(alone, gradient::<f64>(&program, &weights, 0).0);
+    let mut runner = Runner::inference(Host::<f64>::new(), program.clone());
+    feed(&mut runner);
+    runner.forward(&numbers(&weights), &Buffer::default(), &mut Unobserved);
+    assert_eq!(runner.output()[0], gradient::<f64>(&program, &weights, 0).0);
 }

@@ -24,7 +24,7 @@ fn check_program(config: &RunConfig, program: &Arc<Program>) {
         let range = at..at + value.shape.len();
         at = range.end;
         let mut rng = Rng::new(9).named(&value.name);
-        let mut duals: Vec<Dual> = numbers(&weights);
+        let mut duals = numbers::<Dual>(&weights);
         let direction: Vec<f64> = range.clone().map(|_| rng.normal()).collect();
         for (dual, &d) in duals[range.clone()].iter_mut().zip(&direction) {
             dual.d = d;

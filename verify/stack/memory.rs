@@ -1,7 +1,7 @@
 //! Checkpointing changes memory and no bit; memory grows with depth as it should.
 
 use super::support::*;
-use plummet::backend::{Host, Planner};
+use plummet::backend::{Host, Planner, Runner};
 use plummet::config::RunConfig;
 
 fn stack(depth: usize, checkpoint: &str) -> RunConfig {
@@ -9,7 +9,8 @@ fn stack(depth: usize, checkpoint: &str) -> RunConfig {
 }
 
 fn elements(config: &RunConfig) -> usize {
-    Host::<f32>::activations(&program(config), config.segment())
+    let need = Planner::new(&Host::<f32>::new(), &program(config)).training(config.segment());
+    need.slots + need.scratch
 }
 
 #[test]
@@ -65,13 +66,13 @@ fn checkpointed_memory_grows_with_the_root_of_depth() {
 fn what_is_needed_is_what_is_planned() {
     let base = config(&[("depth", "9"), ("norm", "batch_norm"), ("dropout", "0.2")]);
     let program = program(&base);
-    let planner = Planner::new::<f32>(&program);
+    let planner = Planner::new(&Host::<f32>::new(), &program);
     for segment in [0, 1, 3, 4, 9] {
         let need = planner.training(segment);
-        let plan = Host::<f32>::training(program.clone(), segment);
+        let plan = Runner::training(Host::<f32>::new(), program.clone(), segment);
         assert_eq!(need.slots + need.scratch, plan.plan().elements(), "segment {segment}");
     }
     let need = planner.inference();
-    let plan = Host::<f32>::inference(program.clone());
+    let plan = Runner::inference(Host::<f32>::new(), program.clone());
     assert_eq!(need.slots + need.scratch, plan.plan().elements());
 }

@@ -1,6 +1,6 @@
 //! Small stacks with weights off their starts, ready to run in any arithmetic.
 
-use plummet::backend::{Element, Host, Unobserved};
+use plummet::backend::{Buffer, Element, Host, Runner, Unobserved};
 use plummet::config::RunConfig;
 use plummet::num::Num;
 use plummet::program::{Program, Source, Start};
@@ -53,29 +53,30 @@ pub fn weights(config: &RunConfig, program: &Program) -> Vec<f64> {
 
 /// Sets what is read, targets and the clock, the same for every program of a configuration: tokens
 /// and classes of [`VOCABULARY`], and numbers.
-pub fn feed<T: Element>(host: &mut Host<T>) {
-    let program = host.program().clone();
+pub fn feed<T: Element>(runner: &mut Runner<Host<T>>) {
+    let program = runner.program().clone();
     for name in [TOKENS, PATCHES, TARGETS] {
         let Some(input) = program.find(name) else { continue };
         let mut rng = Rng::new(3).named(name);
         let whole = program.shape(input).sizes().len() == 2;
-        for slot in host.input(input) {
+        for slot in runner.input(input).iter_mut() {
             *slot = T::num(if whole { rng.below(VOCABULARY) as f64 } else { rng.normal() });
         }
     }
-    host.input(program.find(CLOCK).unwrap()).copy_from_slice(&[T::num(7.0), T::num(0.0)]);
+    runner.input(program.find(CLOCK).unwrap()).copy_from_slice(&[T::num(7.0), T::num(0.0)]);
 }
 
-pub fn numbers<T: Num>(values: &[f64]) -> Vec<T> {
+pub fn numbers<T: Num>(values: &[f64]) -> Buffer<T> {
     values.iter().map(|&v| T::num(v)).collect()
 }
 
 /// The loss of one pass.
 pub fn loss<T: Element>(program: &Arc<Program>, weights: &[T]) -> T {
-    let mut host = Host::<T>::inference(program.clone());
-    feed(&mut host);
+    let mut runner = Runner::inference(Host::new(), program.clone());
+    feed(&mut runner);
     let states = numbers(&stack::states(program));
-    host.forward(weights, &states, &mut Unobserved)
+    runner.forward(&weights.iter().copied().collect(), &states, &mut Unobserved);
+    runner.output()[0]
 }
 
 /// The loss of one pass and the gradients of all weights.
@@ -84,13 +85,15 @@ pub fn gradient<T: Element>(
     weights: &[f64],
     segment: usize,
 ) -> (f64, Vec<f64>) {
-    let mut host = Host::<T>::training(program.clone(), segment);
-    feed(&mut host);
-    let states: Vec<T> = numbers(&stack::states(program));
-    let weights: Vec<T> = numbers(weights);
-    let loss = host.forward(&weights, &states, &mut Unobserved);
-    host.backward(&weights, &states, T::one(), &mut Unobserved);
-    (loss.value(), host.gradients().iter().map(|g| g.value()).collect())
+    let mut runner = Runner::training(Host::<T>::new(), program.clone(), segment);
+    feed(&mut runner);
+    let states = numbers(&stack::states(program));
+    let (weights, one) = (numbers(weights), numbers(&[1.0]));
+    let mut gradients = Buffer::zeros(weights.len());
+    runner.forward(&weights, &states, &mut Unobserved);
+    let loss = runner.output()[0].value();
+    runner.backward(&weights, &states, &one, &mut gradients, &mut Unobserved);
+    (loss, gradients.iter().map(|g| g.value()).collect())
 }
 
 pub fn length(vector: &[f64]) -> f64 {

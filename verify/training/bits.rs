@@ -1,6 +1,6 @@
 //! Bits that do not depend on threads, on interruptions or on the store.
 
-use plummet::backend::Element;
+use plummet::backend::{Element, Host};
 use plummet::config::RunConfig;
 use plummet::record::{ProbeRow, RunRecord, StepRow};
 use plummet::store::Store;
@@ -29,12 +29,12 @@ fn config(fields: &[(&str, &str)]) -> RunConfig {
     RunConfig::from_settings(small.into_iter().chain(fields.iter().copied())).unwrap()
 }
 
-fn trainer<T: Element>(config: &RunConfig) -> Trainer<T> {
-    Trainer::new(config, Arc::new(Corpus::load(config).unwrap())).unwrap()
+fn trainer<T: Element>(config: &RunConfig) -> Trainer<Host<T>> {
+    Trainer::new(Host::new(), config, Arc::new(Corpus::load(config).unwrap())).unwrap()
 }
 
 /// Losses, held-out loss and parameters, as bits.
-fn trained<T: Element>(trainer: &mut Trainer<T>, steps: usize) -> Vec<u64> {
+fn trained<T: Element>(trainer: &mut Trainer<Host<T>>, steps: usize) -> Vec<u64> {
     let mut bits: Vec<u64> = Vec::new();
     for _ in 0..steps {
         let stepped = trainer.advance(None);

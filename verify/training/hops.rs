@@ -1,5 +1,6 @@
 //! Hops along a permutation: one is learned by one block, and two take two.
 
+use plummet::backend::Host;
 use plummet::config::RunConfig;
 use plummet::train::{Corpus, HeldOut, Trainer};
 use std::sync::Arc;
@@ -9,7 +10,7 @@ fn learned(fields: &[(&str, &str)]) -> HeldOut {
     let small = [("width", "32"), ("heads", "2"), ("seq", "24"), ("batch", "32")];
     let config = RunConfig::from_settings([&small[..], fields].concat()).unwrap();
     let corpus = Arc::new(Corpus::load(&config).unwrap());
-    let mut trainer = Trainer::<f32>::new(&config, corpus).unwrap();
+    let mut trainer = Trainer::new(Host::<f32>::new(), &config, corpus).unwrap();
     for _ in 0..config.steps {
         trainer.advance(None);
     }

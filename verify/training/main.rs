@@ -2,6 +2,7 @@
 //! outcomes.
 
 mod bits;
+mod device;
 mod golden;
 mod hops;
 mod outcomes;

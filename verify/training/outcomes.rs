@@ -1,5 +1,6 @@
 //! What becomes of a run is recorded, whatever it is.
 
+use plummet::backend::Host;
 use plummet::config::RunConfig;
 use plummet::record::{Measure, Outcome, Summary, Trend};
 use plummet::store::Store;
@@ -130,12 +131,12 @@ fn a_jump_of_the_learning_rate_is_a_spike_and_a_calm_run_has_none() {
     let wild = RunConfig { lr: 0.3, ..calm.clone() };
     let corpus = Arc::new(Corpus::load(&calm).unwrap());
     let watched = |jump: bool| {
-        let mut trainer = Trainer::<f32>::new(&calm, corpus.clone()).unwrap();
+        let mut trainer = Trainer::new(Host::<f32>::new(), &calm, corpus.clone()).unwrap();
         let mut watch = Watch::default();
         for step in 0..400 {
             if jump && step == 200 {
                 // The same stack goes on at thirty times the rate for three steps.
-                let mut other = Trainer::<f32>::new(&wild, corpus.clone()).unwrap();
+                let mut other = Trainer::new(Host::<f32>::new(), &wild, corpus.clone()).unwrap();
                 other.restore(&trainer.snapshot()).unwrap();
                 for _ in 0..3 {
                     let stepped = other.advance(None);

@@ -1,15 +1,15 @@
 //! Optimisers, clipping and schedules against the golden values of another implementation.
 
 use super::golden::{assert_near, cases};
-use plummet::backend::norm;
+use plummet::backend::{Backend, Buffer, Host, Stretch, Update, clip_factor, norm};
 use plummet::config::{RunConfig, Setting};
 use plummet::program::{Program, Start};
-use plummet::train::{Optimizer, clip_factor, learning_rate};
+use plummet::train::{learning_rate, rule};
 
 #[test]
 fn optimisers_take_the_golden_steps() {
     for (op, momentum) in [("adamw", "beta1"), ("sgd", "momentum")] {
-        let mut running: Option<(Optimizer<f64>, Vec<f64>)> = None;
+        let mut running = None;
         let mut step = 0;
         for case in cases("optimizer", op) {
             let p = case.arg("p");
@@ -26,14 +26,29 @@ fn optimisers_take_the_golden_steps() {
                 let mut program = Program::new();
                 // A matrix, for vectors do not decay.
                 program.weight("w", &[p.len(), 1], Start::Value(0.0));
-                running = Some((Optimizer::new(&config, &program), p.to_vec()));
+                let (parameters, rest) = (p.iter().copied().collect(), || Buffer::zeros(p.len()));
+                let stretches = Stretch::of(&program, config.weight_decay);
+                running = Some((rule(&config), stretches, parameters, rest(), rest()));
                 step = 0;
             }
             step += 1;
-            let (optimizer, parameters) = running.as_mut().unwrap();
+            let (rule, stretches, parameters, m, v): &mut (_, Vec<Stretch>, Buffer<f64>, _, _) =
+                running.as_mut().unwrap();
             // A dozen roundings a step, five steps, no cancellation worth naming.
             assert_near(parameters, p, 1e-14, 0.0, &case.name);
-            optimizer.step(parameters, case.arg("g"), case.number("lr"), step, 1.0);
+            Host::<f64>::new().update(Update {
+                rule,
+                stretches,
+                lr: case.number("lr"),
+                step,
+                clip: 0.0,
+                norm: &Default::default(),
+                losses: &[],
+                parameters,
+                gradient: &case.arg("g").iter().copied().collect(),
+                m,
+                v,
+            });
             assert_near(parameters, case.output("p"), 1e-14, 0.0, &case.name);
         }
     }

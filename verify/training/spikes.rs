@@ -1,5 +1,6 @@
 //! False alarms and misses of the rule of spikes, on real runs of small batches.
 
+use plummet::backend::Host;
 use plummet::config::{RunConfig, Setting};
 use plummet::record::{Measure, Outcome};
 use plummet::train::{Corpus, Ending, Trainer, Watch};
@@ -21,7 +22,7 @@ fn healthy(wiring: &str, seed: u64, steps: usize) -> Vec<(f64, f64)> {
         ..RunConfig::default()
     };
     let corpus = Arc::new(Corpus::load(&config).unwrap());
-    let mut trainer = Trainer::<f32>::new(&config, corpus).unwrap();
+    let mut trainer = Trainer::new(Host::<f32>::new(), &config, corpus).unwrap();
     let step = |_| {
         let stepped = trainer.advance(None);
         (stepped.loss, stepped.baseline)

@@ -1,5 +1,6 @@
 //! A run starts near ln(vocabulary), the loss of knowing nothing; or a warning says that it does not.
 
+use plummet::backend::Host;
 use plummet::config::{RunConfig, far_start};
 use plummet::op::norm;
 use plummet::stack::{Front, init, wiring};
@@ -7,7 +8,7 @@ use plummet::train::{Corpus, Trainer};
 use std::sync::Arc;
 
 fn first_loss(config: &RunConfig, corpus: &Arc<Corpus>) -> f64 {
-    Trainer::<f32>::new(config, corpus.clone()).unwrap().differentiate(None).loss
+    Trainer::new(Host::<f32>::new(), config, corpus.clone()).unwrap().differentiate(None).loss
 }
 
 fn config(fields: &[(&str, &str)]) -> RunConfig {

@@ -4,7 +4,7 @@
 
 use super::golden::{Case, assert_near, cases};
 use super::rewrite::{Change, operator, rewrite, same};
-use plummet::backend::{Element, Host, Observer, Unobserved};
+use plummet::backend::{Buffer, Element, Host, Observer, Runner, Seen, Unobserved};
 use plummet::config::RunConfig;
 use plummet::num::{Dual, Num, Stochastic};
 use plummet::op::attention::Attention;
@@ -142,10 +142,10 @@ fn adjusted(case: &Case, step: &Step) -> Change {
 /// Keeps one named output.
 struct Keep<'a>(&'a str, Vec<f64>);
 
-impl<T: Num> Observer<T> for Keep<'_> {
-    fn computed(&mut self, program: &Program, step: &Step, _: &[View<T>], outs: &[&[T]]) {
-        if program.get(step.outs[0]).name == self.0 {
-            self.1 = outs[0].iter().map(|v| v.value()).collect();
+impl<T: Element> Observer<Host<T>> for Keep<'_> {
+    fn computed(&mut self, seen: &Seen<Host<T>>) {
+        if seen.program().get(seen.step().outs[0]).name == self.0 {
+            self.1 = seen.out(0).iter().map(|v| v.value()).collect();
         }
     }
 }
@@ -158,9 +158,9 @@ struct Passed {
 }
 
 fn pass<T: Element>(case: &Case, program: &Arc<Program>, prefix: &str, output: &str) -> Passed {
-    let mut host = Host::<T>::training(program.clone(), 0);
+    let mut runner = Runner::training(Host::<T>::new(), program.clone(), 0);
     for (name, arg) in [(TOKENS, "tokens"), (TARGETS, "targets"), (CLOCK, "")] {
-        let slots = host.input(program.find(name).unwrap());
+        let slots = runner.input(program.find(name).unwrap());
         let given = case.args.get(arg).map_or(&[][..], |(_, data)| data);
         for (slot, &v) in slots.iter_mut().zip(given) {
             *slot = T::num(v);
@@ -173,17 +173,21 @@ fn pass<T: Element>(case: &Case, program: &Arc<Program>, prefix: &str, output: &
         weights.extend(case.arg(name)[..value.shape.len()].iter().map(|&v| T::num(v)));
     }
     let mut keep = Keep(output, Vec::new());
-    let loss = host.forward(&weights, &[], &mut keep).value();
+    let (weights, states) = (Buffer::from_iter(weights), Buffer::default());
+    runner.forward(&weights, &states, &mut keep);
+    let loss = runner.output()[0].value();
     let dloss = if case.op == "transformer_stack" { case.dy[0] } else { 1.0 };
-    host.backward(&weights, &[], T::num(dloss), &mut Unobserved);
+    let dloss = runner.output().iter().map(|_| T::num(dloss)).collect();
+    let mut gradients = Buffer::zeros(weights.len());
+    runner.backward(&weights, &states, &dloss, &mut gradients, &mut Unobserved);
     let mut at = 0;
-    let gradients = program.weights().map(|(_, value)| {
+    let named = program.weights().map(|(_, value)| {
         let range = at..at + value.shape.len();
         at = range.end;
         let name = value.name.strip_prefix(prefix).unwrap_or(&value.name).to_string();
-        (name, host.gradients()[range].iter().map(|g| g.value()).collect())
+        (name, gradients[range].iter().map(|g| g.value()).collect())
     });
-    Passed { loss, output: keep.1, gradients: gradients.collect() }
+    Passed { loss, output: keep.1, gradients: named.collect() }
 }
 
 /// Compares all three readings of a program with a case.

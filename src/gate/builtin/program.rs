@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::backend::{Element, Host, Observer};
+use crate::backend::{Buffer, Element, Host, Observer, Runner, Seen, Unobserved};
 use crate::check::call::{Attrs, Call, Dir};
 use crate::check::spec::operator::number;
 use crate::check::tensor::Tensors;
@@ -15,8 +15,8 @@ use crate::op::attention::Layout;
 use crate::op::linear::Linear;
 use crate::op::norm::{LayerNorm, NormChoice};
 use crate::op::residual::Residual;
-use crate::op::{self, Kind, SharedOp, View};
-use crate::program::{Id, Program, Source, Start, Step};
+use crate::op::{self, Kind, SharedOp};
+use crate::program::{Id, Program, Source, Start};
 use crate::setting::Setting;
 use crate::stack::{
     self, Architecture, Builder, Ends, FeedForward, LOGITS, MAPS, Positions, Wiring,
@@ -32,19 +32,19 @@ pub fn run<T: Element>(call: &Call) -> Tensors {
         let given = call.tensors.get(name).map_or(&[0.0; 2][..], |tensor| &tensor.values);
         given.iter().map(|&value| T::num(value)).collect()
     };
-    let weights: Vec<T> = program.weights().flat_map(|(_, value)| values(&value.name)).collect();
-    let states: Vec<T> = program.states().flat_map(|(_, value)| values(&value.name)).collect();
-    let mut host = match call.dir {
-        Dir::Fwd => Host::<T>::inference(program.clone()),
-        Dir::Bwd => Host::<T>::training(program.clone(), 0),
+    let weights: Buffer<T> = program.weights().flat_map(|(_, value)| values(&value.name)).collect();
+    let states: Buffer<T> = program.states().flat_map(|(_, value)| values(&value.name)).collect();
+    let mut runner = match call.dir {
+        Dir::Fwd => Runner::inference(Host::<T>::new(), program.clone()),
+        Dir::Bwd => Runner::training(Host::<T>::new(), program.clone(), 0),
     };
     let inputs = program.values().iter().filter(|value| value.source == Source::Input);
     for value in inputs {
         let id = program.find(&value.name).expect("its own value");
-        host.input(id).copy_from_slice(&values(&value.name));
+        runner.input(id).copy_from_slice(&values(&value.name));
     }
-    let mut seen = Seen { wanted: &outputs, values: Vec::new() };
-    host.forward(&weights, &states, &mut seen);
+    let mut seen = Outputs { wanted: &outputs, values: Vec::new() };
+    runner.forward(&weights, &states, &mut seen);
     if call.dir == Dir::Fwd {
         let tensors = seen.values.into_iter().map(|(name, values)| {
             let shape = shape(call, name);
@@ -52,9 +52,11 @@ pub fn run<T: Element>(call: &Call) -> Tensors {
         });
         return tensors.collect();
     }
-    let dy = if call.tensors.contains_key("dy") { "dy" } else { "dloss" };
-    host.backward_from(&weights, &states, &values(dy), &mut crate::backend::Unobserved);
-    let mut rest = host.gradients();
+    let dy: Buffer<T> =
+        values(if call.tensors.contains_key("dy") { "dy" } else { "dloss" }).into_iter().collect();
+    let mut gradients = Buffer::zeros(weights.len());
+    runner.backward(&weights, &states, &dy, &mut gradients, &mut Unobserved);
+    let mut rest = &gradients[..];
     let tensors = program.weights().map(|(_, value)| {
         let (own, others) = rest.split_at(value.shape.len());
         rest = others;
@@ -109,16 +111,16 @@ fn shape(call: &Call, output: &str) -> Vec<usize> {
 }
 
 /// Keeps the outputs as they are computed.
-struct Seen<'a, T> {
+struct Outputs<'a, T> {
     wanted: &'a [(&'static str, Id)],
     values: Vec<(&'static str, Vec<T>)>,
 }
 
-impl<T: Element> Observer<T> for Seen<'_, T> {
-    fn computed(&mut self, _: &Program, step: &Step, _: &[View<T>], outs: &[&[T]]) {
-        for (id, values) in step.outs.iter().zip(outs) {
+impl<T: Element> Observer<Host<T>> for Outputs<'_, T> {
+    fn computed(&mut self, seen: &Seen<Host<T>>) {
+        for (index, id) in seen.step().outs.iter().enumerate() {
             let wanted = self.wanted.iter().filter(|(_, wanted)| wanted == id);
-            self.values.extend(wanted.map(|(name, _)| (*name, values.to_vec())));
+            self.values.extend(wanted.map(|(name, _)| (*name, seen.out(index).into_owned())));
         }
     }
 }

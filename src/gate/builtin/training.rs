@@ -1,17 +1,17 @@
 //! What the trainer does outside of programs: the optimiser, clipping, the schedule, initialisation.
 
-use crate::backend::norm;
+use crate::backend::{Backend, Buffer, Element, Host, Rule, Stretch, Update, clip_factor, norm};
 use crate::check::call::Call;
 use crate::check::spec::operator::number;
 use crate::check::tensor::{Tensor, Tensors};
 use crate::config::{RunConfig, Schedule};
 use crate::num::Num;
 use crate::op::Shape;
-use crate::program::{Program, Role, Start};
+use crate::program::Role;
 use crate::rng::Rng;
 use crate::setting::Setting;
 use crate::stack::Init;
-use crate::train::{Optimizer, clip_factor, learning_rate};
+use crate::train::learning_rate;
 
 fn values<T: Num>(call: &Call, name: &str) -> Vec<T> {
     call.tensors[name].values.iter().map(|&value| T::num(value)).collect()
@@ -22,31 +22,28 @@ fn word<'a>(call: &'a Call, attr: &str) -> &'a str {
 }
 
 /// One step of the optimiser, from the moments given.
-pub fn adamw<T: Num>(call: &Call) -> Tensors {
+pub fn adamw<T: Element>(call: &Call) -> Tensors {
     let num = |attr: &str| number(&call.attrs, attr);
-    let config = RunConfig {
-        beta1: num("beta1"),
-        beta2: num("beta2"),
-        adam_eps: num("eps"),
-        weight_decay: num("weight_decay"),
-        optimizer: crate::config::Optimizer::Adamw,
-        ..RunConfig::default()
-    };
-    let (mut p, g) = (values::<T>(call, "p"), values::<T>(call, "g"));
-    // What decays is a matrix.
-    let mut program = Program::new();
-    program.weight("p", &[p.len(), 1], Start::Value(0.0));
-    let mut optimizer = Optimizer::<T>::new(&config, &program);
-    let (m, v) = optimizer.moments();
-    m.copy_from_slice(&values::<T>(call, "m"));
-    v.copy_from_slice(&values::<T>(call, "v"));
-    optimizer.step(&mut p, &g, num("lr"), num("step") as usize, 1.0);
-    let (m, v) = optimizer.moments();
+    let buffer = |name: &str| Buffer::from_iter(values::<T>(call, name));
+    let [mut p, g, mut m, mut v] = ["p", "g", "m", "v"].map(buffer);
+    Host::<T>::new().update(Update {
+        rule: &Rule::Adamw { beta1: num("beta1"), beta2: num("beta2"), eps: num("eps") },
+        stretches: &[Stretch { range: 0..p.len(), decay: num("weight_decay") }],
+        lr: num("lr"),
+        step: num("step") as usize,
+        clip: 0.0,
+        norm: &Default::default(),
+        losses: &[],
+        parameters: &mut p,
+        gradient: &g,
+        m: &mut m,
+        v: &mut v,
+    });
     let shaped = |name: &str, values: &[T]| {
         let given = &call.tensors[name];
         (name.to_string(), super::tensor(given.dtype, &given.shape, values))
     };
-    [shaped("p", &p), shaped("m", m), shaped("v", v)].into()
+    [shaped("p", &p), shaped("m", &m), shaped("v", &v)].into()
 }
 
 /// The norm of all gradients together, and each of them shortened.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::num::Num;
 
@@ -34,17 +35,24 @@ unsafe impl<T: Sync> Sync for Buffer<T> {}
 pub(super) const PADDING: usize = PLACES * LINE / size_of::<f32>();
 
 impl<T: Num> Buffer<T> {
-    /// `len` zeros; buffers that are used together should have different numbers.
-    pub fn zeros(len: usize, number: usize) -> Self {
-        let mut memory = Memory::zeros(len + PADDING);
-        memory.buffer(len, number)
+    /// `len` zeros.
+    pub fn zeros(len: usize) -> Self {
+        Memory::zeros(len + PADDING).buffer(len, turns(1))
     }
 
     /// Zeros for several buffers, side by side in memory.
-    pub fn several(lens: impl Iterator<Item = usize> + Clone) -> Vec<Self> {
-        let mut memory = Memory::zeros(lens.clone().map(|len| len + PADDING).sum());
-        lens.enumerate().map(|(number, len)| memory.buffer(len, number)).collect()
+    pub fn several(lens: &[usize]) -> Vec<Self> {
+        let mut memory = Memory::zeros(lens.iter().map(|len| len + PADDING).sum());
+        (lens.iter().zip(turns(lens.len())..))
+            .map(|(&len, turn)| memory.buffer(len, turn))
+            .collect()
     }
+}
+
+/// The next `count` turns among the offsets within a page; returns the first.
+fn turns(count: usize) -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    NEXT.fetch_add(count, Ordering::Relaxed)
 }
 
 /// Elements that buffers share out among them; none of them touches them through this.
@@ -77,15 +85,15 @@ impl<T: Num> Memory<T> {
 }
 
 impl<T> Rest<T> {
-    /// The next `len` elements, from line `number` on of those that the padding has room for.
-    fn buffer(&mut self, len: usize, number: usize) -> Buffer<T> {
+    /// The next `len` elements, from the line of this turn on of those that the padding has room for.
+    fn buffer(&mut self, len: usize, turn: usize) -> Buffer<T> {
         let whole = self.memory.0;
         let line = LINE / size_of::<T>();
         assert!(self.used + len + PADDING <= whole.len(), "a buffer beyond its memory");
         // SAFETY: within the elements, as has just been seen.
         let first = unsafe { whole.cast::<T>().add(self.used) };
         self.used += len + PADDING;
-        let skipped = first.as_ptr().align_offset(LINE).min(line) + number % (PLACES - 1) * line;
+        let skipped = first.as_ptr().align_offset(LINE).min(line) + turn % (PLACES - 1) * line;
         assert!(skipped <= PADDING);
         // SAFETY: what is skipped and the elements are no more than was taken off the rest.
         let start = unsafe { first.add(skipped) };
@@ -123,7 +131,7 @@ impl<T> Default for Buffer<T> {
 impl<T: Num> FromIterator<T> for Buffer<T> {
     fn from_iter<I: IntoIterator<Item = T>>(elements: I) -> Self {
         let elements: Vec<T> = elements.into_iter().collect();
-        let mut buffer = Buffer::zeros(elements.len(), 0);
+        let mut buffer = Buffer::zeros(elements.len());
         buffer.copy_from_slice(&elements);
         buffer
     }
@@ -157,12 +165,12 @@ mod tests {
     #[test]
     fn buffers_start_at_lines_and_differ_within_the_page() {
         let place = |buffer: &Buffer<f32>| buffer.as_ptr() as usize % (PLACES * LINE);
-        for number in 0..20 {
-            let mut buffer = Buffer::<f32>::zeros(1000, number);
+        for _ in 0..20 {
+            let mut buffer = Buffer::<f32>::zeros(1000);
             assert_eq!((buffer.len(), buffer.as_ptr() as usize % LINE), (1000, 0));
             buffer.fill(1.0);
         }
-        let buffers = Buffer::<f32>::several([1024; 7].into_iter());
+        let buffers = Buffer::<f32>::several(&[1024; 7]);
         for pair in buffers.windows(2) {
             assert_ne!(place(&pair[0]), place(&pair[1]));
         }
@@ -171,7 +179,7 @@ mod tests {
 
     #[test]
     fn neighbours_share_no_element_and_outlive_each_other() {
-        let mut buffers = Buffer::<f64>::several([5, 0, 1 << 19, 7].into_iter());
+        let mut buffers = Buffer::<f64>::several(&[5, 0, 1 << 19, 7]);
         for (i, buffer) in buffers.iter_mut().enumerate() {
             assert!(buffer.iter().all(|&x| x == 0.0));
             buffer.fill(i as f64);
