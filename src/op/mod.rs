@@ -1,7 +1,8 @@
 //! Operators: each a file, forward and vector-Jacobian product as neighbours.
 //!
 //! An operator has two bodies that share no arithmetic. [`Reference`] is written once, as in the
-//! paper, in the dumbest loops, for any [`Num`]; [`Fast`] is the vectorised `f32` path. Both work
+//! paper, in the dumbest loops, for any [`Num`]; [`Fast`] is the vectorised `f32` path; and a third
+//! where it has [`Kernels`] for a device. The first two work
 //! on plain row-major buffers and run on one thread: parallel work is split outside, over the
 //! shards of a batch, so no sum depends on the number of threads.
 //!
@@ -16,6 +17,7 @@ use std::fmt::Debug;
 use std::ops::Range;
 use std::sync::Arc;
 
+use self::device::Kernels;
 use crate::choice::Constant;
 use crate::num::{Bound, Dd, Dual, Num, Stochastic};
 use crate::setting::Invalid;
@@ -23,6 +25,7 @@ use crate::setting::Invalid;
 pub mod activation;
 pub mod attention;
 mod call;
+pub mod device;
 pub mod dropout;
 pub mod elementary;
 pub mod embedding;
@@ -390,8 +393,8 @@ pub trait Op:
     fn vjp_reads(&self, _index: usize) -> bool {
         true
     }
-    /// The CUDA source, where there is one.
-    fn cuda(&self) -> Option<&'static str> {
+    /// The kernels for a device, where there are some.
+    fn kernels(&self) -> Option<&dyn Kernels> {
         None
     }
 }

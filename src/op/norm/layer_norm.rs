@@ -11,6 +11,7 @@ use std::ops::Range;
 
 use crate::choice::Described;
 use crate::num::Num;
+use crate::op::device::{Chip, Kernels, Launch, Param};
 use crate::op::simd::{self, Isa, or_neutral, sum, sum_of_squares_around};
 use crate::op::{Arg, Fast, Grad, Op, Property, Reference, Shape, View};
 
@@ -58,6 +59,9 @@ impl Op for LayerNorm {
     }
     fn vjp_reads(&self, index: usize) -> bool {
         index < 2
+    }
+    fn kernels(&self) -> Option<&dyn Kernels> {
+        Some(self)
     }
 }
 
@@ -203,4 +207,46 @@ fn row_vjp(
     // Of one column nothing is left: the first two terms are a number and its opposite.
     let straight = |dy: f32, w: f32| rstd * (dy * w) + shift;
     dx.put(row, elements.map(|((x, dy), w)| (x - mean).mul_add(slope, straight(*dy, *w))));
+}
+
+/// Threads of a block that takes a row.
+const THREADS: u32 = 256;
+
+impl Kernels for LayerNorm {
+    fn ptx(&self) -> &'static str {
+        include_str!("layer_norm.ptx")
+    }
+
+    /// mean and rstd of every row.
+    fn saved(&self, args: &[Shape], _chip: &Chip) -> usize {
+        2 * args[0].rows()
+    }
+
+    /// Two rows of partial sums for every block.
+    fn scratch(&self, args: &[Shape], chip: &Chip) -> usize {
+        2 * args[0].cols() * chip.blocks(args[0].rows())
+    }
+
+    fn forward(&self, args: &[Shape], _chip: &Chip) -> Vec<Launch> {
+        use Param::*;
+        let (rows, cols) = (args[0].rows(), args[0].cols());
+        let tensors = [Arg(0), Arg(1), Arg(2), Out(0), Saved(0)];
+        let constants = [U32(cols as u32), F32(self.eps as f32)];
+        let params = [&tensors[..], &constants].concat();
+        vec![Launch::new("layer_norm_forward", rows, THREADS, &params)]
+    }
+
+    fn vjp(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
+        use Param::*;
+        let (rows, cols) = (args[0].rows(), args[0].cols());
+        let (blocks, width) = (chip.blocks(rows), U32(cols as u32));
+        let dx = [Arg(0), Arg(1), Dy, Saved(0), Grad(0), width];
+        let parts = [Arg(0), Dy, Saved(0), Scratch(0), U64(rows as u64), width];
+        let sums = [Scratch(0), Grad(1), Grad(2), U32(blocks as u32), width];
+        vec![
+            Launch::new("layer_norm_dx", rows, THREADS, &dx),
+            Launch::new("layer_norm_parts", blocks, THREADS, &parts),
+            Launch::each("layer_norm_dweight", cols, &sums),
+        ]
+    }
 }
