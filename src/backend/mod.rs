@@ -74,14 +74,19 @@ pub trait Backend: Clone + Debug + Send + Sync {
     /// overwritten, any other is added to.
     fn vjp(&self, op: &dyn Op, action: &Action, memory: &mut Memory<Self>);
 
-    /// Adds the other gradients to the first, element by element in their order, and forms the
-    /// Euclidean norm of the sum.
-    fn reduce(&self, gradients: &mut [Self::Buffer], norm: &mut Self::Norm);
+    /// Adds the other gradients to the first, element by element in their order, forms the
+    /// Euclidean norm of the sum, and notes whether it and all these losses are finite.
+    fn reduce(
+        &self,
+        gradients: &mut [Self::Buffer],
+        losses: &[Self::Buffer],
+        norm: &mut Self::Norm,
+    );
 
     /// The number that [`Backend::reduce`] formed, once it has been.
     fn read(&self, norm: &Self::Norm) -> f64;
 
-    /// Moves the parameters by one step of the optimiser, if the norm and every loss are finite.
+    /// Moves the parameters by one step of the optimiser, if the norm and the losses were finite.
     fn update(&self, update: Update<Self>);
 
     /// The place of the first number within `range` that is not finite.
@@ -89,6 +94,16 @@ pub trait Backend: Clone + Debug + Send + Sync {
         let start = range.start;
         let at = self.download(buffer, range).iter().position(|x| !x.value().is_finite())?;
         Some(start + at)
+    }
+
+    /// Whether it has a way to run an operator.
+    fn runs(&self, _op: &dyn Op) -> bool {
+        true
+    }
+
+    /// What went wrong with the device itself first, if something did; nothing after it had an effect.
+    fn failure(&self) -> Option<String> {
+        None
     }
 
     /// Says that a part of a buffer is read or written soon. Nothing depends on it but time.

@@ -72,10 +72,8 @@ pub struct Update<'a, B: Backend> {
     pub step: usize,
     /// The longest gradient, 0 where any length will do.
     pub clip: f64,
-    /// The length of this one.
+    /// The length of this one; 0 where none was formed.
     pub norm: &'a B::Norm,
-    /// The losses of the step's passes, without which nothing is updated where one is not finite.
-    pub losses: &'a [B::Buffer],
     /// What moves.
     pub parameters: &'a mut B::Buffer,
     /// The gradient of the step.

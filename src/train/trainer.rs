@@ -172,7 +172,6 @@ impl<B: Backend> Trainer<B> {
             step: self.step + 1,
             clip: self.config.clip,
             norm: &self.norm,
-            losses: &self.losses,
             parameters: &mut self.parameters,
             gradient: &self.gradients[0],
             m: &mut self.m,
@@ -233,7 +232,7 @@ impl<B: Backend> Trainer<B> {
                 runner.copy_carried(&mut shard.carried);
             }
         });
-        self.backend.reduce(&mut self.gradients, &mut self.norm);
+        self.backend.reduce(&mut self.gradients, &self.losses, &mut self.norm);
         if let (Some(probe), Some(seen)) = (probe, self.shards[0].probe.take()) {
             *probe = seen;
             self.probe_gradients(probe);

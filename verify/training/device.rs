@@ -57,7 +57,8 @@ fn views<'a>(action: &Action, args: &'a [Vec<f32>]) -> Vec<View<'a, f32>> {
 impl Backend for Far {
     type Number = f32;
     type Buffer = Handle;
-    type Norm = f64;
+    /// The norm, and whether it and the losses are finite.
+    type Norm = (f64, bool);
 
     fn lanes(&self, _threads: usize) -> usize {
         1
@@ -147,29 +148,30 @@ impl Backend for Far {
         }
     }
 
-    fn reduce(&self, gradients: &mut [Handle], length: &mut f64) {
+    fn reduce(&self, gradients: &mut [Handle], losses: &[Handle], length: &mut (f64, bool)) {
         let mut inside = self.call(format!("reduce {gradients:?}"));
         for other in 1..gradients.len() {
             let other = inside.memory[gradients[other].0].clone();
             let sum = &mut inside.memory[gradients[0].0];
             sum.iter_mut().zip(other).for_each(|(sum, x)| *sum += x);
         }
-        *length = norm(&inside.memory[gradients[0].0]);
+        length.0 = norm(&inside.memory[gradients[0].0]);
+        let mut losses = losses.iter().flat_map(|losses| &inside.memory[losses.0]);
+        length.1 = length.0.is_finite() && losses.all(|loss| loss.is_finite());
     }
-    fn read(&self, length: &f64) -> f64 {
+    fn read(&self, length: &(f64, bool)) -> f64 {
         drop(self.call("read".to_string()));
-        *length
+        length.0
     }
 
     fn update(&self, update: Update<Far>) {
         let Update { parameters, gradient, m, v, lr, .. } = update;
         let mut inside = self.call(format!("update {} {} {}", parameters.0, gradient.0, m.0));
         let memory = &mut inside.memory;
-        let losses = update.losses.iter().flat_map(|losses| &memory[losses.0]);
-        if !losses.chain([&(*update.norm as f32)]).all(|x| x.is_finite()) {
+        if !update.norm.1 {
             return;
         }
-        let scale = clip_factor(*update.norm, update.clip) as f32;
+        let scale = clip_factor(update.norm.0, update.clip) as f32;
         for stretch in update.stretches {
             for i in stretch.range.clone() {
                 let g = scale * memory[gradient.0][i];

@@ -43,7 +43,6 @@ fn optimisers_take_the_golden_steps() {
                 step,
                 clip: 0.0,
                 norm: &Default::default(),
-                losses: &[],
                 parameters,
                 gradient: &case.arg("g").iter().copied().collect(),
                 m,

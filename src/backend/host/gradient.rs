@@ -11,11 +11,17 @@ use crate::op::simd;
 pub struct Norm {
     squares: Vec<f64>,
     pub(super) value: f64,
+    /// Whether it, or a loss of its step, is infinite or not a number.
+    pub(super) is_unfit: bool,
 }
 
 /// Adds the other gradients to the first, element by element in their order, and forms the norm of
 /// the sum, in one pass over memory.
-pub(super) fn reduce<T: Num>(gradients: &mut [Buffer<T>], norm: &mut Norm) {
+pub(super) fn reduce<T: Num>(
+    gradients: &mut [Buffer<T>],
+    losses: &[Buffer<T>],
+    norm: &mut Norm,
+) {
     let (first, others) = gradients.split_first_mut().expect("a step has a gradient");
     norm.squares.resize(first.len().div_ceil(CHUNK), 0.0);
     let chunks = first.par_chunks_mut(CHUNK).zip(&mut norm.squares).enumerate();
@@ -31,6 +37,8 @@ pub(super) fn reduce<T: Num>(gradients: &mut [Buffer<T>], norm: &mut Norm) {
         *squares = sum_of_squares(sum);
     });
     norm.value = norm.squares.iter().sum::<f64>().sqrt();
+    let finite = losses.iter().all(|losses| losses.iter().all(|x| x.value().is_finite()));
+    norm.is_unfit = !finite || !norm.value.is_finite();
 }
 
 /// √Σg², in `f64`; where squares overflow, of what is left beside the largest.

@@ -74,8 +74,13 @@ impl<T: Element> Backend for Host<T> {
         step::vjp(op, action, memory);
     }
 
-    fn reduce(&self, gradients: &mut [Buffer<T>], norm: &mut gradient::Norm) {
-        gradient::reduce(gradients, norm);
+    fn reduce(
+        &self,
+        gradients: &mut [Buffer<T>],
+        losses: &[Buffer<T>],
+        norm: &mut gradient::Norm,
+    ) {
+        gradient::reduce(gradients, losses, norm);
     }
 
     fn read(&self, norm: &gradient::Norm) -> f64 {

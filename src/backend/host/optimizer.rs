@@ -5,17 +5,15 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::{CHUNK, Element, Host};
-use crate::backend::{Backend, Rule, Stretch, Update, clip_factor};
+use crate::backend::{Rule, Stretch, Update, clip_factor};
 use crate::op::simd;
 
 pub(super) fn update<T: Element>(update: Update<Host<T>>) {
     let Update { stretches, lr, parameters, gradient, m, v, .. } = update;
-    let norm = Host::<T>::new().read(update.norm);
-    let finite = update.losses.iter().all(|losses| losses.iter().all(|x| x.value().is_finite()));
-    if !finite || !norm.is_finite() {
+    if update.norm.is_unfit {
         return;
     }
-    let scale = T::num(clip_factor(norm, update.clip));
+    let scale = T::num(clip_factor(update.norm.value, update.clip));
     let keep = |decay: f64| if decay == 0.0 { T::one() } else { T::num(1.0 - lr * decay) };
     let chunks = parameters.par_chunks_mut(CHUNK).zip(gradient.par_chunks(CHUNK)).enumerate();
     let chunks = chunks.zip(m.par_chunks_mut(CHUNK));

@@ -33,7 +33,6 @@ pub fn adamw<T: Element>(call: &Call) -> Tensors {
         step: num("step") as usize,
         clip: 0.0,
         norm: &Default::default(),
-        losses: &[],
         parameters: &mut p,
         gradient: &g,
         m: &mut m,

@@ -1,0 +1,50 @@
+//! What runs kernels.
+
+use std::fmt::Debug;
+
+use crate::op::device::{Chip, Launch};
+
+/// Memory and launches: a GPU behind its driver, or the interpreter.
+///
+/// Calls come in order and may be under way when they return; [`Machine::read`] waits. What goes wrong
+/// is kept ([`Machine::failure`]): nothing after it has an effect, and whoever looks sees it.
+pub trait Machine: Clone + Debug + Send + Sync {
+    /// Some bytes of its memory, given back when dropped.
+    type Memory: Debug + Send + Sync;
+
+    /// What launches may depend on.
+    fn chip(&self) -> Chip;
+
+    /// So many bytes; zeros if they must be, and anything if not.
+    fn allocate(&self, bytes: usize, zeros: bool) -> Self::Memory;
+
+    /// Writes to memory, from byte `at` on.
+    fn write(&self, to: &Self::Memory, at: usize, bytes: &[u8]);
+
+    /// Reads from memory, once everything before has been done.
+    fn read(&self, from: &Self::Memory, at: usize, bytes: &mut [u8]);
+
+    /// Copies within memory.
+    fn copy(&self, from: &Self::Memory, from_at: usize, to: &Self::Memory, to_at: usize, bytes: usize);
+
+    /// Runs a kernel of a module with these values of its parameters.
+    fn launch(&self, ptx: &'static str, launch: &Launch, values: &[Value<Self::Memory>]);
+
+    /// What went wrong first, if something did.
+    fn failure(&self) -> Option<String>;
+}
+
+/// The value of one parameter of a kernel.
+#[derive(Debug)]
+pub enum Value<'a, M> {
+    /// A pointer to nothing.
+    Null,
+    /// A pointer to a byte of some memory.
+    Pointer(&'a M, usize),
+    /// A count.
+    U32(u32),
+    /// A large count.
+    U64(u64),
+    /// A number.
+    F32(f32),
+}
