@@ -17,7 +17,7 @@ __device__ __forceinline__ bool rows_of_fours(const void* pointer, u64 cols) {
     return on_16_bytes(pointer) && cols % 4 == 0;
 }
 
-struct Quad {
+struct __align__(16) Quad {
     float of[4];
 };
 
