@@ -39,68 +39,82 @@ KERNEL embedding_forward(const float* tokens, const float* weight, float* y, u64
     }
 }
 
-// The lowest bit of a set, which is taken out of it; 32 where the set is empty.
-__device__ __forceinline__ u32 take_lowest(u32& set) {
-    u32 lowest = set ? __ffs(set) - 1 : 32;
-    set &= set - 1;
-    return lowest;
+// Lists the places below `places` that hold v, of every 256 those 32 that are this warp's, in order.
+// Their number, in every lane.
+__device__ __forceinline__ u32 list_places(const float* tokens, u32 places, u64 v, u32* list) {
+    u32 lane = threadIdx.x % 32, count = 0;
+    for (u32 start = threadIdx.x - lane; start < places; start += THREADS) {
+        u32 place = start + lane;
+        // As numbers: whole ones up to 2²⁴ are exact.
+        bool holds = place < places && tokens[place] == (float)v;
+        u32 found = __ballot_sync(0xffffffffu, holds);
+        if (holds) {
+            list[count + __popc(found & ((1u << lane) - 1))] = place;
+        }
+        count += __popc(found);
+    }
+    __syncwarp();
+    return count;
 }
 
-// This lane's part of the sum of the rows of dy whose token is v, in a strip of the columns. Of every
-// 256 places, each warp looks at 32.
-__device__ __forceinline__ Quad sum_of_places(const float* tokens, const float* dy, u64 places, u64 v, u32 cols,
-                                              u32 strip, bool by_fours) {
+// This lane's part of the sum of the listed rows of dy.
+__device__ __forceinline__ Quad sum_of_rows(const float* dy, const u32* list, u32 count, u32 cols, u32 first,
+                                            bool by_fours) {
     Quad sum = {};
-    for (u64 start = threadIdx.x / 32 * 32; start < places; start += THREADS) {
-        u64 mine = start + threadIdx.x % 32;
-        // As numbers: whole ones up to 2²⁴ are exact.
-        bool holds = mine < places && tokens[mine] == (float)v;
-        for (u32 found = __ballot_sync(0xffffffffu, holds); found;) {
-            // Four rows are under way at once.
-            Quad rows[4] = {};
-            for (Quad& row : rows) {
-                u32 which = take_lowest(found);
-                if (which < 32) {
-                    row = four_of_lane(start + which, cols, strip, by_fours).load(dy);
-                }
+    for (u32 i = 0; i < count; i += 4) {
+        // Four rows are under way at once.
+        Quad rows[4] = {};
+        for (u32 k = 0; k < 4; k += 1) {
+            if (i + k < count) {
+                rows[k] = four_of_lane(list[i + k], cols, first, by_fours).load(dy);
             }
-            for (const Quad& row : rows) {
-                for (u32 k = 0; k < 4; k += 1) {
-                    sum.of[k] += row.of[k];
-                }
+        }
+        for (const Quad& row : rows) {
+            for (u32 k = 0; k < 4; k += 1) {
+                sum.of[k] += row.of[k];
             }
         }
     }
     return sum;
 }
 
-// dweight[v] = Σ dy over the places that hold v. A block forms one strip of one row of the table at a
-// time, and every place has its warp and its turn, so that the order of the sum is fixed.
+// dweight[v] = Σ dy over the places that hold v. A block forms a row of the table at a time, or where
+// the table is short every so-many-th strip of it: `groups` blocks have a row in common. Every place
+// has its warp and its turn, so that the order of the sum is fixed.
 KERNEL embedding_dweight(const float* tokens, const float* dy, float* dweight, u32 adds, u64 places, u64 vocabulary,
-                         u32 cols) {
+                         u32 cols, u32 groups) {
+    const u32 CHUNK = 2048;
+    __shared__ u32 lists[WARPS][CHUNK / WARPS];
     __shared__ Quad sums[WARPS][32];
     if (!dweight) {
         return;
     }
     bool by_fours = rows_of_fours(dy, cols) && on_16_bytes(dweight);
     u32 lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-    u32 strips = (cols + STRIP - 1) / STRIP;
-    for (u64 item = blockIdx.x; item < vocabulary * strips; item += gridDim.x) {
-        u64 v = item / strips;
-        u32 strip = item % strips * STRIP;
-        Quad sum = sum_of_places(tokens, dy, places, v, cols, strip, by_fours);
-        sums[warp][lane] = sum;
-        __syncthreads();
-        if (warp == 0) {
-            for (u32 other = 1; other < WARPS; other += 1) {
-                for (u32 k = 0; k < 4; k += 1) {
-                    sum.of[k] += sums[other][lane].of[k];
-                }
+    for (u64 item = blockIdx.x; item < vocabulary * groups; item += gridDim.x) {
+        u64 v = item / groups;
+        for (u64 start = 0; start < places; start += CHUNK) {
+            u32 count = list_places(tokens + start, min(places - start, (u64)CHUNK), v, lists[warp]);
+            u32 onto = adds || start > 0;
+            if (!__syncthreads_or(count) && onto) {
+                continue;
             }
-            four_of_lane(v, cols, strip, by_fours).put(dweight, sum, adds);
+            for (u32 first = item % groups * STRIP; first < cols; first += groups * STRIP) {
+                Quad sum = sum_of_rows(dy + start * cols, lists[warp], count, cols, first, by_fours);
+                sums[warp][lane] = sum;
+                __syncthreads();
+                if (warp == 0) {
+                    for (u32 other = 1; other < WARPS; other += 1) {
+                        for (u32 k = 0; k < 4; k += 1) {
+                            sum.of[k] += sums[other][lane].of[k];
+                        }
+                    }
+                    four_of_lane(v, cols, first, by_fours).put(dweight, sum, onto);
+                }
+                // Nobody may write the next sums while these are read.
+                __syncthreads();
+            }
         }
-        // Nobody may write the sums of the next item while these are read.
-        __syncthreads();
     }
 }
 

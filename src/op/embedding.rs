@@ -234,10 +234,12 @@ impl Kernels for Embedding {
         const BLOCKS: usize = 8;
         let places = args[0].len();
         let [vocabulary, cols] = [args[1].rows(), args[1].cols()];
+        let most = BLOCKS * chip.multiprocessors as usize;
+        // Blocks that share a row of the table out among them, where there are few rows.
+        let groups = (most / vocabulary).clamp(1, cols.div_ceil(STRIP));
+        let blocks = most.min(vocabulary * groups);
         let sizes = [U64(places as u64), U64(vocabulary as u64), U32(cols as u32)];
-        let params = [&[Arg(0), Dy, Grad(1)][..], &sizes].concat();
-        let items = vocabulary * cols.div_ceil(STRIP);
-        let blocks = items.min(BLOCKS * chip.multiprocessors as usize);
+        let params = [&[Arg(0), Dy, Grad(1)][..], &sizes, &[U32(groups as u32)]].concat();
         vec![Launch::new("embedding_dweight", blocks, THREADS, &params)]
     }
 }

@@ -245,7 +245,7 @@ KERNEL linear_vjp_splits(const float* parts, float* to, u32 adds, u64 rows, u64 
     add_splits(parts, nullptr, to, adds, rows, cols, splits);
 }
 
-// Partial sums of dbias = Σ dy.
+// Partial sums of dbias = Σ dy. (`adds` comes with every gradient.)
 KERNEL linear_dbias_parts(const float* dy, const float* dbias, u32 adds, float* parts, u64 rows, u32 cols) {
     if (dbias) {
         column_parts(parts, rows, cols, [=](u64 i, u32 j) { return dy[i * cols + j]; });
