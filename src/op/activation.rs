@@ -14,6 +14,7 @@
 use std::hint::select_unpredictable as select;
 use std::ops::Range;
 
+use super::device::{Chip, Kernels, Launch, Param};
 use super::elementary::{exp, exp_nonpositive, normal_tail};
 use super::simd;
 use super::{Arg, Fast, Grad, Op, Property, Reference, Shape, View};
@@ -118,6 +119,9 @@ impl Op for Activation {
     fn properties(&self) -> &'static [Property] {
         &[Property::PermutationEquivariant, Property::RowIndependent]
     }
+    fn kernels(&self) -> Option<&dyn Kernels> {
+        Some(self)
+    }
 }
 
 impl<T: Num> Reference<T> for Activation {
@@ -158,6 +162,9 @@ impl Op for Gated {
     }
     fn properties(&self) -> &'static [Property] {
         &[Property::PermutationEquivariant, Property::RowIndependent]
+    }
+    fn kernels(&self) -> Option<&dyn Kernels> {
+        Some(self)
     }
 }
 
@@ -354,6 +361,67 @@ impl Fast for Gated {
                 dup.put(chunk, values.iter().zip(dy).map(|(value, dy)| value * dy));
             },
         ));
+    }
+}
+
+impl Kernels for Activation {
+    fn ptx(&self) -> &'static str {
+        include_str!("activation.ptx")
+    }
+
+    fn forward(&self, args: &[Shape], _chip: &Chip) -> Vec<Launch> {
+        use Param::*;
+        let kernel = match self.function {
+            Function::Relu => "activation_relu",
+            Function::Gelu => "activation_gelu",
+            Function::GeluTanh => "activation_gelu_tanh",
+            Function::Silu => "activation_silu",
+        };
+        let len = args[0].len();
+        vec![Launch::by_fours(kernel, len, &[Arg(0), Out(0), U64(len as u64)])]
+    }
+
+    fn vjp(&self, args: &[Shape], _chip: &Chip) -> Vec<Launch> {
+        use Param::*;
+        let kernel = match self.function {
+            Function::Relu => "activation_relu_dx",
+            Function::Gelu => "activation_gelu_dx",
+            Function::GeluTanh => "activation_gelu_tanh_dx",
+            Function::Silu => "activation_silu_dx",
+        };
+        let len = args[0].len();
+        vec![Launch::by_fours(kernel, len, &[Arg(0), Dy, Grad(0), U64(len as u64)])]
+    }
+}
+
+impl Kernels for Gated {
+    fn ptx(&self) -> &'static str {
+        include_str!("activation.ptx")
+    }
+
+    fn forward(&self, args: &[Shape], _chip: &Chip) -> Vec<Launch> {
+        use Param::*;
+        let kernel = match self.function {
+            Function::Relu => "gated_relu",
+            Function::Gelu => "gated_gelu",
+            Function::GeluTanh => "gated_gelu_tanh",
+            Function::Silu => "gated_silu",
+        };
+        let len = args[0].len();
+        vec![Launch::by_fours(kernel, len, &[Arg(0), Arg(1), Out(0), U64(len as u64)])]
+    }
+
+    fn vjp(&self, args: &[Shape], _chip: &Chip) -> Vec<Launch> {
+        use Param::*;
+        let kernel = match self.function {
+            Function::Relu => "gated_relu_vjp",
+            Function::Gelu => "gated_gelu_vjp",
+            Function::GeluTanh => "gated_gelu_tanh_vjp",
+            Function::Silu => "gated_silu_vjp",
+        };
+        let len = args[0].len();
+        let params = [Arg(0), Arg(1), Dy, Grad(0), Grad(1), U64(len as u64)];
+        vec![Launch::by_fours(kernel, len, &params)]
     }
 }
 

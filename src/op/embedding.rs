@@ -5,6 +5,7 @@
 //! 3.5; Gehring et al. 2017, arXiv 1705.03122); dx = dy, `dweight[t] = Σ_b dy[b, t]`.
 //! Neither scales: the stack decides on factors.
 
+use super::device::{Chip, Kernels, Launch, Param};
 use super::simd;
 use super::{Arg, Fast, Grad, Kind, Op, Property, Reference, Shape, View};
 use crate::num::Num;
@@ -48,6 +49,9 @@ impl Op for Embedding {
     }
     fn vjp_reads(&self, index: usize) -> bool {
         index == 0
+    }
+    fn kernels(&self) -> Option<&dyn Kernels> {
+        Some(self)
     }
 }
 
@@ -139,6 +143,9 @@ impl Op for AddPositions {
     fn properties(&self) -> &'static [Property] {
         &[Property::Causal, Property::RowIndependent]
     }
+    fn kernels(&self) -> Option<&dyn Kernels> {
+        Some(self)
+    }
 }
 
 /// The number of elements of one sample, which meet the first rows of the table.
@@ -199,6 +206,63 @@ impl Fast for AddPositions {
                 simd::add(dweight, dy);
             }
         });
+    }
+}
+
+/// Threads of a block: a warp for each of eight places, or 256 elements by fours.
+const THREADS: u32 = 256;
+/// Columns that a warp takes side by side.
+const STRIP: usize = 128;
+
+impl Kernels for Embedding {
+    fn ptx(&self) -> &'static str {
+        include_str!("embedding.ptx")
+    }
+
+    fn forward(&self, args: &[Shape], _chip: &Chip) -> Vec<Launch> {
+        use Param::*;
+        let places = args[0].len();
+        let [vocabulary, cols] = [args[1].rows(), args[1].cols()];
+        let sizes = [U64(places as u64), U64(vocabulary as u64), U32(cols as u32)];
+        let params = [&[Arg(0), Arg(1), Out(0)][..], &sizes].concat();
+        vec![Launch::new("embedding_forward", places.div_ceil(8), THREADS, &params)]
+    }
+
+    fn vjp(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
+        use Param::*;
+        /// Blocks of a multiprocessor, so that it has enough loads under way.
+        const BLOCKS: usize = 8;
+        let places = args[0].len();
+        let [vocabulary, cols] = [args[1].rows(), args[1].cols()];
+        let most = BLOCKS * chip.multiprocessors as usize;
+        // Blocks that share a row of the table out among them, where there are few rows.
+        let groups = (most / vocabulary).clamp(1, cols.div_ceil(STRIP));
+        let blocks = most.min(vocabulary * groups);
+        let sizes = [U64(places as u64), U64(vocabulary as u64), U32(cols as u32)];
+        let params = [&[Arg(0), Dy, Grad(1)][..], &sizes, &[U32(groups as u32)]].concat();
+        vec![Launch::new("embedding_dweight", blocks, THREADS, &params)]
+    }
+}
+
+impl Kernels for AddPositions {
+    fn ptx(&self) -> &'static str {
+        include_str!("embedding.ptx")
+    }
+
+    fn forward(&self, args: &[Shape], _chip: &Chip) -> Vec<Launch> {
+        use Param::*;
+        let (samples, sample) = (args[0].sizes()[0], sample_len(args[0]));
+        let blocks = sample.div_ceil(4 * THREADS as usize);
+        let params = [Arg(0), Arg(1), Out(0), U64(sample as u64), U32(blocks as u32)];
+        vec![Launch::new("add_positions_forward", samples * blocks, THREADS, &params)]
+    }
+
+    fn vjp(&self, args: &[Shape], _chip: &Chip) -> Vec<Launch> {
+        use Param::*;
+        let (samples, sample) = (args[0].sizes()[0], sample_len(args[0]));
+        let sizes = [samples, sample, args[1].len()].map(|size| U64(size as u64));
+        let params = [&[Dy, Grad(0), Grad(1)][..], &sizes].concat();
+        vec![Launch::by_fours("add_positions_vjp", sample, &params)]
     }
 }
 

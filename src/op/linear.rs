@@ -8,6 +8,7 @@
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 
+use super::device::{Chip, ColumnSums, Kernels, Launch, Param};
 use super::simd;
 use super::{Arg, Fast, Grad, Op, Property, Reference, Shape, View};
 use crate::num::Num;
@@ -40,6 +41,9 @@ impl Op for Linear {
     }
     fn vjp_reads(&self, index: usize) -> bool {
         index < 2
+    }
+    fn kernels(&self) -> Option<&dyn Kernels> {
+        Some(self)
     }
 }
 
@@ -146,6 +150,115 @@ fn matrix<'a>(grad: &'a mut Grad, rows: usize, cols: usize) -> (MatMut<'a, f32>,
     let (data, adds) = grad.raw();
     let accum = if adds { Accum::Add } else { Accum::Replace };
     (MatMut::from_row_major_slice_mut(data, rows, cols), accum)
+}
+
+/// A product of two matrices on a device: the size of the result, and the length of its sums.
+struct Product {
+    rows: usize,
+    cols: usize,
+    depth: usize,
+    /// 128 × 128 elements of the result a block instead of 64 × 64.
+    wide: bool,
+    /// Blocks that share the result out among them.
+    tiles: usize,
+    /// Parts that every sum is cut into.
+    splits: usize,
+}
+
+impl Product {
+    /// Threads of a block.
+    const THREADS: u32 = 256;
+    /// Blocks of a multiprocessor that keep it busy.
+    const BLOCKS: usize = 4;
+    /// The shortest part of a sum that is worth a block.
+    const SHORTEST: usize = 256;
+
+    fn new([rows, cols, depth]: [usize; 3], chip: &Chip) -> Self {
+        let multiprocessors = chip.multiprocessors as usize;
+        let tiles = |side| rows.div_ceil(side) * cols.div_ceil(side);
+        // A wide tile reads less for every product, and two of them fill a multiprocessor.
+        let wide = tiles(128) >= 2 * multiprocessors;
+        let tiles = tiles(if wide { 128 } else { 64 });
+        let most = (depth / Self::SHORTEST).max(1);
+        let splits = (Self::BLOCKS * multiprocessors / tiles).clamp(1, most);
+        Product { rows, cols, depth, wide, tiles, splits }
+    }
+
+    /// Number of `f32` of the parts.
+    fn scratch(&self) -> usize {
+        if self.splits > 1 { self.splits * self.rows * self.cols } else { 0 }
+    }
+
+    /// The kernels, normal and wide, on the two factors, what is added, and the result; then the
+    /// one that adds the parts of the sums, on all but the factors.
+    fn launches(
+        &self,
+        [normal, wide, splits]: [&'static str; 3],
+        factors: [Param; 2],
+        to: &[Param],
+    ) -> Vec<Launch> {
+        use Param::*;
+        let size = [U64(self.rows as u64), U64(self.cols as u64)];
+        let depth = [U64(self.depth as u64), U32(self.splits as u32)];
+        let params = [&factors[..], to, &[Scratch(0)], &size, &depth].concat();
+        let kernel = if self.wide { wide } else { normal };
+        let product = Launch::new(kernel, self.tiles * self.splits, Self::THREADS, &params);
+        if self.splits == 1 {
+            return vec![product];
+        }
+        let params = [&[Scratch(0)][..], to, &size, &[U32(self.splits as u32)]].concat();
+        vec![product, Launch::by_fours(splits, self.rows * self.cols, &params)]
+    }
+}
+
+impl Linear {
+    /// Rows and columns of x, and the number of outputs.
+    fn sizes(args: &[Shape]) -> [usize; 3] {
+        [args[0].rows(), args[0].cols(), args[1].rows()]
+    }
+}
+
+impl Kernels for Linear {
+    fn ptx(&self) -> &'static str {
+        include_str!("linear.ptx")
+    }
+
+    /// The parts of the sums of one product at a time, or the partial sums of dbias.
+    fn scratch(&self, args: &[Shape], chip: &Chip) -> usize {
+        let [rows, cols, out] = Self::sizes(args);
+        let products = [[rows, out, cols], [rows, cols, out], [out, cols, rows]];
+        let parts = products.map(|size| Product::new(size, chip).scratch());
+        parts.into_iter().fold(ColumnSums::new(rows, out, chip).scratch(), usize::max)
+    }
+
+    fn forward(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
+        use Param::*;
+        let [rows, cols, out] = Self::sizes(args);
+        let kernels = ["linear_forward", "linear_forward_wide", "linear_forward_splits"];
+        Product::new([rows, out, cols], chip).launches(kernels, [Arg(0), Arg(1)], &[Arg(2), Out(0)])
+    }
+
+    fn vjp(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
+        use Param::*;
+        let [rows, cols, out] = Self::sizes(args);
+        let (dx, dweight) = (
+            ["linear_dx", "linear_dx_wide", "linear_vjp_splits"],
+            ["linear_dweight", "linear_dweight_wide", "linear_vjp_splits"],
+        );
+        let mut launches =
+            Product::new([rows, cols, out], chip).launches(dx, [Dy, Arg(1)], &[Grad(0)]);
+        launches.extend(Product::new([out, cols, rows], chip).launches(
+            dweight,
+            [Dy, Arg(0)],
+            &[Grad(1)],
+        ));
+        let sums = ColumnSums::new(rows, out, chip);
+        launches.extend([
+            sums.parts("linear_dbias_parts", &[Dy, Grad(2)]),
+            sums.totals("linear_dbias", 2),
+        ]);
+        launches
+    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! et al. 2020) or one per column (LayerScale, Touvron et al. 2021).
 //! [`Scale`]: y = factor·x (LayerNorm scaling's 1/√l, Sun et al. 2025).
 
+use super::device::{Chip, ColumnSums, Kernels, Launch, Param};
 use super::simd;
 use super::{Arg, Fast, Grad, Op, Property, Reference, Shape, View};
 use crate::num::Num;
@@ -44,6 +45,9 @@ impl Op for Residual {
     }
     fn vjp_reads(&self, _index: usize) -> bool {
         false
+    }
+    fn kernels(&self) -> Option<&dyn Kernels> {
+        Some(self)
     }
 }
 
@@ -119,6 +123,9 @@ impl Op for GainedResidual {
     }
     fn vjp_reads(&self, index: usize) -> bool {
         index > 0
+    }
+    fn kernels(&self) -> Option<&dyn Kernels> {
+        Some(self)
     }
 }
 
@@ -235,6 +242,9 @@ impl Op for Scale {
     fn vjp_reads(&self, _index: usize) -> bool {
         false
     }
+    fn kernels(&self) -> Option<&dyn Kernels> {
+        Some(self)
+    }
 }
 
 impl<T: Num> Reference<T> for Scale {
@@ -275,5 +285,82 @@ impl Fast for Scale {
     ) {
         let factor = self.factor as f32;
         simd::dispatch!(|| dargs[0].put(0..dy.len(), dy.iter().map(|dy| factor * dy)));
+    }
+}
+
+impl Kernels for Residual {
+    fn ptx(&self) -> &'static str {
+        include_str!("residual.ptx")
+    }
+
+    fn forward(&self, args: &[Shape], _chip: &Chip) -> Vec<Launch> {
+        use Param::*;
+        let len = args[0].len();
+        let constants = [U64(len as u64), F32(self.alpha as f32), F32(self.beta as f32)];
+        let params = [&[Arg(0), Arg(1), Out(0)][..], &constants].concat();
+        vec![Launch::by_fours("residual_forward", len, &params)]
+    }
+
+    fn vjp(&self, args: &[Shape], _chip: &Chip) -> Vec<Launch> {
+        use Param::*;
+        let len = args[0].len();
+        let constants = [U64(len as u64), F32(self.alpha as f32), F32(self.beta as f32)];
+        let params = [&[Dy, Grad(0), Grad(1)][..], &constants].concat();
+        vec![Launch::by_fours("residual_vjp", len, &params)]
+    }
+}
+
+impl GainedResidual {
+    /// The sums of dgain: over the rows, or over all elements where the gain is one number.
+    fn sums(args: &[Shape], chip: &Chip) -> ColumnSums {
+        let gains = args[2].len();
+        ColumnSums::new(args[0].len() / gains, gains, chip)
+    }
+}
+
+impl Kernels for GainedResidual {
+    fn ptx(&self) -> &'static str {
+        include_str!("residual.ptx")
+    }
+
+    /// Partial sums of dgain.
+    fn scratch(&self, args: &[Shape], chip: &Chip) -> usize {
+        Self::sums(args, chip).scratch()
+    }
+
+    fn forward(&self, args: &[Shape], _chip: &Chip) -> Vec<Launch> {
+        use Param::*;
+        let (len, gains) = (args[0].len(), args[2].len());
+        let params = [Arg(0), Arg(1), Arg(2), Out(0), U64(len as u64), U32(gains as u32)];
+        vec![Launch::by_fours("gained_residual_forward", len, &params)]
+    }
+
+    fn vjp(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
+        use Param::*;
+        let sums = Self::sums(args, chip);
+        vec![
+            sums.parts("gained_residual_vjp", &[Arg(1), Arg(2), Dy, Grad(0), Grad(1)]),
+            sums.totals("gained_residual_dgain", 2),
+        ]
+    }
+}
+
+impl Kernels for Scale {
+    fn ptx(&self) -> &'static str {
+        include_str!("residual.ptx")
+    }
+
+    fn forward(&self, args: &[Shape], _chip: &Chip) -> Vec<Launch> {
+        use Param::*;
+        let len = args[0].len();
+        let params = [Arg(0), Out(0), U32(0), U64(len as u64), F32(self.factor as f32)];
+        vec![Launch::by_fours("scale_by_factor", len, &params)]
+    }
+
+    fn vjp(&self, args: &[Shape], _chip: &Chip) -> Vec<Launch> {
+        use Param::*;
+        let len = args[0].len();
+        let params = [Dy, Grad(0), U64(len as u64), F32(self.factor as f32)];
+        vec![Launch::by_fours("scale_by_factor", len, &params)]
     }
 }

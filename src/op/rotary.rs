@@ -8,6 +8,7 @@
 
 use std::sync::Arc;
 
+use super::device::{Chip, Kernels, Launch, Param};
 use super::simd;
 use super::{Arg, Fast, Grad, Op, Property, Reference, Shape, View};
 use crate::num::Num;
@@ -73,6 +74,9 @@ impl Op for Rotary {
     }
     fn vjp_reads(&self, _index: usize) -> bool {
         false
+    }
+    fn kernels(&self) -> Option<&dyn Kernels> {
+        Some(self)
     }
 }
 
@@ -153,6 +157,44 @@ impl Fast for Rotary {
         _scratch: &mut [f32],
     ) {
         simd::dispatch!(|| self.turned(args[0].shape, &mut dargs[0], dy, -1.0));
+    }
+}
+
+impl Rotary {
+    /// The launch that turns every pair of `from` by its angle times `direction`.
+    fn turning(
+        &self,
+        x: Shape,
+        chip: &Chip,
+        from: Param,
+        to: &[Param],
+        direction: f32,
+    ) -> Vec<Launch> {
+        use Param::*;
+        const THREADS: u32 = 256;
+        /// Blocks of a multiprocessor that keep it busy.
+        const BLOCKS: usize = 8;
+        let [samples, seq, width] = *x.sizes() else { panic!("x of {x:?}") };
+        let share = (BLOCKS * chip.multiprocessors as usize / seq).clamp(1, samples);
+        let heads = width / self.head_width;
+        let counts = [seq, heads, self.head_width / 2, share].map(|count| U32(count as u32));
+        let sizes = [&[U64(samples as u64)][..], &counts, &[F32(direction)]].concat();
+        let params = [&[from], to, &sizes].concat();
+        vec![Launch::new("rotary_turn", seq * share, THREADS, &params)]
+    }
+}
+
+impl Kernels for Rotary {
+    fn ptx(&self) -> &'static str {
+        include_str!("rotary.ptx")
+    }
+
+    fn forward(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
+        self.turning(args[0], chip, Param::Arg(0), &[Param::Out(0), Param::U32(0)], 1.0)
+    }
+
+    fn vjp(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
+        self.turning(args[0], chip, Param::Dy, &[Param::Grad(0)], -1.0)
     }
 }
 

@@ -9,6 +9,10 @@
 //! All sums are formed in `f32` or wider and in an order that depends on the shapes and the
 //! [`Chip`] only, never by atomics: two runs give the same bits.
 
+mod columns;
+
+pub(crate) use columns::ColumnSums;
+
 use super::Shape;
 
 /// An operator's kernels.
@@ -101,5 +105,10 @@ impl Launch {
     pub fn each(kernel: &'static str, len: usize, params: &[Param]) -> Self {
         const THREADS: u32 = 256;
         Launch::new(kernel, len.div_ceil(THREADS as usize), THREADS, params)
+    }
+
+    /// A kernel with a thread for every four of `len` elements, as `elementwise.cuh` takes them.
+    pub fn by_fours(kernel: &'static str, len: usize, params: &[Param]) -> Self {
+        Launch::each(kernel, len.div_ceil(4), params)
     }
 }

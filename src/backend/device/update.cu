@@ -1,0 +1,111 @@
+// The optimiser's kernels, and those of the gradient's sum and norm: see backend/update.rs for the
+// formulas. Vectors are taken by fours.
+
+#include "../../op/device/elementwise.cuh"
+
+// to += from.
+KERNEL add_vectors(float* to, const float* from, u64 len) {
+    Four four = my_four(len, to, from);
+    four.put(to, four.load(from), 1);
+}
+
+// The sum over all threads of a block, in f64, in thread 0.
+__device__ __forceinline__ double block_sum_f64(double value) {
+    __shared__ double parts[32];
+    for (int lane = 16; lane > 0; lane >>= 1) {
+        value += __shfl_xor_sync(0xffffffffu, value, lane);
+    }
+    if (threadIdx.x % 32 == 0) {
+        parts[threadIdx.x / 32] = value;
+    }
+    __syncthreads();
+    if (threadIdx.x == 0) {
+        for (u32 warp = 1; warp < blockDim.x / 32; warp += 1) {
+            value += parts[warp];
+        }
+    }
+    return value;
+}
+
+// parts is [blocks]: the sums of the squares of every so-many-th stretch.
+KERNEL sum_of_squares_parts(const float* vector, double* parts, u64 len) {
+    double sum = 0.0;
+    for (u64 block = blockIdx.x; block * 4 * blockDim.x < len; block += gridDim.x) {
+        for (float value : four_of_block(len, block, on_16_bytes(vector)).load(vector).of) {
+            sum += (double)value * value;
+        }
+    }
+    sum = block_sum_f64(sum);
+    if (threadIdx.x == 0) {
+        parts[blockIdx.x] = sum;
+    }
+}
+
+// The root of the sum of all parts: the norm. One block.
+KERNEL sum_of_squares(const double* parts, double* norm, u32 count) {
+    double sum = 0.0;
+    for (u32 i = threadIdx.x; i < count; i += blockDim.x) {
+        sum += parts[i];
+    }
+    sum = block_sum_f64(sum);
+    if (threadIdx.x == 0) {
+        *norm = sqrt(sum);
+    }
+}
+
+__device__ __forceinline__ bool is_finite(double value) {
+    return fabs(value) < __longlong_as_double(0x7ff0000000000000);
+}
+
+// What the gradient is multiplied with so that it is no longer than `clip`: min(1, clip/(norm + 1e-6)),
+// 1 where clip is 0. A NaN where nothing is to be updated: the norm or a loss is not finite.
+__device__ __forceinline__ float clip_factor(const double* norm, float clip, const float* losses, u32 count) {
+    bool finite = is_finite(*norm);
+    for (u32 i = threadIdx.x; i < count; i += blockDim.x) {
+        finite = finite && is_finite(losses[i]);
+    }
+    if (!__syncthreads_and(finite)) {
+        return __int_as_float(0x7fffffff);
+    }
+    return clip == 0.0f ? 1.0f : (float)fmin(clip / (*norm + 1e-6), 1.0);
+}
+
+// p ← keep·p − rate·m/(√v·root + eps) after m ← β₁m + (1 − β₁)g, v ← β₂v + (1 − β₂)g², over a stretch
+// of the parameters with one decay: keep = 1 − lr·decay. The corrections of the bias are in rate =
+// lr/(1 − β₁ᵗ) and root = 1/√(1 − β₂ᵗ); rest1 = 1 − β₁ and rest2 = 1 − β₂ are formed in f64.
+KERNEL adamw(float* parameters, const float* gradient, float* m, float* v, u64 len, const double* norm, float clip,
+             const float* losses, u32 count, float beta1, float rest1, float beta2, float rest2, float keep,
+             float rate, float root, float eps) {
+    float scale = clip_factor(norm, clip, losses, count);
+    if (!(scale >= 0.0f)) {
+        return;
+    }
+    Four four = my_four(len, parameters, gradient, m, v);
+    Quad p = four.load(parameters), g = four.load(gradient), first = four.load(m), second = four.load(v);
+    for (u32 k = 0; k < 4; k += 1) {
+        float slope = scale * g.of[k];
+        first.of[k] = beta1 * first.of[k] + rest1 * slope;
+        second.of[k] = beta2 * second.of[k] + rest2 * (slope * slope);
+        p.of[k] = keep * p.of[k] - rate * first.of[k] / (sqrtf(second.of[k]) * root + eps);
+    }
+    four.store(m, first);
+    four.store(v, second);
+    four.store(parameters, p);
+}
+
+// m ← βm + g, p ← keep·p − lr·m, over a stretch of the parameters with one decay.
+KERNEL sgd(float* parameters, const float* gradient, float* m, u64 len, const double* norm, float clip,
+           const float* losses, u32 count, float beta, float keep, float lr) {
+    float scale = clip_factor(norm, clip, losses, count);
+    if (!(scale >= 0.0f)) {
+        return;
+    }
+    Four four = my_four(len, parameters, gradient, m);
+    Quad p = four.load(parameters), g = four.load(gradient), momentum = four.load(m);
+    for (u32 k = 0; k < 4; k += 1) {
+        momentum.of[k] = beta * momentum.of[k] + scale * g.of[k];
+        p.of[k] = keep * p.of[k] - lr * momentum.of[k];
+    }
+    four.store(m, momentum);
+    four.store(parameters, p);
+}
