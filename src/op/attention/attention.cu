@@ -246,28 +246,35 @@ struct Problem {
     __device__ __forceinline__ u32 sees(u32 j) const {
         return causal && (u64)j + queries > keys ? (u32)((u64)j + queries - keys) : 0;
     }
-    // Makes the logits of a tile of scale·⟨q, k⟩; −∞ where a query may not attend. The rows of the
-    // tile are queries, or keys.
+    // Makes the logits of a tile of scale·⟨q, k⟩; −∞ where a query may not attend. Rows of the tile are
+    // queries, or keys. Nobody may still read the weights. All threads must come here.
     template <bool ROWS_ARE_KEYS>
-    __device__ __forceinline__ void attend(float (&s)[EACH][EACH], u32 b, u32 h, u32 first_i, u32 first_j) const {
-        bool biased = asked(bias), masked = asked(mask);
+    __device__ __forceinline__ void attend(Shared& shared, float (&s)[EACH][EACH], u32 b, u32 h, u32 first_i,
+                                           u32 first_j) const {
+        bool more = asked(bias || mask);
+        if (more) {
+            // What is added lies where the weights will, so that it is read by neighbours in a row.
+#pragma unroll 2
+            for (u32 n = threadIdx.x; n < TILE * TILE; n += SIDE * SIDE) {
+                u32 i = first_i + n / TILE, j = first_j + n % TILE;
+                float add = 0.0f;
+                if (i < queries && j < keys) {
+                    add = bias ? bias[((u64)h * queries + i) * keys + j] : 0.0f;
+                    add = mask && mask[((u64)b * queries + i) * keys + j] == 0.0f ? -INFINITE : add;
+                }
+                shared.weights[ROWS_ARE_KEYS ? n % TILE : n / TILE][ROWS_ARE_KEYS ? n / TILE : n % TILE] = add;
+            }
+            __syncthreads();
+        }
 #pragma unroll
         for (u32 n = 0; n < EACH; n += 1) {
-            u32 i = first_i + SIDE * n + (ROWS_ARE_KEYS ? across() : down()), sees = seen(i);
-            const float* bias_row = bias + ((u64)h * queries + i) * keys;
-            const float* mask_row = mask + ((u64)b * queries + i) * keys;
+            u32 sees = seen(first_i + SIDE * n + (ROWS_ARE_KEYS ? across() : down()));
 #pragma unroll
             for (u32 m = 0; m < EACH; m += 1) {
+                u32 r = ROWS_ARE_KEYS ? m : n, c = ROWS_ARE_KEYS ? n : m;
                 u32 j = first_j + SIDE * m + (ROWS_ARE_KEYS ? down() : across());
-                float& logit = ROWS_ARE_KEYS ? s[m][n] : s[n][m];
-                bool allowed = j < sees;
-                if (biased && allowed) {
-                    logit += bias_row[j];
-                }
-                if (masked && allowed) {
-                    allowed = mask_row[j] != 0.0f;
-                }
-                logit = allowed ? logit : -INFINITE;
+                float add = more ? shared.weights[down() + SIDE * r][across() + SIDE * c] : 0.0f;
+                s[r][c] = j < sees && add != -INFINITE ? s[r][c] + add : -INFINITE;
             }
         }
     }
@@ -331,7 +338,7 @@ __device__ __forceinline__ void forward(const float* q, const float* k, const fl
     for (u32 first = 0; first < seen; first += TILE) {
         float s[EACH][EACH];
         products(shared, s, queries, of.of_keys(k, at.b, at.h).from(first));
-        of.attend<false>(s, at.b, at.h, at.first, first);
+        of.attend<false>(shared, s, at.b, at.h, at.first, first);
 #pragma unroll
         for (u32 r = 0; r < EACH; r += 1) {
             u32 row = down() + SIDE * r;
@@ -386,7 +393,7 @@ KERNEL attention_mean(const float* q, const float* k, const float* v, const floa
         float s[EACH][EACH], dp[EACH][EACH];
         products(shared, s, of.of_queries(q, at.b, at.h, scale).from(at.first), of.of_keys(k, at.b, at.h).from(first));
         products(shared, dp, of.of_queries(dy, at.b, at.h, 1.0f).from(at.first), of.of_keys(v, at.b, at.h).from(first));
-        of.attend<false>(s, at.b, at.h, at.first, first);
+        of.attend<false>(shared, s, at.b, at.h, at.first, first);
 #pragma unroll
         for (u32 r = 0; r < EACH; r += 1) {
             for (u32 c = 0; c < EACH; c += 1) {
@@ -422,7 +429,7 @@ __device__ __forceinline__ void make_dq(const float* q, const float* k, const fl
         Rows keys = of.of_keys(k, at.b, at.h).from(first), values = of.of_keys(v, at.b, at.h).from(first);
         products(shared, s, of.of_queries(q, at.b, at.h, of.scale).from(at.first), keys);
         products(shared, dp, of.of_queries(dy, at.b, at.h, 1.0f).from(at.first), values);
-        of.attend<false>(s, at.b, at.h, at.first, first);
+        of.attend<false>(shared, s, at.b, at.h, at.first, first);
 #pragma unroll
         for (u32 r = 0; r < EACH; r += 1) {
             for (u32 c = 0; c < EACH; c += 1) {
@@ -454,7 +461,7 @@ __device__ __forceinline__ void make_dk_dv(const float* q, const float* k, const
             Rows slopes = of.of_queries(dy, at.b, h, 1.0f).from(first);
             products(shared, p, keys, queries);
             products(shared, ds, values, slopes);
-            of.attend<true>(p, at.b, h, first, at.first);
+            of.attend<true>(shared, p, at.b, h, first, at.first);
 #pragma unroll
             for (u32 c = 0; c < EACH; c += 1) {
                 u32 col = across() + SIDE * c;
@@ -506,7 +513,7 @@ KERNEL attention_dbias(const float* q, const float* k, const float* v, const flo
         float s[EACH][EACH], dp[EACH][EACH];
         products(shared, s, of.of_queries(q, b, h, scale).from(first_i), of.of_keys(k, b, h).from(first_j));
         products(shared, dp, of.of_queries(dy, b, h, 1.0f).from(first_i), of.of_keys(v, b, h).from(first_j));
-        of.attend<false>(s, b, h, first_i, first_j);
+        of.attend<false>(shared, s, b, h, first_i, first_j);
 #pragma unroll
         for (u32 r = 0; r < EACH; r += 1) {
             u32 i = first_i + down() + SIDE * r;
