@@ -10,6 +10,7 @@
 
 use std::hint::select_unpredictable as select;
 
+use super::device::{Chip, Kernels, Launch, Param};
 use super::simd;
 use super::{Arg, Fast, Grad, Kind, Op, Property, Reference, Shape, View};
 use crate::num::Num;
@@ -60,11 +61,19 @@ impl Mask {
         let decisions = args[0].shape.sizes()[0] * per_sample;
         Mask {
             key: Rng::new(seed).at(step as u64).bits(),
-            threshold: (p * 2f64.powi(32)).round() as u64,
-            scale: 1.0 / (1.0 - p),
+            threshold: Mask::threshold(p),
+            scale: Mask::scale(p),
             group: args[0].shape.len() / decisions,
             first: (sample * per_sample) as u64,
         }
+    }
+
+    fn threshold(p: f64) -> u64 {
+        (p * 2f64.powi(32)).round() as u64
+    }
+
+    fn scale(p: f64) -> f64 {
+        1.0 / (1.0 - p)
     }
 
     /// Whether decision `index` is to keep, by the high half of output `index` of SplitMix64,
@@ -131,6 +140,9 @@ macro_rules! dropping {
             fn vjp_reads(&self, index: usize) -> bool {
                 index == 1
             }
+            fn kernels(&self) -> Option<&dyn Kernels> {
+                Some(self)
+            }
         }
 
         impl<T: Num> Reference<T> for $op {
@@ -175,7 +187,50 @@ macro_rules! dropping {
                 simd::dispatch!(|| mask.each(dx, dy, |dx, dy| *dx += dy));
             }
         }
+
+        impl Kernels for $op {
+            fn ptx(&self) -> &'static str {
+                include_str!("dropout.ptx")
+            }
+            fn forward(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
+                use Param::*;
+                let ($x, p) = (args[0], if self.training { self.p } else { 0.0 });
+                launch(chip, $x, p, self.seed, $per_sample, &[Arg(0), Arg(1), Out(0), U32(0)])
+            }
+            fn vjp(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
+                use Param::*;
+                let ($x, p) = (args[0], if self.training { self.p } else { 0.0 });
+                launch(chip, $x, p, self.seed, $per_sample, &[Dy, Arg(1), Grad(0)])
+            }
+        }
     };
+}
+
+/// The kernel, which both operators and both passes share, on the tensors of one of them.
+fn launch(
+    chip: &Chip,
+    x: Shape,
+    p: f64,
+    seed: u64,
+    per_sample: usize,
+    tensors: &[Param],
+) -> Vec<Launch> {
+    use Param::*;
+    const THREADS: u32 = 256;
+    // As many as fill every multiprocessor; each thread takes four elements at a time.
+    const WAVES: usize = 8;
+    let group = x.len() / (x.sizes()[0] * per_sample);
+    let constants = [
+        U64(x.len() as u64),
+        U64(seed),
+        U64(Mask::threshold(p)),
+        U64(per_sample as u64),
+        U64(group as u64),
+        F32(Mask::scale(p) as f32),
+    ];
+    let blocks = x.len().div_ceil(4 * THREADS as usize);
+    let blocks = blocks.min(WAVES * chip.multiprocessors as usize);
+    vec![Launch::new("dropout_apply", blocks, THREADS, &[tensors, &constants].concat())]
 }
 
 // The mask of dropout belongs to the places, so that its columns are not alike.

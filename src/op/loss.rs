@@ -5,8 +5,10 @@
 //! dlogits_j = p_j − s/V − (1 − s)·[j = y], times the gradient of the row's loss.
 //! [`MeanSquaredError`]: mean (prediction − target)²; dprediction = 2(prediction − target)/n.
 
+use super::device::{Chip, Kernels, Launch, Param};
 use super::elementary::exp_nonpositive;
 use super::simd::{self, Isa, max};
+use super::softmax::by_rows;
 use super::{Arg, Fast, Grad, Kind, Op, Property, Reference, Shape, View};
 use crate::num::Num;
 
@@ -97,6 +99,9 @@ impl Op for CrossEntropy {
     }
     fn properties(&self) -> &'static [Property] {
         &[Property::ShiftInvariant]
+    }
+    fn kernels(&self) -> Option<&dyn Kernels> {
+        Some(self)
     }
 }
 
@@ -296,6 +301,9 @@ impl Op for MeanSquaredError {
     fn example(&self, rows: usize, cols: usize) -> Vec<Shape> {
         vec![Shape::new(&[rows, cols]); 2]
     }
+    fn kernels(&self) -> Option<&dyn Kernels> {
+        Some(self)
+    }
 }
 
 impl<T: Num> Reference<T> for MeanSquaredError {
@@ -351,6 +359,104 @@ impl Fast for MeanSquaredError {
             dprediction.put(all.clone(), differences());
             dtarget.put(all.clone(), differences().map(|difference| -difference));
         });
+    }
+}
+
+/// Threads of the one block that adds what others have left.
+const LAST: u32 = 1024;
+
+impl CrossEntropy {
+    /// The target of a row that does not count, or a NaN, which no target equals, where `f32` does
+    /// not have the number.
+    fn ignored(&self) -> f32 {
+        let ignored = self.ignore_index as f32;
+        if f64::from(ignored) == self.ignore_index as f64 { ignored } else { f32::NAN }
+    }
+
+    /// Its number in the kernels.
+    fn reduction(&self) -> Param {
+        Param::U32(self.reduction as u32)
+    }
+}
+
+impl Kernels for CrossEntropy {
+    fn ptx(&self) -> &'static str {
+        include_str!("loss.ptx")
+    }
+
+    /// The largest logit of every row and Σ e^(x − max) over all classes but the target; then the
+    /// number of rows that count.
+    fn saved(&self, args: &[Shape], _chip: &Chip) -> usize {
+        2 * args[0].rows() + 1
+    }
+
+    /// The loss of every row.
+    fn scratch(&self, args: &[Shape], _chip: &Chip) -> usize {
+        args[0].rows()
+    }
+
+    fn forward(&self, args: &[Shape], _chip: &Chip) -> Vec<Launch> {
+        use Param::*;
+        let (rows, ignored) = (args[0].rows(), F32(self.ignored()));
+        let losses = if self.reduction == Reduction::None { Out(0) } else { Scratch(0) };
+        let tensors = [Arg(0), Arg(1), losses, Saved(0)];
+        let constants = [ignored, F32(self.label_smoothing as f32)];
+        let kernels = ["cross_entropy_rows_short", "cross_entropy_rows_long"];
+        let mut launches = vec![by_rows(args[0], kernels, &tensors, &constants)];
+        if self.reduction != Reduction::None {
+            let tensors = [losses, Arg(1), Out(0), Saved(2 * rows)];
+            let constants = [U64(rows as u64), ignored, self.reduction()];
+            let params = [tensors.as_slice(), &constants].concat();
+            launches.push(Launch::new("cross_entropy_total", 1, LAST, &params));
+        }
+        launches
+    }
+
+    fn vjp(&self, args: &[Shape], _chip: &Chip) -> Vec<Launch> {
+        use Param::*;
+        let (rows, cols) = (args[0].rows(), args[0].cols());
+        let tensors = [Arg(0), Arg(1), Dy, Saved(0), Saved(2 * rows), Grad(0)];
+        let sizes = [U64(rows as u64), U32(cols as u32)];
+        let constants = [F32(self.ignored()), F32(self.label_smoothing as f32), self.reduction()];
+        let params = [&tensors[..], &sizes, &constants].concat();
+        vec![Launch::each("cross_entropy_dlogits", rows * cols.div_ceil(4), &params)]
+    }
+}
+
+impl MeanSquaredError {
+    /// Blocks that share the sum out among them: each a part of no less than a few fours a thread.
+    fn blocks(args: &[Shape], chip: &Chip) -> usize {
+        chip.blocks(args[0].len().div_ceil(16 * LAST as usize))
+    }
+}
+
+impl Kernels for MeanSquaredError {
+    fn ptx(&self) -> &'static str {
+        include_str!("loss.ptx")
+    }
+
+    /// A part of the sum for every block.
+    fn scratch(&self, args: &[Shape], chip: &Chip) -> usize {
+        Self::blocks(args, chip)
+    }
+
+    fn forward(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
+        use Param::*;
+        let (len, blocks) = (args[0].len(), Self::blocks(args, chip));
+        let parts = [Arg(0), Arg(1), Scratch(0), U64(len as u64)];
+        let total = [Scratch(0), Out(0), U32(blocks as u32), F32(len as f32)];
+        vec![
+            Launch::new("mean_squared_error_parts", blocks, LAST, &parts),
+            Launch::new("mean_squared_error_total", 1, LAST, &total),
+        ]
+    }
+
+    fn vjp(&self, args: &[Shape], _chip: &Chip) -> Vec<Launch> {
+        use Param::*;
+        let len = args[0].len();
+        let count = [U64(len as u64), F32(len as f32)];
+        let params = [&[Arg(0), Arg(1), Dy, Grad(0), Grad(1)], &count[..]].concat();
+        vec![Launch::each("mean_squared_error_gradients", len.div_ceil(4), &params)]
     }
 }
 

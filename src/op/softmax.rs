@@ -6,6 +6,7 @@
 //! Subtracting m changes nothing in exact arithmetic and keeps e from overflowing: the largest is
 //! 1, so that Σe is at least 1.
 
+use super::device::{Chip, Kernels, Launch, Param, WARP};
 use super::elementary::exp_nonpositive;
 use super::simd::{self, dot, max, sum};
 use super::{Arg, Fast, Grad, Op, Property, Reference, Shape, View};
@@ -32,6 +33,9 @@ impl Op for Softmax {
     fn properties(&self) -> &'static [Property] {
         use Property::*;
         &[ShiftInvariant, PermutationEquivariant, RowIndependent, RowsSumToOne]
+    }
+    fn kernels(&self) -> Option<&dyn Kernels> {
+        Some(self)
     }
 }
 
@@ -136,6 +140,54 @@ impl Fast for Softmax {
 
     fn scratch(&self, args: &[Shape]) -> usize {
         args[0].cols()
+    }
+}
+
+/// Threads of a block, which takes a long row or a short one for every warp.
+const THREADS: u32 = 256;
+
+/// Columns up to which a warp holds a row.
+const SHORT: usize = 1024;
+
+impl Kernels for Softmax {
+    fn ptx(&self) -> &'static str {
+        include_str!("softmax.ptx")
+    }
+
+    /// What is subtracted and 1/Σe, of every row.
+    fn saved(&self, args: &[Shape], _chip: &Chip) -> usize {
+        2 * args[0].rows()
+    }
+
+    fn forward(&self, args: &[Shape], _chip: &Chip) -> Vec<Launch> {
+        use Param::*;
+        let tensors = [Arg(0), Out(0), Saved(0)];
+        vec![by_rows(args[0], ["softmax_forward_short", "softmax_forward_long"], &tensors, &[])]
+    }
+
+    fn vjp(&self, args: &[Shape], _chip: &Chip) -> Vec<Launch> {
+        use Param::*;
+        let tensors = [Arg(0), Dy, Saved(0), Grad(0)];
+        vec![by_rows(args[0], ["softmax_dx_short", "softmax_dx_long"], &tensors, &[])]
+    }
+}
+
+/// A kernel for short rows, a warp each, or the one for long rows, a block each. Both take the
+/// tensors, the number of rows where rows are short, the number of columns, and the constants.
+pub(super) fn by_rows(
+    x: Shape,
+    [short, long]: [&'static str; 2],
+    tensors: &[Param],
+    constants: &[Param],
+) -> Launch {
+    let (rows, cols) = (x.rows(), x.cols());
+    let width = Param::U32(cols as u32);
+    if cols <= SHORT {
+        let sizes = [Param::U64(rows as u64), width];
+        let blocks = rows.div_ceil((THREADS / WARP) as usize);
+        Launch::new(short, blocks, THREADS, &[tensors, &sizes, constants].concat())
+    } else {
+        Launch::new(long, rows, THREADS, &[tensors, &[width], constants].concat())
     }
 }
 

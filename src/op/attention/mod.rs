@@ -6,12 +6,15 @@
 //!
 //! Forward keeps two numbers per row, max and Σ e^(s − max); vjp makes the probabilities again
 //! (Dao et al. 2022, arXiv 2205.14135). D comes from p and dp, not from ⟨dy, y⟩ as there: y need
-//! not be kept, and the row of ds sums to 0 as well as p sums to 1. The fast path is in `tiles`.
+//! not be kept, and the row of ds sums to 0 as well as p sums to 1. The fast path is in `tiles`,
+//! the kernels' launches are in `launches`.
 
+mod launches;
 #[cfg(test)]
 mod tests;
 mod tiles;
 
+use super::device::Kernels;
 use super::panel::{LANES, Target};
 use super::{Arg, Kind, Op, Property, Reference, Shape, View};
 use crate::num::Num;
@@ -175,6 +178,9 @@ impl Op for Attention {
             (true, Layout::TokenMajor) => &[Property::Causal],
             _ => &[],
         }
+    }
+    fn kernels(&self) -> Option<&dyn Kernels> {
+        Some(self)
     }
 }
 

@@ -1,0 +1,184 @@
+// The losses: see loss.rs for the formulas.
+//
+// Cross-entropy: a warp per row up to 1,024 classes, a block above; then one block adds the losses of
+// the rows. stats are, of every row, the largest logit and Σ e^(x − max) over the classes that are
+// not the target: a likely target has a small loss, all of whose digits are in the others.
+
+#include "device/rows.cuh"
+
+// The reductions, as loss.rs numbers them.
+constexpr u32 MEAN = 0, EACH_ROW = 2;
+
+// Whether a target names a class.
+__device__ __forceinline__ bool names_a_class(float target, u32 cols) {
+    return target >= 0.0f && target < (float)cols && target == floorf(target) && (u32)target < cols;
+}
+
+// The loss of one row, 0 where it is ignored, and its stats.
+template <class Team>
+__device__ __forceinline__ void cross_entropy_row(const float* logits, const float* target, float* losses,
+                                                  float* stats, u32 cols, float ignored, float smoothing) {
+    u64 row = Team::row();
+    const float* x = logits + row * cols;
+    float loss = 0.0f, max = 0.0f, others = 0.0f;
+    if (target[row] == ignored) {
+        // Nothing of the row is read, whatever its logits are.
+    } else if (!names_a_class(target[row], cols)) {
+        // An index out of range must not pass for a small loss.
+        loss = max = INFINITE - INFINITE;
+    } else {
+        bool fours = in_fours(cols, logits);
+        u64 y = (u64)target[row];
+        Exponentials mine = {x[y], 0.0f};
+        for (u64 j = 4 * Team::rank(); j < cols; j += 4 * Team::size()) {
+            Four e = load4(x, j, cols, fours, -INFINITE);
+            for (u32 k = 0; k < 4; k += 1) {
+                e.at[k] = j + k == y ? -INFINITE : e.at[k];
+            }
+            mine.add(e);
+        }
+        Exponentials all = mine.over<Team>();
+        max = all.max, others = all.sum;
+        float own = x[y] - max;
+        float lse = own == 0.0f ? log1pf(others) : logf(others + expf(own));
+        loss = lse - own;
+        if (smoothing != 0.0f) {
+            float sum = 0.0f;
+            for (u64 j = 4 * Team::rank(); j < cols; j += 4 * Team::size()) {
+                Four e = load4(x, j, cols, fours, max);
+                sum += ((e.at[0] - max) + (e.at[1] - max)) + ((e.at[2] - max) + (e.at[3] - max));
+            }
+            float uniform = lse - Team::sum(sum) / cols;
+            loss = (1.0f - smoothing) * loss + smoothing * uniform;
+        }
+    }
+    if (Team::rank() == 0) {
+        losses[row] = loss;
+        stats[2 * row] = max;
+        stats[2 * row + 1] = others;
+    }
+}
+
+KERNEL cross_entropy_rows_short(const float* logits, const float* target, float* losses, float* stats, u64 rows,
+                                u32 cols, float ignored, float smoothing) {
+    if (Warp::row() < rows) {
+        cross_entropy_row<Warp>(logits, target, losses, stats, cols, ignored, smoothing);
+    }
+}
+
+KERNEL cross_entropy_rows_long(const float* logits, const float* target, float* losses, float* stats, u32 cols,
+                               float ignored, float smoothing) {
+    cross_entropy_row<Block>(logits, target, losses, stats, cols, ignored, smoothing);
+}
+
+// The sum over all threads of a block, a power of two of at most 1,024, in thread 0. One addition per
+// row: f64 costs nothing here and keeps every digit.
+__device__ __forceinline__ double block_total(double value) {
+    __shared__ double parts[1024];
+    parts[threadIdx.x] = value;
+    for (u32 half = blockDim.x / 2; half > 0; half /= 2) {
+        __syncthreads();
+        if (threadIdx.x < half) {
+            parts[threadIdx.x] += parts[threadIdx.x + half];
+        }
+    }
+    // The next call overwrites what thread 0 reads here.
+    double total = threadIdx.x == 0 ? parts[0] : 0.0;
+    __syncthreads();
+    return total;
+}
+
+// The losses of all rows as one, and the number of rows that count (1 where none does). One block.
+KERNEL cross_entropy_total(const float* losses, const float* target, float* loss, float* kept, u64 rows,
+                           float ignored, u32 reduction) {
+    double sum = 0.0, count = 0.0;
+    for (u64 i = threadIdx.x; i < rows; i += blockDim.x) {
+        sum += losses[i];
+        count += target[i] != ignored;
+    }
+    sum = block_total(sum), count = fmax(block_total(count), 1.0);
+    if (threadIdx.x == 0) {
+        *loss = (float)(reduction == MEAN ? sum / count : sum);
+        *kept = (float)count;
+    }
+}
+
+// A thread for every four logits of a row.
+KERNEL cross_entropy_dlogits(const float* logits, const float* target, const float* dy, const float* stats,
+                             const float* kept, float* dlogits, u32 adds, u64 rows, u32 cols, float ignored,
+                             float smoothing, u32 reduction) {
+    u64 in_a_row = ((u64)cols + 3) / 4, row = thread_index() / in_a_row;
+    if (!dlogits || row >= rows) {
+        return;
+    }
+    u64 j = 4 * (thread_index() % in_a_row), start = row * cols;
+    bool fours = in_fours(cols, logits, dlogits);
+    Four d = {};
+    if (target[row] != ignored) {
+        float dloss = reduction == EACH_ROW ? dy[row] : dy[0];
+        dloss = reduction == MEAN ? dloss / *kept : dloss;
+        float max = stats[2 * row], others = stats[2 * row + 1];
+        // Of a target that names no class max is NaN, and so is the gradient.
+        u64 y = names_a_class(target[row], cols) ? (u64)target[row] : 0;
+        float sum = others + expf(logits[start + y] - max);
+        float per_sum = 1.0f / sum, spread = smoothing / cols;
+        d = load4(logits + start, j, cols, fours, 0.0f);
+        for (u32 k = 0; k < 4; k += 1) {
+            // p_y − 1 is minus the sum of the others, which cancels nothing as p_y → 1; what is
+            // spread over all classes is here taken from y.
+            float e = j + k == y ? smoothing * sum - others : expf(d.at[k] - max);
+            d.at[k] = dloss * (e * per_sum - spread);
+        }
+    }
+    put4(dlogits + start, j, cols, fours, d, adds);
+}
+
+// Each block leaves the sum of (prediction − target)² of its share.
+KERNEL mean_squared_error_parts(const float* prediction, const float* target, float* parts, u64 len) {
+    float sum = 0.0f;
+    for (u64 i = 4 * thread_index(); i < len; i += 4 * (u64)gridDim.x * blockDim.x) {
+        bool fours = i + 4 <= len && in_fours(0, prediction, target);
+        Four a = load4(prediction, i, len, fours, 0.0f), b = load4(target, i, len, fours, 0.0f);
+        for (u32 k = 0; k < 4; k += 1) {
+            sum = fmaf(a.at[k] - b.at[k], a.at[k] - b.at[k], sum);
+        }
+    }
+    sum = block_sum(sum);
+    if (threadIdx.x == 0) {
+        parts[blockIdx.x] = sum;
+    }
+}
+
+// The sum of the parts over the number of elements. One block.
+KERNEL mean_squared_error_total(const float* parts, float* y, u32 blocks, float count) {
+    float sum = 0.0f;
+    for (u32 i = threadIdx.x; i < blocks; i += blockDim.x) {
+        sum += parts[i];
+    }
+    sum = block_sum(sum);
+    if (threadIdx.x == 0) {
+        *y = sum / count;
+    }
+}
+
+KERNEL mean_squared_error_gradients(const float* prediction, const float* target, const float* dy,
+                                    float* dprediction, u32 adds_prediction, float* dtarget, u32 adds_target,
+                                    u64 len, float count) {
+    u64 i = 4 * thread_index();
+    if (i >= len) {
+        return;
+    }
+    bool fours = i + 4 <= len && in_fours(0, prediction, target, dprediction, dtarget);
+    float factor = dy[0] * 2.0f / count;
+    Four a = load4(prediction, i, len, fours, 0.0f), b = load4(target, i, len, fours, 0.0f), minus;
+    for (u32 k = 0; k < 4; k += 1) {
+        a.at[k] = factor * (a.at[k] - b.at[k]);
+        minus.at[k] = -a.at[k];
+    }
+    if (dprediction) {
+        put4(dprediction, i, len, fours, a, adds_prediction);
+    }
+    if (dtarget) {
+        put4(dtarget, i, len, fours, minus, adds_target);
+    }
+}
