@@ -3,8 +3,10 @@
 //! s = 1/√(mean(x²) + eps), y = x·s over the last axis; dx = s·(dy − y·mean(dy ⊙ y)).
 //! The linear map behind the norm can take over what a weight would do.
 
+use super::launch::{self, Rows};
 use crate::choice::Described;
 use crate::num::Num;
+use crate::op::device::{Chip, Kernels, Launch, Param};
 use crate::op::simd::{self, dot};
 use crate::op::{Arg, Fast, Grad, Op, Property, Reference, Shape, View};
 
@@ -41,6 +43,9 @@ impl Op for BareRmsNorm {
     fn properties(&self) -> &'static [Property] {
         use Property::*;
         &[ScaleInvariant, Odd, PermutationEquivariant, RowIndependent]
+    }
+    fn kernels(&self) -> Option<&dyn Kernels> {
+        Some(self)
     }
 }
 
@@ -132,5 +137,39 @@ impl Fast for BareRmsNorm {
                 dx.put(row, x.iter().zip(dy).map(|(x, dy)| scale.mul_add(*dy, x * slope)));
             }
         });
+    }
+}
+
+impl Kernels for BareRmsNorm {
+    fn ptx(&self) -> &'static str {
+        include_str!("bare_rms_norm.ptx")
+    }
+
+    /// The scale of every row.
+    fn saved(&self, args: &[Shape], _chip: &Chip) -> usize {
+        args[0].rows()
+    }
+
+    fn forward(&self, args: &[Shape], _chip: &Chip) -> Vec<Launch> {
+        use Param::*;
+        const KERNELS: launch::Names = [
+            "bare_rms_norm_forward_narrow",
+            "bare_rms_norm_forward_warp",
+            "bare_rms_norm_forward_block",
+        ];
+        let rows = Rows::of(args[0]);
+        let tensors = [Arg(0), Out(0), Saved(0)];
+        let params = [&tensors[..], &rows.sizes(), &[F32(self.eps as f32)]].concat();
+        vec![rows.each(KERNELS, &params)]
+    }
+
+    fn vjp(&self, args: &[Shape], _chip: &Chip) -> Vec<Launch> {
+        use Param::*;
+        const KERNELS: launch::Names =
+            ["bare_rms_norm_vjp_narrow", "bare_rms_norm_vjp_warp", "bare_rms_norm_vjp_block"];
+        let rows = Rows::of(args[0]);
+        let tensors = [Arg(0), Dy, Saved(0), Grad(0)];
+        let params = [&tensors[..], &rows.sizes()].concat();
+        vec![rows.each(KERNELS, &params)]
     }
 }

@@ -10,8 +10,10 @@
 
 use std::ops::Range;
 
+use super::launch::{self, Strips};
 use crate::choice::Described;
 use crate::num::Num;
+use crate::op::device::{Chip, Kernels, Launch, Param};
 use crate::op::simd;
 use crate::op::{Arg, Fast, Grad, Kind, Op, Property, Reference, Shape, View};
 
@@ -70,6 +72,9 @@ impl Op for BatchNorm {
     }
     fn vjp_reads(&self, index: usize) -> bool {
         index < 2 || (index > 2 && !self.training)
+    }
+    fn kernels(&self) -> Option<&dyn Kernels> {
+        Some(self)
     }
 }
 
@@ -296,6 +301,64 @@ fn moments(rows: usize, x: &[f32], mean: &mut [f32], squares: &mut [f32], own: &
             *squares += off * off * (before * moved);
             *mean += off * moved;
         }
+    }
+}
+
+impl Kernels for BatchNorm {
+    fn ptx(&self) -> &'static str {
+        include_str!("batch_norm.ptx")
+    }
+
+    /// mean and rstd of every column.
+    fn saved(&self, args: &[Shape], _chip: &Chip) -> usize {
+        2 * args[0].cols()
+    }
+
+    /// Forward has three rows for every group of rows: how many they are, their mean and the squares
+    /// around it. vjp has the sums of dweight and dbias, and two rows of their partial sums.
+    fn scratch(&self, args: &[Shape], chip: &Chip) -> usize {
+        let groups = Strips::of(args[0], chip).groups;
+        args[0].cols() * (3 * groups).max(2 + 2 * groups)
+    }
+
+    fn forward(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
+        use Param::*;
+        self.assert_rows(args[0].rows());
+        let (strips, cols) = (Strips::of(args[0], chip), args[0].cols());
+        let (width, eps) = (launch::count(cols), F32(self.eps as f32));
+        let own = [Arg(3), Arg(4), Saved(0), Out(1), Out(2)];
+        let tensors = [Arg(0), Arg(1), Arg(2), Saved(0), Out(0)];
+        let normalize =
+            strips.pass("batch_norm_forward", &[&tensors[..], &strips.sizes()].concat());
+        if !self.training {
+            let params = [&own[..], &[width, eps]].concat();
+            return vec![Launch::each("batch_norm_running", cols, &params), normalize];
+        }
+        let moments = [&[Arg(0), Scratch(0)][..], &strips.sizes()].concat();
+        let shares = [F32((1.0 - self.momentum) as f32), F32(self.momentum as f32)];
+        let sizes = [launch::count(strips.groups), width, eps];
+        let statistics = [&[Scratch(0)][..], &own, &sizes, &shares].concat();
+        vec![
+            strips.pass("batch_norm_moments", &moments),
+            launch::columns("batch_norm_statistics", cols, &statistics),
+            normalize,
+        ]
+    }
+
+    fn vjp(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
+        use Param::*;
+        let (strips, cols) = (Strips::of(args[0], chip), args[0].cols());
+        let [sums, parts] = [Scratch(0), Scratch(2 * cols)];
+        let add = [&[Arg(0), Dy, Saved(0), parts][..], &strips.sizes()].concat();
+        let (groups, width) = (launch::count(strips.groups), launch::count(cols));
+        let dweight = [parts, Grad(1), Grad(2), sums, groups, width];
+        let tensors = [Arg(0), Arg(1), Dy, Saved(0), sums, Grad(0)];
+        let dx = [&tensors[..], &strips.sizes(), &[U32(self.training.into())]].concat();
+        vec![
+            strips.pass("batch_norm_parts", &add),
+            launch::columns("batch_norm_dweight", 2 * cols, &dweight),
+            strips.pass("batch_norm_dx", &dx),
+        ]
     }
 }
 

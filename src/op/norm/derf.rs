@@ -9,8 +9,10 @@
 
 use std::f32::consts::FRAC_2_SQRT_PI;
 
+use super::launch::{self, Strips};
 use crate::choice::Described;
 use crate::num::Num;
+use crate::op::device::{Chip, Kernels, Launch, Param};
 use crate::op::elementary::erf;
 use crate::op::simd;
 use crate::op::{Arg, Fast, Grad, Op, Property, Reference, Shape, View};
@@ -59,6 +61,9 @@ impl Op for Derf {
     }
     fn vjp_reads(&self, index: usize) -> bool {
         index < 4
+    }
+    fn kernels(&self) -> Option<&dyn Kernels> {
+        Some(self)
     }
 }
 
@@ -171,5 +176,43 @@ impl Fast for Derf {
 
     fn scratch(&self, args: &[Shape]) -> usize {
         2 * simd::rows_at_once(args[0].cols()) * args[0].cols()
+    }
+}
+
+impl Kernels for Derf {
+    fn ptx(&self) -> &'static str {
+        include_str!("derf.ptx")
+    }
+
+    /// Two rows of partial sums for every group of rows, of dweight and of dbias, and two partial
+    /// sums for every block, of dalpha and of dshift.
+    fn scratch(&self, args: &[Shape], chip: &Chip) -> usize {
+        let strips = Strips::of(args[0], chip);
+        2 * args[0].cols() * strips.groups + 2 * strips.blocks()
+    }
+
+    fn forward(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
+        use Param::*;
+        let strips = Strips::of(args[0], chip);
+        let tensors = [Arg(0), Arg(1), Arg(2), Arg(3), Arg(4), Out(0)];
+        let params = [&tensors[..], &strips.sizes()].concat();
+        vec![strips.pass("derf_forward", &params)]
+    }
+
+    fn vjp(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
+        use Param::*;
+        let (strips, cols) = (Strips::of(args[0], chip), args[0].cols());
+        let alphas = 2 * cols * strips.groups;
+        let [alphas, shifts] = [Scratch(alphas), Scratch(alphas + strips.blocks())];
+        let tensors = [Arg(0), Arg(1), Arg(2), Arg(3), Dy, Grad(0), Scratch(0), alphas, shifts];
+        let params = [&tensors[..], &strips.sizes()].concat();
+        let groups = launch::count(strips.groups);
+        let sums = [Scratch(0), Grad(3), Grad(4), groups, launch::count(cols)];
+        let totals = [alphas, shifts, launch::count(strips.blocks()), Grad(1), Grad(2)];
+        vec![
+            strips.pass("derf_vjp", &params),
+            launch::columns("derf_dweight", 2 * cols, &sums),
+            launch::total("derf_dalpha", &totals),
+        ]
     }
 }

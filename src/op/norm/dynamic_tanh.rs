@@ -6,8 +6,10 @@
 //!
 //! No element sees another one: there is no statistic and nothing to save.
 
+use super::launch::{self, Strips};
 use crate::choice::Described;
 use crate::num::Num;
+use crate::op::device::{Chip, Kernels, Launch, Param};
 use crate::op::elementary::tanh;
 use crate::op::simd;
 use crate::op::{Arg, Fast, Grad, Op, Property, Reference, Shape, View};
@@ -51,6 +53,9 @@ impl Op for DynamicTanh {
     }
     fn vjp_reads(&self, index: usize) -> bool {
         index < 3
+    }
+    fn kernels(&self) -> Option<&dyn Kernels> {
+        Some(self)
     }
 }
 
@@ -151,6 +156,43 @@ impl Fast for DynamicTanh {
 
     fn scratch(&self, args: &[Shape]) -> usize {
         simd::rows_at_once(args[0].cols()) * args[0].cols()
+    }
+}
+
+impl Kernels for DynamicTanh {
+    fn ptx(&self) -> &'static str {
+        include_str!("dynamic_tanh.ptx")
+    }
+
+    /// Two rows of partial sums for every group of rows, of dweight and of dbias, and a partial sum
+    /// for every block, of dalpha.
+    fn scratch(&self, args: &[Shape], chip: &Chip) -> usize {
+        let strips = Strips::of(args[0], chip);
+        2 * args[0].cols() * strips.groups + strips.blocks()
+    }
+
+    fn forward(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
+        use Param::*;
+        let strips = Strips::of(args[0], chip);
+        let tensors = [Arg(0), Arg(1), Arg(2), Arg(3), Out(0)];
+        let params = [&tensors[..], &strips.sizes()].concat();
+        vec![strips.pass("dynamic_tanh_forward", &params)]
+    }
+
+    fn vjp(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
+        use Param::*;
+        let (strips, cols) = (Strips::of(args[0], chip), args[0].cols());
+        let alphas = Scratch(2 * cols * strips.groups);
+        let tensors = [Arg(0), Arg(1), Arg(2), Dy, Grad(0), Scratch(0), alphas];
+        let params = [&tensors[..], &strips.sizes()].concat();
+        let groups = launch::count(strips.groups);
+        let sums = [Scratch(0), Grad(2), Grad(3), groups, launch::count(cols)];
+        let totals = [alphas, launch::count(strips.blocks()), Grad(1)];
+        vec![
+            strips.pass("dynamic_tanh_vjp", &params),
+            launch::columns("dynamic_tanh_dweight", 2 * cols, &sums),
+            launch::total("dynamic_tanh_dalpha", &totals),
+        ]
     }
 }
 

@@ -1,85 +1,154 @@
-// Layer normalisation: see layer_norm.rs for the formulas.
+// Layer normalisation: see layer_norm.rs for the formulas, rows.cuh for who takes a row.
 //
-// Forward and dx: a block per row. The variance is that of the centred values. dweight and dbias:
-// each block takes every so-many-th row and leaves a row of partial sums, which a second kernel adds.
+// The variance is that of the centred values. stats is [rows, 2]: mean and rstd.
 
-#include "../device/common.cuh"
+#include "rows.cuh"
 
-KERNEL layer_norm_forward(const float* x, const float* weight, const float* bias, float* y, float* stats,
-                          u32 cols, float eps) {
-    u64 row = (u64)blockIdx.x * cols;
-    float sum = 0.0f;
-    for (u32 j = threadIdx.x; j < cols; j += blockDim.x) {
-        sum += x[row + j];
-    }
-    float mean = block_sum(sum) / cols;
-    float squares = 0.0f;
-    for (u32 j = threadIdx.x; j < cols; j += blockDim.x) {
-        float centred = x[row + j] - mean;
-        squares += centred * centred;
-    }
-    float rstd = 1.0f / sqrtf(block_sum(squares) / cols + eps);
-    for (u32 j = threadIdx.x; j < cols; j += blockDim.x) {
-        float scaled = (x[row + j] - mean) * rstd * (weight ? weight[j] : 1.0f);
-        y[row + j] = bias ? scaled + bias[j] : scaled;
-    }
-    if (threadIdx.x == 0) {
-        stats[2 * (u64)blockIdx.x] = mean;
-        stats[2 * (u64)blockIdx.x + 1] = rstd;
-    }
-}
-
-KERNEL layer_norm_dx(const float* x, const float* weight, const float* dy, const float* stats, float* dx,
-                     u32 adds, u32 cols) {
-    if (!dx) {
-        return;
-    }
-    u64 row = (u64)blockIdx.x * cols;
-    float mean = stats[2 * (u64)blockIdx.x], rstd = stats[2 * (u64)blockIdx.x + 1];
-    float sum = 0.0f, along = 0.0f;
-    for (u32 j = threadIdx.x; j < cols; j += blockDim.x) {
-        float w = dy[row + j] * (weight ? weight[j] : 1.0f);
-        sum += w;
-        along += w * (x[row + j] - mean);
-    }
-    float shift = block_sum(sum) / cols;
-    float slope = rstd * rstd * (block_sum(along) / cols);
-    for (u32 j = threadIdx.x; j < cols; j += blockDim.x) {
-        float w = dy[row + j] * (weight ? weight[j] : 1.0f);
-        put(dx, row + j, rstd * (w - shift - (x[row + j] - mean) * slope), adds);
-    }
-}
-
-// parts is [blocks, 2, cols]: of the rows of a block, the sums of dy ⊙ x̂ and of dy.
-KERNEL layer_norm_parts(const float* x, const float* dy, const float* stats, float* parts, u64 rows, u32 cols) {
-    for (u32 j = threadIdx.x; j < cols; j += blockDim.x) {
-        float dweight = 0.0f, dbias = 0.0f;
-        for (u64 i = blockIdx.x; i < rows; i += gridDim.x) {
-            float d = dy[i * cols + j];
-            dweight += d * ((x[i * cols + j] - stats[2 * i]) * stats[2 * i + 1]);
-            dbias += d;
+template <class T>
+__device__ __forceinline__ void normalize(const float* x, const float* weight, const float* bias, float* y,
+                                          float* stats, u64 rows, u32 cols, float eps) {
+    T team(cols);
+    for (u64 i = team.row; i < rows; i += team.step) {
+        const float* row = x + i * cols;
+        typename T::Kept v, w, b;
+        float sum = 0.0f, squares = 0.0f;
+        for (u32 first = 0; team.has(first); first += team.span()) {
+            team.read(row, first, v);
+            team.elements([&](int a, int e) { sum += v[a][e]; });
         }
-        u64 at = 2 * (u64)blockIdx.x * cols + j;
-        parts[at] = dweight;
-        parts[at + cols] = dbias;
+        float mean = team.sum(sum) / cols;
+        for (u32 first = 0; team.has(first); first += team.span()) {
+            team.reread(row, first, v);
+            team.each(first, [&](int a, u32) {
+                for (float v : v[a]) {
+                    squares += (v - mean) * (v - mean);
+                }
+            });
+        }
+        float rstd = 1.0f / sqrtf(team.sum(squares) / cols + eps);
+        for (u32 first = 0; team.has(first); first += team.span()) {
+            team.reread(row, first, v);
+            team.read(weight, first, w, 1.0f);
+            // Zero of either sign stays itself where −0 is added.
+            team.read(bias, first, b, -0.0f);
+            team.elements([&](int a, int e) { v[a][e] = fmaf((v[a][e] - mean) * rstd, w[a][e], b[a][e]); });
+            team.write(y + i * cols, first, v);
+        }
+        if (team.thread == 0) {
+            stats[2 * i] = mean;
+            stats[2 * i + 1] = rstd;
+        }
     }
 }
 
-KERNEL layer_norm_dweight(const float* parts, float* dweight, u32 adds_weight, float* dbias, u32 adds_bias,
-                          u32 blocks, u32 cols) {
-    u64 j = thread_index();
-    if (j >= cols) {
-        return;
+// dx, and the sums of dy ⊙ x̂ and dy over the rows of a block: parts is [blocks, 2, cols].
+template <class T>
+__device__ __forceinline__ void differentiate(const float* x, const float* weight, const float* dy,
+                                              const float* stats, float* dx, u32 adds, float* parts, u64 rows,
+                                              u32 cols) {
+    T team(cols);
+    float* own = parts + 2 * (u64)blockIdx.x * cols;
+    Sums<T> dweight(own), dbias(own + cols);
+    for (u64 i = team.row; i < rows; i += team.step) {
+        u64 row = i * cols;
+        float mean = stats[2 * i], rstd = stats[2 * i + 1];
+        typename T::Kept v, d, w;
+        // Of w = weight ⊙ dy and of w ⊙ (x − mean). The product is rounded in both passes, so that
+        // nothing is left of a row of one column.
+        float sums[2] = {0.0f, 0.0f};
+        for (u32 first = 0; team.has(first); first += team.span()) {
+            team.read(x + row, first, v);
+            team.read(dy + row, first, d);
+            team.read(weight, first, w, 1.0f);
+            team.elements([&](int a, int e) {
+                float along = __fmul_rn(w[a][e], d[a][e]);
+                sums[0] += along;
+                sums[1] += along * (v[a][e] - mean);
+            });
+        }
+        team.sum(sums);
+        float shift = sums[0] / cols, slope = rstd * (rstd * (rstd * (sums[1] / cols)));
+        for (u32 first = 0; team.has(first); first += team.span()) {
+            team.reread(x + row, first, v);
+            team.reread(dy + row, first, d);
+            team.reread(weight, first, w, 1.0f);
+            dweight.begin(team, i, first);
+            dbias.begin(team, i, first);
+            team.elements([&](int a, int e) {
+                float centred = v[a][e] - mean;
+                dweight.kept[a][e] += d[a][e] * (centred * rstd);
+                dbias.kept[a][e] += d[a][e];
+                d[a][e] = rstd * (__fmul_rn(w[a][e], d[a][e]) - shift) - centred * slope;
+            });
+            dweight.end(team, first);
+            dbias.end(team, first);
+            if (dx) {
+                team.put(dx + row, first, d, adds);
+            }
+        }
     }
-    float weight = 0.0f, bias = 0.0f;
-    for (u64 block = 0; block < blocks; block += 1) {
-        weight += parts[2 * block * cols + j];
-        bias += parts[(2 * block + 1) * cols + j];
+    dweight.leave(team);
+    dbias.leave(team);
+}
+
+template <int KEPT, int TEAMS>
+__device__ __forceinline__ void forward(const float* x, const float* weight, const float* bias, float* y,
+                                        float* stats, u64 rows, u32 cols, float eps) {
+    if (in_vectors(cols, x, weight, bias, y)) {
+        normalize<Team<KEPT, 4, TEAMS>>(x, weight, bias, y, stats, rows, cols, eps);
+    } else {
+        normalize<Scalars<KEPT, TEAMS>>(x, weight, bias, y, stats, rows, cols, eps);
     }
-    if (dweight) {
-        put(dweight, j, weight, adds_weight);
+}
+
+template <int KEPT, int TEAMS>
+__device__ __forceinline__ void vjp(const float* x, const float* weight, const float* dy, const float* stats,
+                                    float* dx, u32 adds, float* parts, u64 rows, u32 cols) {
+    if (in_vectors(cols, x, weight, dy, dx, parts)) {
+        differentiate<Team<KEPT, 4, TEAMS>>(x, weight, dy, stats, dx, adds, parts, rows, cols);
+    } else {
+        differentiate<Scalars<KEPT, TEAMS>>(x, weight, dy, stats, dx, adds, parts, rows, cols);
     }
-    if (dbias) {
-        put(dbias, j, bias, adds_bias);
-    }
+}
+
+KERNEL __launch_bounds__(256)
+layer_norm_forward_narrow(const float* x, const float* weight, const float* bias, float* y, float* stats, u64 rows,
+                          u32 cols, float eps) {
+    forward<4, 8>(x, weight, bias, y, stats, rows, cols, eps);
+}
+
+KERNEL __launch_bounds__(256)
+layer_norm_forward_warp(const float* x, const float* weight, const float* bias, float* y, float* stats, u64 rows,
+                        u32 cols, float eps) {
+    forward<32, 8>(x, weight, bias, y, stats, rows, cols, eps);
+}
+
+KERNEL __launch_bounds__(1024)
+layer_norm_forward_block(const float* x, const float* weight, const float* bias, float* y, float* stats, u64 rows,
+                         u32 cols, float eps) {
+    forward<8, 1>(x, weight, bias, y, stats, rows, cols, eps);
+}
+
+KERNEL __launch_bounds__(1024)
+layer_norm_vjp_narrow(const float* x, const float* weight, const float* dy, const float* stats, float* dx, u32 adds,
+                      float* parts, u64 rows, u32 cols) {
+    vjp<4, 32>(x, weight, dy, stats, dx, adds, parts, rows, cols);
+}
+
+KERNEL __launch_bounds__(256)
+layer_norm_vjp_warp(const float* x, const float* weight, const float* dy, const float* stats, float* dx, u32 adds,
+                    float* parts, u64 rows, u32 cols) {
+    vjp<32, 8>(x, weight, dy, stats, dx, adds, parts, rows, cols);
+}
+
+KERNEL __launch_bounds__(1024)
+layer_norm_vjp_block(const float* x, const float* weight, const float* dy, const float* stats, float* dx, u32 adds,
+                     float* parts, u64 rows, u32 cols) {
+    vjp<8, 1>(x, weight, dy, stats, dx, adds, parts, rows, cols);
+}
+
+KERNEL __launch_bounds__(256)
+layer_norm_dweight(const float* parts, float* dweight, u32 adds_weight, float* dbias, u32 adds_bias, u32 blocks,
+                   u32 cols) {
+    put_column_sums(parts, dweight, adds_weight, dbias, adds_bias, nullptr, blocks, cols);
 }

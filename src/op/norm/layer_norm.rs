@@ -9,6 +9,7 @@
 
 use std::ops::Range;
 
+use super::launch::{self, Rows};
 use crate::choice::Described;
 use crate::num::Num;
 use crate::op::device::{Chip, Kernels, Launch, Param};
@@ -209,9 +210,6 @@ fn row_vjp(
     dx.put(row, elements.map(|((x, dy), w)| (x - mean).mul_add(slope, straight(*dy, *w))));
 }
 
-/// Threads of a block that takes a row.
-const THREADS: u32 = 256;
-
 impl Kernels for LayerNorm {
     fn ptx(&self) -> &'static str {
         include_str!("layer_norm.ptx")
@@ -222,31 +220,33 @@ impl Kernels for LayerNorm {
         2 * args[0].rows()
     }
 
-    /// Two rows of partial sums for every block.
+    /// Two rows of partial sums for every block, of dweight and of dbias.
     fn scratch(&self, args: &[Shape], chip: &Chip) -> usize {
-        2 * args[0].cols() * chip.blocks(args[0].rows())
+        2 * args[0].cols() * Rows::of(args[0]).blocks(chip)
     }
 
     fn forward(&self, args: &[Shape], _chip: &Chip) -> Vec<Launch> {
         use Param::*;
-        let (rows, cols) = (args[0].rows(), args[0].cols());
+        const KERNELS: launch::Names =
+            ["layer_norm_forward_narrow", "layer_norm_forward_warp", "layer_norm_forward_block"];
+        let rows = Rows::of(args[0]);
         let tensors = [Arg(0), Arg(1), Arg(2), Out(0), Saved(0)];
-        let constants = [U32(cols as u32), F32(self.eps as f32)];
-        let params = [&tensors[..], &constants].concat();
-        vec![Launch::new("layer_norm_forward", rows, THREADS, &params)]
+        let params = [&tensors[..], &rows.sizes(), &[F32(self.eps as f32)]].concat();
+        vec![rows.each(KERNELS, &params)]
     }
 
     fn vjp(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
         use Param::*;
-        let (rows, cols) = (args[0].rows(), args[0].cols());
-        let (blocks, width) = (chip.blocks(rows), U32(cols as u32));
-        let dx = [Arg(0), Arg(1), Dy, Saved(0), Grad(0), width];
-        let parts = [Arg(0), Dy, Saved(0), Scratch(0), U64(rows as u64), width];
-        let sums = [Scratch(0), Grad(1), Grad(2), U32(blocks as u32), width];
+        const KERNELS: launch::Names =
+            ["layer_norm_vjp_narrow", "layer_norm_vjp_warp", "layer_norm_vjp_block"];
+        let (rows, cols) = (Rows::of(args[0]), args[0].cols());
+        let tensors = [Arg(0), Arg(1), Dy, Saved(0), Grad(0), Scratch(0)];
+        let params = [&tensors[..], &rows.sizes()].concat();
+        let blocks = launch::count(rows.blocks(chip));
+        let sums = [Scratch(0), Grad(1), Grad(2), blocks, launch::count(cols)];
         vec![
-            Launch::new("layer_norm_dx", rows, THREADS, &dx),
-            Launch::new("layer_norm_parts", blocks, THREADS, &parts),
-            Launch::each("layer_norm_dweight", cols, &sums),
+            rows.sum(KERNELS, chip, &params),
+            launch::columns("layer_norm_dweight", 2 * cols, &sums),
         ]
     }
 }

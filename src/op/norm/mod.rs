@@ -21,6 +21,8 @@ impl NormChoice {
     }
 }
 
+mod launch;
+
 crate::list! { dyn Op;
     bare_rms_norm::BareRmsNorm,
     batch_norm::BatchNorm,

@@ -10,8 +10,10 @@
 
 use std::ops::Range;
 
+use super::launch::{self, Rows};
 use crate::choice::Described;
 use crate::num::{Dtype, Num};
+use crate::op::device::{Chip, Kernels, Launch, Param};
 use crate::op::simd::{self, Isa, dot};
 use crate::op::{Arg, Fast, Grad, Op, Property, Reference, Shape, View};
 
@@ -78,6 +80,9 @@ impl Op for RmsNorm {
     fn properties(&self) -> &'static [Property] {
         use Property::*;
         &[ScaleInvariant, Odd, PermutationEquivariant, RowIndependent]
+    }
+    fn kernels(&self) -> Option<&dyn Kernels> {
+        Some(self)
     }
 }
 
@@ -262,6 +267,56 @@ fn row_vjp(
     let slope = -rstd * (rstd * (rstd * (along * (1.0 / x.len() as f32))));
     let elements = x.iter().zip(dy).zip(gain);
     dx.put(row, elements.map(|((x, dy), gain)| rstd.mul_add(dy * gain, x * slope)));
+}
+
+impl Kernels for RmsNorm {
+    fn ptx(&self) -> &'static str {
+        include_str!("rms_norm.ptx")
+    }
+
+    /// rstd of every row.
+    fn saved(&self, args: &[Shape], _chip: &Chip) -> usize {
+        args[0].rows()
+    }
+
+    /// A row of partial sums for every block, of dweight.
+    fn scratch(&self, args: &[Shape], chip: &Chip) -> usize {
+        args[0].cols() * Rows::of(args[0]).blocks(chip)
+    }
+
+    fn forward(&self, args: &[Shape], _chip: &Chip) -> Vec<Launch> {
+        use Param::*;
+        const KERNELS: launch::Names =
+            ["rms_norm_forward_narrow", "rms_norm_forward_warp", "rms_norm_forward_block"];
+        let rows = Rows::of(args[0]);
+        let tensors = [Arg(0), Arg(1), Out(0), Saved(0)];
+        let [rounds_xhat, rounds_y] = self.rounds();
+        let constants = [F32(self.eps as f32), F32(self.offset as f32), rounds_xhat, rounds_y];
+        let params = [&tensors[..], &rows.sizes(), &constants].concat();
+        vec![rows.each(KERNELS, &params)]
+    }
+
+    fn vjp(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
+        use Param::*;
+        const KERNELS: launch::Names =
+            ["rms_norm_vjp_narrow", "rms_norm_vjp_warp", "rms_norm_vjp_block"];
+        let (rows, cols) = (Rows::of(args[0]), args[0].cols());
+        let tensors = [Arg(0), Arg(1), Dy, Saved(0), Grad(0), Scratch(0)];
+        let constants = [F32(self.offset as f32), self.rounds()[0]];
+        let params = [&tensors[..], &rows.sizes(), &constants].concat();
+        let blocks = launch::count(rows.blocks(chip));
+        let sums = [Scratch(0), Grad(1), blocks, launch::count(cols)];
+        vec![rows.sum(KERNELS, chip, &params), launch::columns("rms_norm_dweight", cols, &sums)]
+    }
+}
+
+impl RmsNorm {
+    /// Whether x̂ and whether y are rounded to bfloat16.
+    fn rounds(&self) -> [Param; 2] {
+        let rounds = self.storage == Storage::Bf16;
+        let before = rounds && self.cast == Cast::BeforeWeight;
+        [Param::U32(before.into()), Param::U32(rounds.into())]
+    }
 }
 
 #[cfg(test)]

@@ -6,8 +6,10 @@
 //!
 //! At ‖x‖ = eps the two branches of dx differ; the flat one is taken, as for a norm held constant.
 
+use super::launch::{self, Rows};
 use crate::choice::Described;
 use crate::num::Num;
+use crate::op::device::{Chip, Kernels, Launch, Param};
 use crate::op::simd::{self, dot};
 use crate::op::{Arg, Fast, Grad, Op, Property, Reference, Shape, View};
 
@@ -45,6 +47,9 @@ impl Op for ScaleNorm {
     fn properties(&self) -> &'static [Property] {
         use Property::*;
         &[ScaleInvariant, Odd, PermutationEquivariant, RowIndependent]
+    }
+    fn kernels(&self) -> Option<&dyn Kernels> {
+        Some(self)
     }
 }
 
@@ -151,6 +156,43 @@ impl Fast for ScaleNorm {
                 dx.put(row, x.iter().zip(dy).map(|(x, dy)| straight.mul_add(*dy, x * slope)));
             }
         });
+    }
+}
+
+impl Kernels for ScaleNorm {
+    fn ptx(&self) -> &'static str {
+        include_str!("scale_norm.ptx")
+    }
+
+    /// ‖x‖ of every row.
+    fn saved(&self, args: &[Shape], _chip: &Chip) -> usize {
+        args[0].rows()
+    }
+
+    /// A partial sum for every block, of dweight.
+    fn scratch(&self, args: &[Shape], chip: &Chip) -> usize {
+        Rows::of(args[0]).blocks(chip)
+    }
+
+    fn forward(&self, args: &[Shape], _chip: &Chip) -> Vec<Launch> {
+        use Param::*;
+        const KERNELS: launch::Names =
+            ["scale_norm_forward_narrow", "scale_norm_forward_warp", "scale_norm_forward_block"];
+        let rows = Rows::of(args[0]);
+        let tensors = [Arg(0), Arg(1), Out(0), Saved(0)];
+        let params = [&tensors[..], &rows.sizes(), &[F32(self.eps as f32)]].concat();
+        vec![rows.each(KERNELS, &params)]
+    }
+
+    fn vjp(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
+        use Param::*;
+        const KERNELS: launch::Names =
+            ["scale_norm_vjp_narrow", "scale_norm_vjp_warp", "scale_norm_vjp_block"];
+        let rows = Rows::of(args[0]);
+        let tensors = [Arg(0), Arg(1), Dy, Saved(0), Grad(0), Scratch(0)];
+        let params = [&tensors[..], &rows.sizes(), &[F32(self.eps as f32)]].concat();
+        let sums = [Scratch(0), launch::count(rows.blocks(chip)), Grad(1)];
+        vec![rows.sum(KERNELS, chip, &params), launch::total("scale_norm_dweight", &sums)]
     }
 }
 

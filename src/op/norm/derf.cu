@@ -1,0 +1,88 @@
+// Dynamic erf: see derf.rs for the formulas, rows.cuh for strips.
+//
+// A block takes a strip of columns, and its warps every so-many-th row of it.
+
+#include "rows.cuh"
+
+template <class T>
+__device__ __forceinline__ void squash(const float* x, const float* alpha, const float* shift, const float* weight,
+                                       const float* bias, float* y, u64 rows, u32 cols, u32 strips) {
+    T team(cols, strips);
+    float slope = *alpha, off = *shift;
+    typename T::Kept v, w, b;
+    team.read(weight, team.start, w);
+    team.read(bias, team.start, b);
+    for (u64 i = team.row; i < rows; i += team.step) {
+        team.read(x + i * cols, team.start, v);
+        team.elements([&](int a, int e) { v[a][e] = fmaf(erff(fmaf(slope, v[a][e], off)), w[a][e], b[a][e]); });
+        team.write(y + i * cols, team.start, v);
+    }
+}
+
+// dx, and over the rows of a block the sums of dy ⊙ e and dy, and those of w ⊙ x and w: parts is
+// [blocks / strips, 2, cols], alphas and shifts are [blocks].
+template <class T>
+__device__ __forceinline__ void differentiate(const float* x, const float* alpha, const float* shift,
+                                              const float* weight, const float* dy, float* dx, u32 adds,
+                                              float* parts, float* alphas, float* shifts, u64 rows, u32 cols,
+                                              u32 strips) {
+    const float STEEPEST = 1.1283791670955126f;
+    T team(cols, strips);
+    float* own = parts + 2 * (u64)(blockIdx.x / strips) * cols;
+    Sums<T> dweight(own), dbias(own + cols);
+    float slope = *alpha, off = *shift, dalpha = 0.0f, dshift = 0.0f;
+    typename T::Kept v, d, g;
+    team.read(weight, team.start, g);
+    for (u64 i = team.row; i < rows; i += team.step) {
+        team.read(x + i * cols, team.start, v);
+        team.read(dy + i * cols, team.start, d);
+        team.elements([&](int a, int e) {
+            float u = fmaf(slope, v[a][e], off);
+            float w = g[a][e] * d[a][e] * (STEEPEST * expf(-u * u));
+            dweight.kept[a][e] += d[a][e] * erff(u);
+            dbias.kept[a][e] += d[a][e];
+            dalpha += w * v[a][e];
+            dshift += w;
+            d[a][e] = slope * w;
+        });
+        if (dx) {
+            team.put(dx + i * cols, team.start, d, adds);
+        }
+    }
+    dweight.leave(team);
+    dbias.leave(team);
+    leave_total(alphas, dalpha);
+    leave_total(shifts, dshift);
+}
+
+KERNEL __launch_bounds__(256)
+derf_forward(const float* x, const float* alpha, const float* shift, const float* weight, const float* bias, float* y,
+             u64 rows, u32 cols, u32 strips) {
+    if (in_vectors(cols, x, weight, bias, y)) {
+        squash<Team<4, 4, 8>>(x, alpha, shift, weight, bias, y, rows, cols, strips);
+    } else {
+        squash<Team<4, 1, 8>>(x, alpha, shift, weight, bias, y, rows, cols, strips);
+    }
+}
+
+KERNEL __launch_bounds__(256)
+derf_vjp(const float* x, const float* alpha, const float* shift, const float* weight, const float* dy, float* dx,
+         u32 adds, float* parts, float* alphas, float* shifts, u64 rows, u32 cols, u32 strips) {
+    if (in_vectors(cols, x, weight, dy, dx, parts)) {
+        differentiate<Team<4, 4, 8>>(x, alpha, shift, weight, dy, dx, adds, parts, alphas, shifts, rows, cols, strips);
+    } else {
+        differentiate<Team<4, 1, 8>>(x, alpha, shift, weight, dy, dx, adds, parts, alphas, shifts, rows, cols, strips);
+    }
+}
+
+KERNEL __launch_bounds__(256)
+derf_dweight(const float* parts, float* dweight, u32 adds_weight, float* dbias, u32 adds_bias, u32 groups, u32 cols) {
+    put_column_sums(parts, dweight, adds_weight, dbias, adds_bias, nullptr, groups, cols);
+}
+
+KERNEL __launch_bounds__(256)
+derf_dalpha(const float* alphas, const float* shifts, u32 blocks, float* dalpha, u32 adds_alpha, float* dshift,
+            u32 adds_shift) {
+    put_total(alphas, blocks, dalpha, adds_alpha);
+    put_total(shifts, blocks, dshift, adds_shift);
+}

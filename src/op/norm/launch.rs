@@ -1,0 +1,124 @@
+//! How the kernels of the norms are launched: over rows, or over strips of columns (`rows.cuh`).
+
+use crate::op::Shape;
+use crate::op::device::{Chip, Launch, Param, WARP};
+
+/// Rows of a tensor, and who takes one: a few lanes' worth of a warp, a whole warp, or a block.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rows {
+    rows: usize,
+    cols: usize,
+}
+
+/// The names of the three kernels of one pass over rows: for narrow rows, for those of a warp and those of a
+/// block.
+pub(super) type Names = [&'static str; 3];
+
+/// Columns of a narrow row: four for each lane of a warp.
+const NARROW: usize = 128;
+/// Columns of the widest row that a warp takes: 32 for each lane.
+const WIDE: usize = 1024;
+/// Columns for each thread of a block that takes a row.
+const PER_THREAD: usize = 8;
+
+impl Rows {
+    /// The rows of x.
+    pub(super) fn of(x: Shape) -> Self {
+        Rows { rows: x.rows(), cols: x.cols() }
+    }
+
+    /// The number of rows and the number of columns, as kernels take them.
+    pub(super) fn sizes(self) -> [Param; 2] {
+        [Param::U64(self.rows as u64), count(self.cols)]
+    }
+
+    /// The index of the kernel in [`Names`], its threads and how many rows a block takes at once.
+    /// A narrow row is so little work that one block of a multiprocessor has to be a large one.
+    fn taken(self, narrow: u32) -> (usize, u32, usize) {
+        if self.cols <= NARROW {
+            return (0, narrow, (narrow / WARP) as usize);
+        }
+        if self.cols <= WIDE {
+            return (1, 8 * WARP, 8);
+        }
+        // Rows that are no vectors are kept at four columns a thread.
+        let per_thread = if self.cols.is_multiple_of(4) { PER_THREAD } else { 4 };
+        let threads = self.cols.div_ceil(per_thread).next_multiple_of(WARP as usize);
+        (2, threads.min(1024) as u32, 1)
+    }
+
+    /// A pass that sums nothing over rows: as many blocks as there is work for. Its kernel for
+    /// narrow rows is of 256 threads.
+    pub(super) fn each(self, kernels: Names, params: &[Param]) -> Launch {
+        let (kernel, threads, at_once) = self.taken(8 * WARP);
+        let blocks = self.rows.div_ceil(at_once).min(i32::MAX as usize);
+        Launch::new(kernels[kernel], blocks, threads, params)
+    }
+
+    /// Blocks of [`Rows::sum`].
+    pub(super) fn blocks(self, chip: &Chip) -> usize {
+        let (_, _, at_once) = self.taken(1024);
+        chip.blocks(self.rows.div_ceil(at_once))
+    }
+
+    /// A pass that sums over rows: blocks that stay, each of which leaves one row of sums. Its
+    /// kernel for narrow rows is of 1024 threads.
+    pub(super) fn sum(self, kernels: Names, chip: &Chip, params: &[Param]) -> Launch {
+        let (kernel, threads, _) = self.taken(1024);
+        Launch::new(kernels[kernel], self.blocks(chip), threads, params)
+    }
+}
+
+/// A tensor in strips of columns, and groups of its rows: a block takes one strip of one group.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Strips {
+    rows: usize,
+    cols: usize,
+    /// Strips side by side.
+    pub strips: usize,
+    /// Groups of rows.
+    pub groups: usize,
+}
+
+impl Strips {
+    /// Strips of x: about eight blocks for every multiprocessor, each of 8 warps.
+    pub(super) fn of(x: Shape, chip: &Chip) -> Self {
+        let (rows, cols) = (x.rows(), x.cols());
+        let strips = cols.div_ceil(NARROW);
+        let most = 8 * chip.multiprocessors as usize / strips;
+        Strips { rows, cols, strips, groups: most.clamp(1, rows.div_ceil(8).max(1)) }
+    }
+
+    /// The number of rows, of columns and of strips, as kernels take them.
+    pub(super) fn sizes(self) -> [Param; 3] {
+        [Param::U64(self.rows as u64), count(self.cols), count(self.strips)]
+    }
+
+    /// Blocks of a pass.
+    pub(super) fn blocks(self) -> usize {
+        self.strips * self.groups
+    }
+
+    /// A pass over all elements.
+    pub(super) fn pass(self, kernel: &'static str, params: &[Param]) -> Launch {
+        Launch::new(kernel, self.blocks(), 8 * WARP, params)
+    }
+}
+
+/// What adds the sums that blocks left, `cols` of them: 32 columns for a block.
+pub(super) fn columns(kernel: &'static str, cols: usize, params: &[Param]) -> Launch {
+    Launch::new(kernel, cols.div_ceil(WARP as usize), 8 * WARP, params)
+}
+
+/// What adds single numbers that blocks left.
+pub(super) fn total(kernel: &'static str, params: &[Param]) -> Launch {
+    Launch::new(kernel, 1, 8 * WARP, params)
+}
+
+/// A count of 32 bits.
+///
+/// # Panics
+/// Where it is larger.
+pub(super) fn count(n: usize) -> Param {
+    Param::U32(u32::try_from(n).unwrap_or_else(|_| panic!("{n} does not fit into 32 bits")))
+}
