@@ -36,6 +36,7 @@ pub mod plot;
 #[cfg(feature = "harness")]
 pub mod probe;
 pub mod program;
+pub mod ptx;
 #[cfg(feature = "harness")]
 pub mod record;
 pub mod rng;

@@ -11,6 +11,7 @@
 //! unless a probe looks. So a device can record the list once and replay it: what changes from step
 //! to step is uploaded before it or handed to [`Backend::update`].
 
+pub mod device;
 mod host;
 mod observer;
 mod plan;

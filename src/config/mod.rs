@@ -53,6 +53,18 @@ choices! {
 }
 
 choices! {
+    /// What a run is computed on.
+    Device {
+        /// The processor.
+        Cpu = "cpu",
+        /// A GPU of NVIDIA's, through its driver.
+        Cuda = "cuda",
+        /// The kernels of a GPU, interpreted: to check them, not to get far.
+        CudaInterpreted = "cuda_interpreted",
+    }
+}
+
+choices! {
     /// A published combination of norm, wiring, initialisation and parts.
     Preset {
         /// None: the defaults.
@@ -256,6 +268,8 @@ config! {
     micro_batches as "micro-batches": usize = 1;
     /// The arithmetic.
     precision as "precision": Precision = Precision::F32;
+    /// What it is computed on. The results depend on it within the errors of rounding.
+    device as "device": Device = Device::Cpu;
     /// Most memory that a run may take, such as 2GiB, 500MB or a number of bytes; auto is what is free.
     memory as "memory": Memory = Memory::Auto;
     /// Blocks per checkpointing segment: none keeps every activation, auto is √depth, fit keeps all
@@ -452,7 +466,9 @@ impl RunConfig {
         };
         let identical = self.identical();
         for field in RunConfig::fields() {
-            if !OUTSIDE.contains(&field.name) {
+            // Runs of before there were other devices keep their ids.
+            let usual = field.name == "device" && self.device == Device::Cpu;
+            if !OUTSIDE.contains(&field.name) && !usual {
                 let text = match field.name {
                     "text" => identical.text.content(),
                     name => identical.get(name).expect("a listed field"),

@@ -9,6 +9,7 @@
 //! Nothing here knows the device: see [`crate::backend`].
 
 mod corpus;
+mod device;
 mod feed;
 mod footprint;
 mod held_out;
@@ -34,21 +35,38 @@ pub use trainer::{Stepped, Trainer};
 pub use verdict::{Ending, Watch, measure, steady};
 pub use warnings::warnings;
 
-use crate::backend::Host;
-use crate::config::{Invalid, Precision, RunConfig};
+use self::device::{Work, on_device};
+use crate::backend::Backend;
+use crate::config::{Invalid, RunConfig};
+use crate::program::Program;
 use crate::stack;
 
-/// What a run takes, by part; refuses one that does not fit. Allocates next to nothing.
+/// What a run takes, by part; refuses one that does not fit, or that its device cannot run. Allocates
+/// next to nothing.
 ///
 /// # Errors
-/// Where no plan of the run, or not the one that is asked for, fits into `config.memory`.
+/// Where no plan of the run, or not the one that is asked for, fits into `config.memory`; where this
+/// machine has no such device.
 pub fn fits(config: &RunConfig, corpus: &Corpus) -> Result<Footprint, Invalid> {
     let build = |training| {
         stack::build(&config.architecture(), &config.task.ends(), config.samples(), training)
     };
-    let (program, evaluation) = (build(true), build(false));
-    match config.precision {
-        Precision::F32 => Footprint::of(&Host::<f32>::new(), config, corpus, &program, &evaluation),
-        Precision::F64 => Footprint::of(&Host::<f64>::new(), config, corpus, &program, &evaluation),
+    let (program, evaluation) = (&build(true), &build(false));
+    on_device(config, Fits { config, corpus, program, evaluation })?
+}
+
+struct Fits<'a> {
+    config: &'a RunConfig,
+    corpus: &'a Corpus,
+    program: &'a Program,
+    evaluation: &'a Program,
+}
+
+impl Work for Fits<'_> {
+    type Done = Result<Footprint, Invalid>;
+    fn on<B: Backend>(self, backend: B) -> Self::Done {
+        let Fits { config, corpus, program, evaluation } = self;
+        device::runs(&backend, config, program)?;
+        Footprint::of(&backend, config, corpus, program, evaluation)
     }
 }

@@ -4,11 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::device::{Work, on_device};
 use super::{
     Batch, Corpus, Ending, HeldOut, Measurements, Stepped, Trainer, Watch, fits, measure, steady,
 };
-use crate::backend::{Backend, Host};
-use crate::config::{Invalid, Precision, RunConfig};
+use crate::backend::Backend;
+use crate::config::{Invalid, RunConfig};
 use crate::memory;
 use crate::probe::Probe;
 use crate::record::{Outcome, ProbeRow, RunRecord, StepRow, Summary};
@@ -26,6 +27,8 @@ pub enum Error {
     Invalid(Invalid),
     /// The store failed.
     Store(StoreError),
+    /// The device failed; what the store holds of the run is what it held.
+    Device(String),
     /// It was asked to end, and goes on from where it is when it is run again.
     Stopped {
         /// The id of the run.
@@ -42,6 +45,7 @@ impl fmt::Display for Error {
         match self {
             Error::Invalid(error) => error.fmt(f),
             Error::Store(error) => error.fmt(f),
+            Error::Device(failure) => write!(f, "the device failed: {failure}"),
             Error::Stopped { id, done, lost: None } => write!(f, "run {id} ended at step {done}"),
             Error::Stopped { id, done, lost: Some(error) } => {
                 write!(f, "run {id} ended at step {done}, without a snapshot ({error})")
@@ -133,15 +137,25 @@ pub fn run_on(
         Resume::Fresh => None,
     };
     progress.begun(config);
-    pool.install(|| match config.precision {
-        Precision::F32 => {
-            Session::new(Host::<f32>::new(), config, store, corpus, snapshot)?.finish(progress)
-        }
-        Precision::F64 => {
-            Session::new(Host::<f64>::new(), config, store, corpus, snapshot)?.finish(progress)
-        }
-    })?;
+    pool.install(|| on_device(config, Training { config, store, corpus, snapshot, progress }))??;
     Ok(store.run(&id)?)
+}
+
+/// A run, before its device is known.
+struct Training<'a> {
+    config: &'a RunConfig,
+    store: &'a Store,
+    corpus: Arc<Corpus>,
+    snapshot: Option<Vec<u8>>,
+    progress: &'a dyn Progress,
+}
+
+impl Work for Training<'_> {
+    type Done = Result<(), Error>;
+    fn on<B: Backend>(self, backend: B) -> Self::Done {
+        let Training { config, store, corpus, snapshot, progress } = self;
+        Session::new(backend, config, store, corpus, snapshot)?.finish(progress)
+    }
 }
 
 /// A run under way.
@@ -216,6 +230,9 @@ impl<'a, B: Backend> Session<'a, B> {
             let measured = measurements.before(step);
             let val_loss = measured.then(|| self.trainer.evaluate(measurements.batches).loss);
             let stepped = self.step();
+            if let Some(failure) = self.trainer.failure() {
+                return Err(Error::Device(failure));
+            }
             if let Some(value) = stepped.non_finite {
                 ended = Some(Outcome::NonFinite { step: step as u64, value });
             } else if self.watch.push(stepped.loss, stepped.baseline) {

@@ -91,6 +91,7 @@ impl<B: Backend> Trainer<B> {
         let build =
             |training| Arc::new(stack::build(&config.architecture(), &ends, samples, training));
         let (program, evaluation) = (build(true), build(false));
+        super::device::runs(&backend, config, &program)?;
         let footprint = Footprint::of(&backend, config, &corpus, &program, &evaluation)?;
         // Converted before anything else is allocated: the f64 values of a deep stack are large.
         let (depth, std, seed) = (config.depth, config.embed_std(), config.seed);
@@ -131,6 +132,11 @@ impl<B: Backend> Trainer<B> {
             corpus,
             backend,
         })
+    }
+
+    /// What went wrong with the device, if something did; then what the last step showed is nothing.
+    pub fn failure(&self) -> Option<String> {
+        self.backend.failure()
     }
 
     /// The number of steps taken.

@@ -29,8 +29,7 @@ struct Inside {
 impl Interpreted {
     /// A chip of so many multiprocessors, under these conditions.
     pub fn new(chip: Chip, options: Options) -> Self {
-        let inside =
-            Inside { memory: ptx::Memory::new(), modules: HashMap::new(), failure: None };
+        let inside = Inside { memory: ptx::Memory::new(), modules: HashMap::new(), failure: None };
         Interpreted(Arc::new(Shared { chip, options, inside: Mutex::new(inside) }))
     }
 
@@ -80,7 +79,8 @@ impl Machine for Interpreted {
         let mut inside = self.inside();
         let buffer = inside.memory.allocate("buffer", bytes as u64);
         if zeros {
-            inside.memory.place(buffer, 0, &vec![0; bytes]);
+            let zeros = inside.memory.write_at(buffer, 0, &vec![0; bytes]);
+            debug_assert!(zeros.is_ok(), "a buffer takes as many bytes as it has");
         }
         Held { buffer, machine: self.clone() }
     }

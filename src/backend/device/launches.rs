@@ -30,18 +30,14 @@ pub fn run<M: Machine>(
     launches: &[Launch],
     operands: &Operands<M::Memory>,
 ) {
-    let pointer = |place: Option<&Place<M::Memory>>| match place {
-        Some(&(memory, at)) => Value::Pointer(memory, at),
-        None => Value::Null,
-    };
     for launch in launches {
         let mut values = Vec::with_capacity(launch.params.len() + 4);
         for param in &launch.params {
             values.push(match *param {
-                Param::Arg(i) => pointer(operands.args[i].as_ref()),
-                Param::Out(i) => pointer(operands.outs.get(i)),
-                Param::Dy => pointer(operands.dy.as_ref()),
-                Param::Grad(i) => pointer(operands.grads[i].as_ref().map(|(place, _)| place)),
+                Param::Arg(i) => pointer(operands.args[i]),
+                Param::Out(i) => pointer(operands.outs.get(i).copied()),
+                Param::Dy => pointer(operands.dy),
+                Param::Grad(i) => pointer(operands.grads[i].map(|(place, _)| place)),
                 Param::Saved(at) => Value::Pointer(operands.saved, at * size_of::<f32>()),
                 Param::Scratch(at) => Value::Pointer(operands.scratch, at * size_of::<f32>()),
                 Param::U32(count) => Value::U32(count),
@@ -49,10 +45,14 @@ pub fn run<M: Machine>(
                 Param::F32(number) => Value::F32(number),
             });
             if let Param::Grad(i) = *param {
-                let adds = operands.grads[i].as_ref().is_some_and(|&(_, adds)| adds);
+                let adds = operands.grads[i].is_some_and(|(_, adds)| adds);
                 values.push(Value::U32(adds.into()));
             }
         }
         machine.launch(ptx, launch, &values);
     }
+}
+
+fn pointer<M>(place: Option<Place<M>>) -> Value<M> {
+    place.map_or(Value::Null, |(memory, at)| Value::Pointer(memory, at))
 }

@@ -25,7 +25,14 @@ pub trait Machine: Clone + Debug + Send + Sync {
     fn read(&self, from: &Self::Memory, at: usize, bytes: &mut [u8]);
 
     /// Copies within memory.
-    fn copy(&self, from: &Self::Memory, from_at: usize, to: &Self::Memory, to_at: usize, bytes: usize);
+    fn copy(
+        &self,
+        from: &Self::Memory,
+        from_at: usize,
+        to: &Self::Memory,
+        to_at: usize,
+        bytes: usize,
+    );
 
     /// Runs a kernel of a module with these values of its parameters.
     fn launch(&self, ptx: &'static str, launch: &Launch, values: &[Value<Self::Memory>]);

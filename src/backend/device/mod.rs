@@ -3,6 +3,8 @@
 //! Which kernels an operator launches is its own affair ([`crate::op::device`]); here are the places
 //! of its tensors in the machine's memory, and the kernels of a training step that belong to no operator.
 
+#[cfg(feature = "cuda")]
+mod cuda;
 mod interpreted;
 mod launches;
 mod machine;
@@ -11,6 +13,8 @@ mod operator;
 use std::borrow::Cow;
 use std::ops::Range;
 
+#[cfg(feature = "cuda")]
+pub use cuda::Cuda;
 pub use interpreted::Interpreted;
 pub use machine::{Machine, Value};
 pub use operator::OnMachine;
@@ -148,8 +152,7 @@ impl<M: Machine> Backend for Device<M> {
         }
         let (root, parts) = (Some((&*memory, 0)), Some((&*memory, size_of::<f64>())));
         let squares = [Arg(0), Arg(1), len];
-        let launch =
-            Launch::new("sum_of_squares_parts", blocks as usize, THREADS, &squares);
+        let launch = Launch::new("sum_of_squares_parts", blocks as usize, THREADS, &squares);
         self.launch(launch, vec![Some(first.at(0)), parts]);
         let launch = Launch::new("sum_of_squares", 1, THREADS, &[Arg(0), Arg(1), U32(blocks)]);
         self.launch(launch, vec![parts, root]);
@@ -183,14 +186,15 @@ impl<M: Machine> Backend for Device<M> {
         let judged = [Arg(2), F32(update.clip as f32), Arg(3), U32(update.norm.losses as u32)];
         let (lr, step) = (update.lr, i32::try_from(update.step).unwrap_or(i32::MAX));
         for stretch in update.stretches {
-            let at = |vector: &Vector<M>| (&vector.memory, stretch.range.start * size_of::<f32>());
+            let first = stretch.range.start;
             let len = stretch.range.len();
             let keep = F32((1.0 - lr * stretch.decay) as f32);
-            let mut tensors = vec![Some(at(update.parameters)), Some(at(update.gradient))];
-            tensors.extend([Some((norm, 0)), losses, Some(at(update.m))]);
+            let mut tensors =
+                vec![Some(update.parameters.at(first)), Some(update.gradient.at(first))];
+            tensors.extend([Some((norm, 0)), losses, Some(update.m.at(first))]);
             let launch = match *update.rule {
                 Rule::Adamw { beta1, beta2, eps } => {
-                    tensors.push(Some(at(update.v)));
+                    tensors.push(Some(update.v.at(first)));
                     // Bias corrections are formed in f64: 1 − β₂ᵗ cancels for small t.
                     let rate = lr / (1.0 - beta1.powi(step));
                     let root = 1.0 / (1.0 - beta2.powi(step)).sqrt();
@@ -245,7 +249,11 @@ fn operands<'a, M: Machine>(
     });
     Operands {
         args: args.collect(),
-        outs: if backward { Vec::new() } else { action.outs.iter().map(|&out| slot(out)).collect() },
+        outs: if backward {
+            Vec::new()
+        } else {
+            action.outs.iter().map(|&out| slot(out)).collect()
+        },
         dy: backward.then(|| slot(action.outs[0])),
         grads: grads.collect(),
         saved: action.saved.map_or(&memory.scratch.memory, |saved| &memory.slots[saved].memory),

@@ -110,14 +110,19 @@ impl<M: Machine + 'static> Fast for OnMachine<M> {
         let results: Vec<M::Memory> = outs.iter().map(|out| space(out.len())).collect();
         let (kept, scratch) = (space(saved.len()), space(kernels.scratch(&shapes, &chip)));
         let there = |(arg, memory)| (!View::is_absent(arg)).then_some((memory, 0));
-        run(&self.machine, kernels.ptx(), &kernels.forward(&shapes, &chip), &Operands {
-            args: args.iter().zip(&arguments).map(there).collect(),
-            outs: results.iter().map(|memory| (memory, 0)).collect(),
-            dy: None,
-            grads: Vec::new(),
-            saved: &kept,
-            scratch: &scratch,
-        });
+        run(
+            &self.machine,
+            kernels.ptx(),
+            &kernels.forward(&shapes, &chip),
+            &Operands {
+                args: args.iter().zip(&arguments).map(there).collect(),
+                outs: results.iter().map(|memory| (memory, 0)).collect(),
+                dy: None,
+                grads: Vec::new(),
+                saved: &kept,
+                scratch: &scratch,
+            },
+        );
         for (out, memory) in outs.iter_mut().zip(&results) {
             self.download(memory, out);
         }
@@ -138,7 +143,8 @@ impl<M: Machine + 'static> Fast for OnMachine<M> {
             // What a vjp says it does not read is not there.
             .map(|(i, arg)| (!arg.is_absent() && self.vjp_reads(i)).then(|| self.upload(arg.data)))
             .collect();
-        let scratch = self.machine.allocate(size_of::<f32>() * kernels.scratch(&shapes, &chip), false);
+        let scratch =
+            self.machine.allocate(size_of::<f32>() * kernels.scratch(&shapes, &chip), false);
         let (dy, kept) = (self.upload(dy), self.upload(saved));
         let gradients: Vec<Option<(M::Memory, bool)>> = (dargs.iter_mut())
             .map(|darg| {
@@ -150,16 +156,21 @@ impl<M: Machine + 'static> Fast for OnMachine<M> {
                 (!data.is_empty()).then(|| (start(adds), adds))
             })
             .collect();
-        run(&self.machine, kernels.ptx(), &kernels.vjp(&shapes, &chip), &Operands {
-            args: arguments.iter().map(|memory| memory.as_ref().map(|m| (m, 0))).collect(),
-            outs: Vec::new(),
-            dy: Some((&dy, 0)),
-            grads: (gradients.iter())
-                .map(|gradient| gradient.as_ref().map(|(memory, adds)| ((memory, 0), *adds)))
-                .collect(),
-            saved: &kept,
-            scratch: &scratch,
-        });
+        run(
+            &self.machine,
+            kernels.ptx(),
+            &kernels.vjp(&shapes, &chip),
+            &Operands {
+                args: arguments.iter().map(|memory| memory.as_ref().map(|m| (m, 0))).collect(),
+                outs: Vec::new(),
+                dy: Some((&dy, 0)),
+                grads: (gradients.iter())
+                    .map(|gradient| gradient.as_ref().map(|(memory, adds)| ((memory, 0), *adds)))
+                    .collect(),
+                saved: &kept,
+                scratch: &scratch,
+            },
+        );
         for (darg, gradient) in dargs.iter_mut().zip(&gradients) {
             if let Some((memory, _)) = gradient {
                 self.download(memory, darg.raw().0);

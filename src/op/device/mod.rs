@@ -13,7 +13,7 @@ mod columns;
 
 pub(crate) use columns::ColumnSums;
 
-use super::Shape;
+use super::shape::Shape;
 
 /// An operator's kernels.
 pub trait Kernels {

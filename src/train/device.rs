@@ -1,0 +1,59 @@
+//! The device that a configuration asks for.
+
+use crate::backend::device::{Device, Interpreted};
+use crate::backend::{Backend, Host};
+use crate::config::{self, Invalid, Precision, RunConfig};
+use crate::program::Program;
+
+/// Something to do on the device of a run, whichever it is.
+pub(super) trait Work {
+    /// What comes of it.
+    type Done;
+    /// Does it.
+    fn on<B: Backend>(self, backend: B) -> Self::Done;
+}
+
+/// Does some work on the device that `config` asks for.
+///
+/// # Errors
+/// Where this machine does not have it, or it does not have the precision.
+pub(super) fn on_device<W: Work>(config: &RunConfig, work: W) -> Result<W::Done, Invalid> {
+    let done = match (config.device, config.precision) {
+        (config::Device::Cpu, Precision::F32) => work.on(Host::<f32>::new()),
+        (config::Device::Cpu, Precision::F64) => work.on(Host::<f64>::new()),
+        (_, Precision::F64) => {
+            let allowed = "f32 on a device other than cpu";
+            return Err(Invalid::new("precision", "f64", allowed));
+        }
+        (config::Device::CudaInterpreted, _) => work.on(Device::new(Interpreted::default())),
+        #[cfg(feature = "cuda")]
+        (config::Device::Cuda, _) => {
+            let gpu = crate::backend::device::Cuda::open();
+            work.on(Device::new(
+                gpu.map_err(|why| Invalid::new("device", "cuda", format!("cpu: {why}")))?,
+            ))
+        }
+        #[cfg(not(feature = "cuda"))]
+        (config::Device::Cuda, _) => {
+            let allowed = "cpu: this plummet was built without the feature cuda";
+            return Err(Invalid::new("device", "cuda", allowed));
+        }
+    };
+    Ok(done)
+}
+
+/// Refuses a program of which the backend cannot run an operator.
+pub(super) fn runs<B: Backend>(
+    backend: &B,
+    config: &RunConfig,
+    program: &Program,
+) -> Result<(), Invalid> {
+    match program.steps().iter().find(|step| !backend.runs(&*step.op)) {
+        None => Ok(()),
+        Some(step) => {
+            let device = config.get("device").unwrap_or_default();
+            let allowed = format!("cpu for {}, which has no kernels yet", step.op.id());
+            Err(Invalid::new("device", device, allowed))
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! What every operator with kernels is held to.
+
+use std::sync::Arc;
+
+use plummet::backend::device::{Interpreted, OnMachine};
+use plummet::check::bodies::{Case, Rows, SIZES, contract, fast_agrees, gradient, property};
+use plummet::op::{Op, SharedOp, all, device::Chip};
+use plummet::ptx::{Approximation, Options, Schedule};
+
+fn interpreted(options: Options) -> Interpreted {
+    Interpreted::new(Chip { multiprocessors: 3 }, options)
+}
+
+/// Every operator that has kernels, on a machine of its own.
+fn on_machines(options: Options) -> impl Iterator<Item = SharedOp> {
+    all().into_iter().filter_map(move |op| {
+        OnMachine::new(op, interpreted(options)).map(|op| Arc::new(op) as SharedOp)
+    })
+}
+
+fn conditions() -> Vec<Options> {
+    let usual = Options { forbid_float_atomics: true, ..Options::default() };
+    let schedules = Schedule::ALL.map(|schedule| Options { schedule, ..usual });
+    let edges = Approximation::ALL.map(|approximation| Options { approximation, ..usual });
+    [&schedules[..], &edges].concat()
+}
+
+#[test]
+fn every_operator_has_kernels() {
+    let without: Vec<&str> =
+        all().iter().filter(|op| op.kernels().is_none()).map(|op| op.id()).collect();
+    assert_eq!(without, [""; 0]);
+}
+
+#[test]
+fn kernels_are_within_budget_at_every_size() {
+    for op in on_machines(Options { forbid_float_atomics: true, ..Options::default() }) {
+        for (seed, (rows, cols)) in (0..).zip(SIZES) {
+            let case = Case::draw(&*op, Rows::Normal, rows, cols, seed);
+            fast_agrees(&*op, &case).unwrap();
+            let optional = op.args().iter().enumerate().filter(|(_, arg)| arg.optional);
+            for (index, _) in optional {
+                fast_agrees(&*op, &case.clone().without(index)).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn kernels_are_within_budget_under_every_schedule_and_at_the_edges_of_approximation() {
+    for options in conditions() {
+        for op in on_machines(options) {
+            for (seed, kind) in (0..).zip(Rows::ALL) {
+                let case = Case::draw(&*op, kind, 5, 33, seed);
+                fast_agrees(&*op, &case).unwrap_or_else(|fault| panic!("{options:?}: {fault:?}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn contracts_derivatives_and_properties_hold() {
+    for op in on_machines(Options { forbid_float_atomics: true, ..Options::default() }) {
+        for (seed, (rows, cols)) in (0..).zip([(1, 1), (3, 7), (4, 32)]) {
+            let case = Case::draw(&*op, Rows::Normal, rows, cols, seed);
+            contract::holds(&*op, &case).unwrap();
+            gradient::agrees_with_dual(&*op, &case).unwrap();
+            gradient::agrees_with_differences(&*op, &case).unwrap();
+            for &stated in op.properties() {
+                property::holds(stated, &*op, &case).unwrap();
+            }
+        }
+    }
+}
