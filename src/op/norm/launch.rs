@@ -55,9 +55,12 @@ impl Rows {
         Launch::new(kernels[kernel], blocks, threads, params)
     }
 
-    /// Blocks of [`Rows::sum`].
+    /// Blocks of [`Rows::sum`]: of the small ones that take a row each, as many for a multiprocessor
+    /// as have 1024 threads.
     pub(super) fn blocks(self, chip: &Chip) -> usize {
-        let (_, _, at_once) = self.taken(1024);
+        let (_, threads, at_once) = self.taken(1024);
+        let resident = if at_once == 1 { 1024 / threads } else { 1 };
+        let chip = Chip { multiprocessors: chip.multiprocessors * resident };
         chip.blocks(self.rows.div_ceil(at_once))
     }
 
@@ -107,12 +110,12 @@ impl Strips {
 
 /// What adds the sums that blocks left, `cols` of them: 32 columns for a block.
 pub(super) fn columns(kernel: &'static str, cols: usize, params: &[Param]) -> Launch {
-    Launch::new(kernel, cols.div_ceil(WARP as usize), 8 * WARP, params)
+    Launch::new(kernel, cols.div_ceil(WARP as usize), 1024, params)
 }
 
 /// What adds single numbers that blocks left.
 pub(super) fn total(kernel: &'static str, params: &[Param]) -> Launch {
-    Launch::new(kernel, 1, 8 * WARP, params)
+    Launch::new(kernel, 1, 1024, params)
 }
 
 /// A count of 32 bits.
