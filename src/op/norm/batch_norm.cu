@@ -29,13 +29,12 @@ constexpr int AT_ONCE = 8;
 // Moments of the rows of a block: parts is [blocks / strips, 3, cols].
 template <class T>
 __device__ __forceinline__ void gather(const float* x, float* parts, u64 rows, u32 cols, u32 strips) {
-    constexpr u32 SPAN = 128;
+    constexpr u32 SPAN = 32 * T::ACCESSES * T::WIDTH;
     __shared__ Moments others[T::TEAMS][SPAN];
     T team(cols, strips);
     Moments moments[T::ACCESSES][T::WIDTH] = {};
     for (u64 i = team.row; i < rows; i += AT_ONCE * team.step) {
-        typename T::Kept v[AT_ONCE], own;
-        T::fill(own, 0.0f);
+        typename T::Kept v[AT_ONCE];
         float n = 0.0f;
 #pragma unroll
         for (int r = 0; r < AT_ONCE; r += 1) {
@@ -47,10 +46,12 @@ __device__ __forceinline__ void gather(const float* x, float* parts, u64 rows, u
         }
         team.elements([&](int a, int e) {
             Moments some = {n, 0.0f, 0.0f};
+#pragma unroll
             for (int r = 0; r < AT_ONCE; r += 1) {
                 some.mean += v[r][a][e];
             }
             some.mean /= n;
+#pragma unroll
             for (int r = 0; r < AT_ONCE; r += 1) {
                 float off = r < n ? v[r][a][e] - some.mean : 0.0f;
                 some.squares += off * off;
