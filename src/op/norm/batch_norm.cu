@@ -29,13 +29,12 @@ constexpr int AT_ONCE = 8;
 // Moments of the rows of a block: parts is [blocks / strips, 3, cols].
 template <class T>
 __device__ __forceinline__ void gather(const float* x, float* parts, u64 rows, u32 cols, u32 strips) {
-    constexpr u32 SPAN = 128;
+    constexpr u32 SPAN = 32 * T::ACCESSES * T::WIDTH;
     __shared__ Moments others[T::TEAMS][SPAN];
     T team(cols, strips);
     Moments moments[T::ACCESSES][T::WIDTH] = {};
     for (u64 i = team.row; i < rows; i += AT_ONCE * team.step) {
-        typename T::Kept v[AT_ONCE], own;
-        T::fill(own, 0.0f);
+        typename T::Kept v[AT_ONCE];
         float n = 0.0f;
 #pragma unroll
         for (int r = 0; r < AT_ONCE; r += 1) {
@@ -47,10 +46,12 @@ __device__ __forceinline__ void gather(const float* x, float* parts, u64 rows, u
         }
         team.elements([&](int a, int e) {
             Moments some = {n, 0.0f, 0.0f};
+#pragma unroll
             for (int r = 0; r < AT_ONCE; r += 1) {
                 some.mean += v[r][a][e];
             }
             some.mean /= n;
+#pragma unroll
             for (int r = 0; r < AT_ONCE; r += 1) {
                 float off = r < n ? v[r][a][e] - some.mean : 0.0f;
                 some.squares += off * off;
@@ -87,15 +88,15 @@ batch_norm_moments(const float* x, float* parts, u64 rows, u32 cols, u32 strips)
 }
 
 // stats, and the running ones moved: of the old ones `keeps`, of those of the batch `takes`. A block
-// takes 32 columns, and its 8 warps the groups of rows in turn.
-KERNEL __launch_bounds__(256)
+// takes 32 columns, and its warps the groups of rows in turn.
+KERNEL __launch_bounds__(1024)
 batch_norm_statistics(const float* parts, const float* running_mean, const float* running_var, float* stats,
                       float* new_mean, float* new_var, u32 groups, u32 cols, float eps, float keeps, float takes) {
-    __shared__ Moments others[8][32];
-    u32 lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    __shared__ Moments others[32][32];
+    u32 lane = threadIdx.x % 32, warp = threadIdx.x / 32, warps = blockDim.x / 32;
     u64 j = (u64)blockIdx.x * 32 + lane;
     Moments all = {};
-    for (u64 group = warp; group < groups && j < cols; group += 8) {
+    for (u64 group = warp; group < groups && j < cols; group += warps) {
         const float* part = parts + 3 * group * cols + j;
         all.join({part[0], part[cols], part[2 * (u64)cols]});
     }
@@ -104,7 +105,7 @@ batch_norm_statistics(const float* parts, const float* running_mean, const float
     if (warp > 0 || j >= cols) {
         return;
     }
-    for (int other = 1; other < 8; other += 1) {
+    for (u32 other = 1; other < warps; other += 1) {
         all.join(others[other][lane]);
     }
     stats[j] = all.mean;
@@ -185,7 +186,7 @@ batch_norm_parts(const float* x, const float* dy, const float* stats, float* par
 }
 
 // dweight and dbias; as they are without what was there before, sums has them too.
-KERNEL __launch_bounds__(256)
+KERNEL __launch_bounds__(1024)
 batch_norm_dweight(const float* parts, float* dweight, u32 adds_weight, float* dbias, u32 adds_bias, float* sums,
                    u32 groups, u32 cols) {
     put_column_sums(parts, dweight, adds_weight, dbias, adds_bias, sums, groups, cols);

@@ -340,7 +340,7 @@ impl Kernels for BatchNorm {
         let statistics = [&[Scratch(0)][..], &own, &sizes, &shares].concat();
         vec![
             strips.pass("batch_norm_moments", &moments),
-            launch::columns("batch_norm_statistics", cols, &statistics),
+            launch::columns("batch_norm_statistics", strips.groups, cols, &statistics),
             normalize,
         ]
     }
@@ -356,7 +356,7 @@ impl Kernels for BatchNorm {
         let dx = [&tensors[..], &strips.sizes(), &[U32(self.training.into())]].concat();
         vec![
             strips.pass("batch_norm_parts", &add),
-            launch::columns("batch_norm_dweight", 2 * cols, &dweight),
+            launch::columns("batch_norm_dweight", strips.groups, 2 * cols, &dweight),
             strips.pass("batch_norm_dx", &dx),
         ]
     }

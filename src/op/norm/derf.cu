@@ -75,12 +75,12 @@ derf_vjp(const float* x, const float* alpha, const float* shift, const float* we
     }
 }
 
-KERNEL __launch_bounds__(256)
+KERNEL __launch_bounds__(1024)
 derf_dweight(const float* parts, float* dweight, u32 adds_weight, float* dbias, u32 adds_bias, u32 groups, u32 cols) {
     put_column_sums(parts, dweight, adds_weight, dbias, adds_bias, nullptr, groups, cols);
 }
 
-KERNEL __launch_bounds__(256)
+KERNEL __launch_bounds__(1024)
 derf_dalpha(const float* alphas, const float* shifts, u32 blocks, float* dalpha, u32 adds_alpha, float* dshift,
             u32 adds_shift) {
     put_total(alphas, blocks, dalpha, adds_alpha);

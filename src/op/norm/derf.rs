@@ -211,8 +211,8 @@ impl Kernels for Derf {
         let totals = [alphas, shifts, launch::count(strips.blocks()), Grad(1), Grad(2)];
         vec![
             strips.pass("derf_vjp", &params),
-            launch::columns("derf_dweight", 2 * cols, &sums),
-            launch::total("derf_dalpha", &totals),
+            launch::columns("derf_dweight", strips.groups, 2 * cols, &sums),
+            launch::total("derf_dalpha", strips.blocks(), &totals),
         ]
     }
 }

@@ -71,13 +71,13 @@ dynamic_tanh_vjp(const float* x, const float* alpha, const float* weight, const 
     }
 }
 
-KERNEL __launch_bounds__(256)
+KERNEL __launch_bounds__(1024)
 dynamic_tanh_dweight(const float* parts, float* dweight, u32 adds_weight, float* dbias, u32 adds_bias, u32 groups,
                      u32 cols) {
     put_column_sums(parts, dweight, adds_weight, dbias, adds_bias, nullptr, groups, cols);
 }
 
-KERNEL __launch_bounds__(256)
+KERNEL __launch_bounds__(1024)
 dynamic_tanh_dalpha(const float* alphas, u32 blocks, float* dalpha, u32 adds) {
     put_total(alphas, blocks, dalpha, adds);
 }

@@ -190,8 +190,8 @@ impl Kernels for DynamicTanh {
         let totals = [alphas, launch::count(strips.blocks()), Grad(1)];
         vec![
             strips.pass("dynamic_tanh_vjp", &params),
-            launch::columns("dynamic_tanh_dweight", 2 * cols, &sums),
-            launch::total("dynamic_tanh_dalpha", &totals),
+            launch::columns("dynamic_tanh_dweight", strips.groups, 2 * cols, &sums),
+            launch::total("dynamic_tanh_dalpha", strips.blocks(), &totals),
         ]
     }
 }

@@ -55,9 +55,12 @@ impl Rows {
         Launch::new(kernels[kernel], blocks, threads, params)
     }
 
-    /// Blocks of [`Rows::sum`].
+    /// Blocks of [`Rows::sum`]: of the small ones that take a row each, as many for a multiprocessor
+    /// as have 1024 threads.
     pub(super) fn blocks(self, chip: &Chip) -> usize {
-        let (_, _, at_once) = self.taken(1024);
+        let (_, threads, at_once) = self.taken(1024);
+        let resident = if at_once == 1 { 1024 / threads } else { 1 };
+        let chip = Chip { multiprocessors: chip.multiprocessors * resident };
         chip.blocks(self.rows.div_ceil(at_once))
     }
 
@@ -105,14 +108,17 @@ impl Strips {
     }
 }
 
-/// What adds the sums that blocks left, `cols` of them: 32 columns for a block.
-pub(super) fn columns(kernel: &'static str, cols: usize, params: &[Param]) -> Launch {
-    Launch::new(kernel, cols.div_ceil(WARP as usize), 8 * WARP, params)
+/// What adds `parts` rows of sums of `cols` columns: 32 columns for a block, a row for each of its
+/// warps.
+pub(super) fn columns(kernel: &'static str, parts: usize, cols: usize, params: &[Param]) -> Launch {
+    let warps = parts.clamp(1, WARP as usize) as u32;
+    Launch::new(kernel, cols.div_ceil(WARP as usize), warps * WARP, params)
 }
 
-/// What adds single numbers that blocks left.
-pub(super) fn total(kernel: &'static str, params: &[Param]) -> Launch {
-    Launch::new(kernel, 1, 8 * WARP, params)
+/// What adds `parts` single numbers: one block.
+pub(super) fn total(kernel: &'static str, parts: usize, params: &[Param]) -> Launch {
+    let warps = parts.div_ceil(WARP as usize).clamp(1, WARP as usize) as u32;
+    Launch::new(kernel, 1, warps * WARP, params)
 }
 
 /// A count of 32 bits.

@@ -147,7 +147,7 @@ layer_norm_vjp_block(const float* x, const float* weight, const float* dy, const
     vjp<8, 1>(x, weight, dy, stats, dx, adds, parts, rows, cols);
 }
 
-KERNEL __launch_bounds__(256)
+KERNEL __launch_bounds__(1024)
 layer_norm_dweight(const float* parts, float* dweight, u32 adds_weight, float* dbias, u32 adds_bias, u32 blocks,
                    u32 cols) {
     put_column_sums(parts, dweight, adds_weight, dbias, adds_bias, nullptr, blocks, cols);

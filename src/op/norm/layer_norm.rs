@@ -242,11 +242,11 @@ impl Kernels for LayerNorm {
         let (rows, cols) = (Rows::of(args[0]), args[0].cols());
         let tensors = [Arg(0), Arg(1), Dy, Saved(0), Grad(0), Scratch(0)];
         let params = [&tensors[..], &rows.sizes()].concat();
-        let blocks = launch::count(rows.blocks(chip));
-        let sums = [Scratch(0), Grad(1), Grad(2), blocks, launch::count(cols)];
+        let blocks = rows.blocks(chip);
+        let sums = [Scratch(0), Grad(1), Grad(2), launch::count(blocks), launch::count(cols)];
         vec![
             rows.sum(KERNELS, chip, &params),
-            launch::columns("layer_norm_dweight", 2 * cols, &sums),
+            launch::columns("layer_norm_dweight", blocks, 2 * cols, &sums),
         ]
     }
 }

@@ -135,7 +135,7 @@ rms_norm_vjp_block(const float* x, const float* weight, const float* dy, const f
     vjp<8, 1>(x, weight, dy, stats, dx, adds, parts, rows, cols, offset, rounds_xhat);
 }
 
-KERNEL __launch_bounds__(256)
+KERNEL __launch_bounds__(1024)
 rms_norm_dweight(const float* parts, float* dweight, u32 adds, u32 blocks, u32 cols) {
     u64 j = (u64)blockIdx.x * 32 + threadIdx.x % 32;
     float sum = column_sum(parts, blocks, cols, j);

@@ -304,9 +304,12 @@ impl Kernels for RmsNorm {
         let tensors = [Arg(0), Arg(1), Dy, Saved(0), Grad(0), Scratch(0)];
         let constants = [F32(self.offset as f32), self.rounds()[0]];
         let params = [&tensors[..], &rows.sizes(), &constants].concat();
-        let blocks = launch::count(rows.blocks(chip));
-        let sums = [Scratch(0), Grad(1), blocks, launch::count(cols)];
-        vec![rows.sum(KERNELS, chip, &params), launch::columns("rms_norm_dweight", cols, &sums)]
+        let blocks = rows.blocks(chip);
+        let sums = [Scratch(0), Grad(1), launch::count(blocks), launch::count(cols)];
+        vec![
+            rows.sum(KERNELS, chip, &params),
+            launch::columns("rms_norm_dweight", blocks, cols, &sums),
+        ]
     }
 }
 

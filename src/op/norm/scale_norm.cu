@@ -115,7 +115,7 @@ scale_norm_vjp_block(const float* x, const float* weight, const float* dy, const
     vjp<8, 1>(x, weight, dy, norms, dx, adds, parts, rows, cols, eps);
 }
 
-KERNEL __launch_bounds__(256)
+KERNEL __launch_bounds__(1024)
 scale_norm_dweight(const float* parts, u32 blocks, float* dweight, u32 adds) {
     put_total(parts, blocks, dweight, adds);
 }

@@ -191,8 +191,9 @@ impl Kernels for ScaleNorm {
         let rows = Rows::of(args[0]);
         let tensors = [Arg(0), Arg(1), Dy, Saved(0), Grad(0), Scratch(0)];
         let params = [&tensors[..], &rows.sizes(), &[F32(self.eps as f32)]].concat();
-        let sums = [Scratch(0), launch::count(rows.blocks(chip)), Grad(1)];
-        vec![rows.sum(KERNELS, chip, &params), launch::total("scale_norm_dweight", &sums)]
+        let blocks = rows.blocks(chip);
+        let sums = [Scratch(0), launch::count(blocks), Grad(1)];
+        vec![rows.sum(KERNELS, chip, &params), launch::total("scale_norm_dweight", blocks, &sums)]
     }
 }
 
