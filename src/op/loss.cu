@@ -71,8 +71,8 @@ KERNEL cross_entropy_rows_long(const float* logits, const float* target, float* 
     cross_entropy_row<Block>(logits, target, losses, stats, cols, ignored, smoothing);
 }
 
-// The sum over all threads of a block, a power of two of at most 1,024, in thread 0. One addition per
-// row: f64 costs nothing here and keeps every digit.
+// The sum over all threads of a block, a power of two of at most 1,024, the same in every thread. One
+// addition per row: f64 costs nothing here and keeps every digit.
 __device__ __forceinline__ double block_total(double value) {
     __shared__ double parts[1024];
     parts[threadIdx.x] = value;
@@ -82,8 +82,9 @@ __device__ __forceinline__ double block_total(double value) {
             parts[threadIdx.x] += parts[threadIdx.x + half];
         }
     }
-    // The next call overwrites what thread 0 reads here.
-    double total = threadIdx.x == 0 ? parts[0] : 0.0;
+    __syncthreads();
+    double total = parts[0];
+    // The next call overwrites what is read here.
     __syncthreads();
     return total;
 }

@@ -280,11 +280,14 @@ struct Problem {
     }
 };
 
+// A block of 16 by 16 threads, of which two share a multiprocessor: one computes while the other loads.
+#define TILE_KERNEL KERNEL __launch_bounds__(SIDE * SIDE, 2)
+
 // The parameters that every kernel takes, which a template cannot give to a function of C.
-#define PROBLEM                                                                                              \
-    const float *mask, const float *bias, u32 batch, u32 heads, u32 kv_heads, u32 queries, u32 keys,         \
+#define PROBLEM                                                                                               \
+    const float *mask, const float *bias, u32 batch, u32 heads, u32 kv_heads, u32 queries, u32 keys,          \
         u32 width, u32 causal, u32 token_major, float scale
-#define AS_PROBLEM                                                                                           \
+#define AS_PROBLEM                                                                                            \
     { mask, bias, batch, heads, kv_heads, queries, keys, width, causal, token_major, scale }
 
 // What a block makes: some channels of a tile of a head of a sample. Of tiles, the last come first
@@ -378,7 +381,7 @@ __device__ __forceinline__ void forward(const float* q, const float* k, const fl
 }
 
 // means = D = Σ p ⊙ dp of every row.
-KERNEL attention_mean(const float* q, const float* k, const float* v, const float* dy, const float* stats,
+TILE_KERNEL attention_mean(const float* q, const float* k, const float* v, const float* dy, const float* stats,
                       float* means, PROBLEM) {
     __shared__ __align__(16) Shared shared;
     Problem of = AS_PROBLEM;
@@ -499,7 +502,7 @@ __device__ __forceinline__ void make_dk_dv(const float* q, const float* k, const
 }
 
 // dbias = Σ ds over the samples: a block per head and tile of queries and keys.
-KERNEL attention_dbias(const float* q, const float* k, const float* v, const float* dy, const float* stats,
+TILE_KERNEL attention_dbias(const float* q, const float* k, const float* v, const float* dy, const float* stats,
                        const float* means, float* dbias, u32 adds, PROBLEM) {
     if (!dbias) {
         return;
@@ -535,23 +538,23 @@ KERNEL attention_dbias(const float* q, const float* k, const float* v, const flo
 }
 
 // The kernels for heads of up to 16·WIDE channels, and for any wider one by parts.
-#define OF_WIDTH(WIDE, NAME)                                                                                 \
-    KERNEL attention_forward_##NAME(const float* q, const float* k, const float* v, float* y, float* stats,  \
-                                    PROBLEM) {                                                               \
-        forward<WIDE>(q, k, v, y, stats, AS_PROBLEM);                                                        \
-    }                                                                                                        \
-    KERNEL attention_dq_##NAME(const float* q, const float* k, const float* v, const float* dy,              \
-                               const float* stats, const float* means, float* dq, u32 adds, PROBLEM) {       \
-        if (dq) {                                                                                            \
-            make_dq<WIDE>(q, k, v, dy, stats, means, dq, adds, AS_PROBLEM);                                  \
-        }                                                                                                    \
-    }                                                                                                        \
-    KERNEL attention_dk_dv_##NAME(const float* q, const float* k, const float* v, const float* dy,           \
-                                  const float* stats, const float* means, float* dk, u32 adds_k, float* dv,  \
-                                  u32 adds_v, PROBLEM) {                                                     \
-        if (dk || dv) {                                                                                      \
-            make_dk_dv<WIDE>(q, k, v, dy, stats, means, dk, adds_k, dv, adds_v, AS_PROBLEM);                 \
-        }                                                                                                    \
+#define OF_WIDTH(WIDE, NAME)                                                                                  \
+    TILE_KERNEL attention_forward_##NAME(const float* q, const float* k, const float* v, float* y,            \
+                                         float* stats, PROBLEM) {                                             \
+        forward<WIDE>(q, k, v, y, stats, AS_PROBLEM);                                                         \
+    }                                                                                                         \
+    TILE_KERNEL attention_dq_##NAME(const float* q, const float* k, const float* v, const float* dy,          \
+                                    const float* stats, const float* means, float* dq, u32 adds, PROBLEM) {   \
+        if (dq) {                                                                                             \
+            make_dq<WIDE>(q, k, v, dy, stats, means, dq, adds, AS_PROBLEM);                                   \
+        }                                                                                                     \
+    }                                                                                                         \
+    TILE_KERNEL attention_dk_dv_##NAME(const float* q, const float* k, const float* v, const float* dy,       \
+                                       const float* stats, const float* means, float* dk, u32 adds_k,         \
+                                       float* dv, u32 adds_v, PROBLEM) {                                      \
+        if (dk || dv) {                                                                                       \
+            make_dk_dv<WIDE>(q, k, v, dy, stats, means, dk, adds_k, dv, adds_v, AS_PROBLEM);                  \
+        }                                                                                                     \
     }
 
 OF_WIDTH(2, 32)
