@@ -5,7 +5,8 @@
 //! - [`num`]: the number types that a reference is read at; [`rng`]: random numbers by counter;
 //!   [`setting`]: how one setting is read, written and refused; [`choice`]: one of a list, with
 //!   constants of its own.
-//! - [`op`]: the operators, each with a reference and a fast path, forward and vjp.
+//! - [`ptx`]: an interpreter of PTX, which runs kernels without a GPU.
+//! - [`op`]: the operators, each with a reference, a fast path and kernels, forward and vjp.
 //! - [`check`]: cases, error budgets, gradients and properties for whatever calls itself an operator.
 //! - [`program`]: a stack as a straight list of steps over named values; [`backend`]: the devices
 //!   that run it.

@@ -28,6 +28,17 @@ fn list_names_everything_there_is() {
 }
 
 #[test]
+fn a_run_on_another_device_is_another_run_of_nearly_the_same_numbers() {
+    let place = Place::empty();
+    let run = |device: &str| json(&place.train(&["--json", "--device", device]));
+    let (cpu, interpreted) = (run("cpu"), run("cuda_interpreted"));
+    assert_ne!(cpu["run"], interpreted["run"]);
+    assert_eq!(interpreted["config"]["device"], "cuda_interpreted");
+    let [a, b] = [&cpu, &interpreted].map(|run| run["loss"].as_f64().unwrap());
+    assert!((a - b).abs() < 1e-3 * a, "{a}, {b}");
+}
+
+#[test]
 fn a_norm_says_its_constants_and_is_trained_with_others() {
     let listed = json(&plummet(&["list", "norms", "--json"]));
     let rms = listed.as_array().unwrap().iter().find(|o| o["id"] == "rms_norm").unwrap();

@@ -56,6 +56,21 @@ fn a_number_out_of_range_is_refused() {
 }
 
 #[test]
+fn a_device_that_is_not_there_is_refused() {
+    all_refused(&[
+        (&["--device", "tpu"], &["device = tpu", "cuda_interpreted"]),
+        (
+            &["--device", "cuda_interpreted", "--precision", "f64"],
+            &["precision = f64", "f32 on a device other than cpu"],
+        ),
+    ]);
+    // With a GPU behind it the run is trained; where there is none, a line says what is missing.
+    if !cfg!(feature = "cuda") {
+        all_refused(&[(&["--device", "cuda"], &["device = cuda", "without the feature cuda"])]);
+    }
+}
+
+#[test]
 fn a_task_that_cannot_be_had_is_refused() {
     all_refused(&[
         (&["--task", "markov(k=1)"], &["task = markov(k=1)", "constants of markov: none"]),

@@ -1,10 +1,12 @@
 """Compiles the kernels: every .cu file of the sources to the .ptx beside it.
 
     python3 -m venv .venv && .venv/bin/pip install nvidia-cuda-nvrtc==13.5.37
-    .venv/bin/python verify/cuda/compile.py [--check] [FILE.cu ...]
+    .venv/bin/python verify/cuda/compile.py [--check | --registers] [FILE.cu ...]
 
 No GPU and no driver are needed. With --check nothing is written: a .ptx that is not what its .cu
-compiles to is named, and the exit code is 1.
+compiles to is named, and the exit code is 1. With --registers nothing is written either: every
+kernel is compiled to machine code for three generations of chips, and its registers, shared memory
+and spills are printed; a spill ends with exit code 1.
 """
 
 import ctypes
@@ -16,6 +18,8 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # The oldest chip that the kernels are for; a driver compiles PTX for any later one.
 ARCHITECTURE = "compute_80"
+# Chips whose machine code --registers looks at.
+CHIPS = ["sm_80", "sm_90", "sm_100"]
 
 
 def library():
@@ -36,8 +40,8 @@ def text(size, fill, program):
     return buffer.value.decode()
 
 
-def compiled(nvrtc, source, architecture=ARCHITECTURE, more=()):
-    """The PTX of a .cu file, the names of files in it counted from the project's folder."""
+def program_of(nvrtc, source, architecture, more=()):
+    """A .cu file, compiled, and what the compiler said of it."""
     program = ctypes.c_void_p()
     name = str(source.relative_to(ROOT)) if source.is_relative_to(ROOT) else source.name
     nvrtc.nvrtcCreateProgram(
@@ -55,6 +59,12 @@ def compiled(nvrtc, source, architecture=ARCHITECTURE, more=()):
     log = text(nvrtc.nvrtcGetProgramLogSize, nvrtc.nvrtcGetProgramLog, program)
     if failed:
         sys.exit(f"{name} does not compile:\n{log}")
+    return program, name, log
+
+
+def compiled(nvrtc, source):
+    """The PTX of a .cu file, the names of files in it counted from the project's folder."""
+    program, name, log = program_of(nvrtc, source, ARCHITECTURE)
     if log.strip():
         print(f"{name}:\n{log}", file=sys.stderr)
     ptx = text(nvrtc.nvrtcGetPTXSize, nvrtc.nvrtcGetPTX, program)
@@ -70,12 +80,35 @@ def compiled(nvrtc, source, architecture=ARCHITECTURE, more=()):
     return re.sub(r'(\.file\s+\d+ )"([^"]*)"', from_the_root, ptx)
 
 
+def registers(nvrtc, files):
+    """Prints what every kernel takes of every chip; the number of kernels that spill."""
+    said = re.compile(
+        r"Compiling entry function '(\w+)' for '(\w+)'.*?(\d+) bytes stack frame, "
+        r"(\d+) bytes spill stores, (\d+) bytes spill loads.*?Used (\d+) registers(.*?)\n",
+        re.S,
+    )
+    spilling = 0
+    print(f"{'kernel':<44}{'chip':<9}{'registers':>9}{'shared':>9}{'stack':>7}{'spilled':>9}")
+    for source in files:
+        for chip in CHIPS:
+            log = program_of(nvrtc, source, chip, ["--ptxas-options=-v"])[2]
+            for kernel, chip, stack, stores, loads, used, rest in said.findall(log):
+                shared = re.search(r"(\d+) bytes smem", rest)
+                spilled = int(stores) + int(loads)
+                spilling += spilled > 0
+                shared = shared[1] if shared else "0"
+                print(f"{kernel:<44}{chip:<9}{used:>9}{shared:>9}{stack:>7}{spilled:>9}")
+    return spilling
+
+
 def main():
     arguments = sys.argv[1:]
     check = "--check" in arguments
-    files = [pathlib.Path(a).resolve() for a in arguments if a != "--check"]
+    files = [pathlib.Path(a).resolve() for a in arguments if not a.startswith("--")]
     files = files or sorted((ROOT / "src").rglob("*.cu"))
     nvrtc = library()
+    if "--registers" in arguments:
+        sys.exit(1 if registers(nvrtc, files) else 0)
     stale = []
     for source in files:
         ptx, beside = compiled(nvrtc, source), source.with_suffix(".ptx")

@@ -5,6 +5,7 @@ mod bits;
 mod device;
 mod golden;
 mod hops;
+mod interpreted;
 mod outcomes;
 #[path = "../stack/rewrite.rs"]
 mod rewrite;
