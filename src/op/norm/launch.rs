@@ -10,8 +10,8 @@ pub(super) struct Rows {
     cols: usize,
 }
 
-/// The names of the three kernels of one pass over rows: for narrow rows, for those of a warp and those of a
-/// block.
+/// The names of the three kernels of one pass over rows: for narrow rows, for those of a warp and
+/// for those of a block.
 pub(super) type Names = [&'static str; 3];
 
 /// Columns of a narrow row: four for each lane of a warp.
