@@ -25,15 +25,15 @@ __device__ __forceinline__ void cross_entropy_row(const float* logits, const flo
         // Nothing of the row is read, whatever its logits are.
     } else if (!names_a_class(target[row], cols)) {
         // An index out of range must not pass for a small loss.
-        loss = max = INFINITE - INFINITE;
+        loss = max = infinite() - infinite();
     } else {
         bool fours = in_fours(cols, logits);
         u64 y = (u64)target[row];
         Exponentials mine = {x[y], 0.0f};
         for (u64 j = 4 * Team::rank(); j < cols; j += 4 * Team::size()) {
-            Four e = load4(x, j, cols, fours, -INFINITE);
+            Four e = load4(x, j, cols, fours, -infinite());
             for (u32 k = 0; k < 4; k += 1) {
-                e.at[k] = j + k == y ? -INFINITE : e.at[k];
+                e.at[k] = j + k == y ? -infinite() : e.at[k];
             }
             mine.add(e);
         }

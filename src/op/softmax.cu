@@ -21,11 +21,11 @@ KERNEL softmax_forward_short(const float* x, float* y, float* stats, u64 rows, u
     bool fours = in_fours(cols, x, y);
     u32 first = 4 * Warp::rank();
     Four held[HELD];
-    float largest = -INFINITE;
+    float largest = -infinite();
 #pragma unroll
     for (u32 n = 0; n < HELD; n += 1) {
         if (n * ACROSS < cols) {
-            held[n] = load4(x + row * cols, n * ACROSS + first, cols, fours, -INFINITE);
+            held[n] = load4(x + row * cols, n * ACROSS + first, cols, fours, -infinite());
             for (u32 k = 0; k < 4; k += 1) {
                 largest = fmaxf(largest, held[n].at[k]);
             }
@@ -60,14 +60,14 @@ KERNEL softmax_forward_short(const float* x, float* y, float* stats, u64 rows, u
 KERNEL softmax_forward_long(const float* x, float* y, float* stats, u32 cols) {
     u64 row = blockIdx.x;
     bool fours = in_fours(cols, x, y);
-    Exponentials mine = {-INFINITE, 0.0f};
+    Exponentials mine = {-infinite(), 0.0f};
     for (u64 j = 4 * threadIdx.x; j < cols; j += 4 * blockDim.x) {
-        mine.add(load4(x + row * cols, j, cols, fours, -INFINITE));
+        mine.add(load4(x + row * cols, j, cols, fours, -infinite()));
     }
     Exponentials all = mine.over<Block>();
     float shift = shift_of(all.max), scale = scale_of(all.sum);
     for (u64 j = 4 * threadIdx.x; j < cols; j += 4 * blockDim.x) {
-        Four e = load4(x + row * cols, j, cols, fours, -INFINITE);
+        Four e = load4(x + row * cols, j, cols, fours, -infinite());
         for (u32 k = 0; k < 4; k += 1) {
             e.at[k] = expf(e.at[k] - shift) * scale;
         }
@@ -81,7 +81,7 @@ KERNEL softmax_forward_long(const float* x, float* y, float* stats, u32 cols) {
 
 // The y of four elements, made again; 0 beyond the row.
 __device__ __forceinline__ Four made_again(const float* x, u64 j, u64 cols, bool fours, float shift, float scale) {
-    Four y = load4(x, j, cols, fours, -INFINITE);
+    Four y = load4(x, j, cols, fours, -infinite());
     for (u32 k = 0; k < 4; k += 1) {
         y.at[k] = expf(y.at[k] - shift) * scale;
     }

@@ -260,7 +260,7 @@ struct Problem {
                 float add = 0.0f;
                 if (i < queries && j < keys) {
                     add = bias ? bias[((u64)h * queries + i) * keys + j] : 0.0f;
-                    add = mask && mask[((u64)b * queries + i) * keys + j] == 0.0f ? -INFINITE : add;
+                    add = mask && mask[((u64)b * queries + i) * keys + j] == 0.0f ? -infinite() : add;
                 }
                 shared.weights[ROWS_ARE_KEYS ? n % TILE : n / TILE][ROWS_ARE_KEYS ? n / TILE : n % TILE] = add;
             }
@@ -274,7 +274,7 @@ struct Problem {
                 u32 r = ROWS_ARE_KEYS ? m : n, c = ROWS_ARE_KEYS ? n : m;
                 u32 j = first_j + SIDE * m + (ROWS_ARE_KEYS ? down() : across());
                 float add = more ? shared.weights[down() + SIDE * r][across() + SIDE * c] : 0.0f;
-                s[r][c] = j < sees && add != -INFINITE ? s[r][c] + add : -INFINITE;
+                s[r][c] = j < sees && add != -infinite() ? s[r][c] + add : -infinite();
             }
         }
     }
@@ -336,7 +336,7 @@ __device__ __forceinline__ void forward(const float* q, const float* k, const fl
     __shared__ __align__(16) Shared shared;
     Place at(blockIdx.x, of.batch, of.heads, of.queries, of.width, SIDE * WIDE, of.causal);
     Rows queries = of.of_queries(q, at.b, at.h, of.scale).from(at.first);
-    float out[EACH][WIDE] = {}, sum[EACH] = {}, max[EACH] = {-INFINITE, -INFINITE, -INFINITE, -INFINITE};
+    float out[EACH][WIDE] = {}, sum[EACH] = {}, max[EACH] = {-infinite(), -infinite(), -infinite(), -infinite()};
     u32 seen = of.seen_by_tile(at.first);
     for (u32 first = 0; first < seen; first += TILE) {
         float s[EACH][EACH];
@@ -345,7 +345,7 @@ __device__ __forceinline__ void forward(const float* q, const float* k, const fl
 #pragma unroll
         for (u32 r = 0; r < EACH; r += 1) {
             u32 row = down() + SIDE * r;
-            float largest = -INFINITE;
+            float largest = -infinite();
             for (u32 c = 0; c < EACH; c += 1) {
                 largest = fmaxf(largest, s[r][c]);
             }

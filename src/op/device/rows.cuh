@@ -4,7 +4,9 @@
 
 #include "common.cuh"
 
-#define INFINITE __int_as_float(0x7f800000)
+__device__ __forceinline__ float infinite() {
+    return __int_as_float(0x7f800000);
+}
 
 struct Four {
     float at[4];
@@ -102,13 +104,13 @@ struct Block {
             parts[warp] = value;
         }
         __syncthreads();
-        return warp_max(lane < blockDim.x / 32 ? parts[lane] : -INFINITE);
+        return warp_max(lane < blockDim.x / 32 ? parts[lane] : -infinite());
     }
 };
 
 // What is subtracted before exp: the largest, or 0 where all are −∞, since −∞ − (−∞) is NaN.
 __device__ __forceinline__ float shift_of(float largest) {
-    return largest == -INFINITE ? 0.0f : largest;
+    return largest == -infinite() ? 0.0f : largest;
 }
 
 // The largest of some numbers, and Σ e^(x − max), in one pass (Milakov & Gimelshein 2018).
