@@ -537,7 +537,8 @@ TILE_KERNEL attention_dbias(const float* q, const float* k, const float* v, cons
     }
 }
 
-// The kernels for heads of up to 16·WIDE channels, and for any wider one by parts.
+// The kernels for heads of up to 16·WIDE channels, and for any wider one by parts. Two sums of the widest
+// heads fill the registers of a multiprocessor by themselves.
 #define OF_WIDTH(WIDE, NAME)                                                                                  \
     TILE_KERNEL attention_forward_##NAME(const float* q, const float* k, const float* v, float* y,            \
                                          float* stats, PROBLEM) {                                             \
@@ -549,9 +550,10 @@ TILE_KERNEL attention_dbias(const float* q, const float* k, const float* v, cons
             make_dq<WIDE>(q, k, v, dy, stats, means, dq, adds, AS_PROBLEM);                                   \
         }                                                                                                     \
     }                                                                                                         \
-    TILE_KERNEL attention_dk_dv_##NAME(const float* q, const float* k, const float* v, const float* dy,       \
-                                       const float* stats, const float* means, float* dk, u32 adds_k,         \
-                                       float* dv, u32 adds_v, PROBLEM) {                                      \
+    KERNEL __launch_bounds__(SIDE * SIDE, WIDE < 8 ? 2 : 1)                                                   \
+        attention_dk_dv_##NAME(const float* q, const float* k, const float* v, const float* dy,               \
+                               const float* stats, const float* means, float* dk, u32 adds_k, float* dv,      \
+                               u32 adds_v, PROBLEM) {                                                         \
         if (dk || dv) {                                                                                       \
             make_dk_dv<WIDE>(q, k, v, dy, stats, means, dk, adds_k, dv, adds_v, AS_PROBLEM);                  \
         }                                                                                                     \
