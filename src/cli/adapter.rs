@@ -15,7 +15,8 @@ pub(super) fn args() -> Vec<Arg> {
         Arg::new(name).long(name).value_name(what).help(help)
     };
     vec![
-        value("backend", "cpu", "What works the operators out").default_value("cpu"),
+        value("backend", "cpu|cuda_interpreted", "What works the operators out")
+            .default_value("cpu"),
         value("dtype", "f32|f64", "f32: the fast path; f64: the reference").default_value("f32"),
         value("lib", "FILE", "A shared library with the C interface of plummet.h, in their place"),
     ]
@@ -26,13 +27,16 @@ pub(super) fn run(matches: &ArgMatches) -> Outcome {
         return Ok(library::serve_stdio(Path::new(path))?);
     }
     let backend = one(matches, "backend");
-    if backend != "cpu" {
-        return Err(Invalid::new("backend", backend, "cpu").into());
-    }
     let dtype = match one(matches, "dtype") {
         "f32" => Dtype::F32,
         "f64" => Dtype::F64,
         other => return Err(Invalid::new("dtype", other, "f32, f64").into()),
     };
-    Ok(server::serve_stdio(&mut Builtin::new(dtype)?)?)
+    let mut builtin = match (backend, dtype) {
+        ("cpu", dtype) => Builtin::new(dtype)?,
+        ("cuda_interpreted", Dtype::F32) => Builtin::interpreted(),
+        ("cuda_interpreted", other) => return Err(Invalid::new("dtype", other, "f32").into()),
+        _ => return Err(Invalid::new("backend", backend, "cpu, cuda_interpreted").into()),
+    };
+    Ok(server::serve_stdio(&mut builtin)?)
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use plummet::backend::device::{Interpreted, OnMachine};
 use plummet::check::bodies::{Case, Rows, SIZES, contract, fast_agrees, gradient, property};
-use plummet::op::{Op, SharedOp, all, device::Chip};
+use plummet::op::{SharedOp, all, device::Chip};
 use plummet::ptx::{Approximation, Options, Schedule};
 
 fn interpreted(options: Options) -> Interpreted {

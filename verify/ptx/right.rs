@@ -237,7 +237,7 @@ fn lanes_that_exited_may_stand_in_a_mask_unless_masks_are_strict() {
     let args = [Arg::Buffer(gx), Arg::Buffer(y), Arg::I32(48)];
     module.run("dynamic", &launch, &args, &mut memory, &Options::default()).unwrap();
 
-    let module = common::module("layer_norm");
+    let module = super::common::module("layer_norm");
     let w = memory.upload_f32("w", &numbers(48, 2));
     let args = [&[gx, w, w, y].map(Arg::Buffer)[..], &[Arg::I32(48), Arg::F32(1e-5)]].concat();
     let mut run = |strict_masks| {

@@ -17,11 +17,7 @@ pub struct Norm {
 
 /// Adds the other gradients to the first, element by element in their order, and forms the norm of
 /// the sum, in one pass over memory.
-pub(super) fn reduce<T: Num>(
-    gradients: &mut [Buffer<T>],
-    losses: &[Buffer<T>],
-    norm: &mut Norm,
-) {
+pub(super) fn reduce<T: Num>(gradients: &mut [Buffer<T>], losses: &[Buffer<T>], norm: &mut Norm) {
     let (first, others) = gradients.split_first_mut().expect("a step has a gradient");
     norm.squares.resize(first.len().div_ceil(CHUNK), 0.0);
     let chunks = first.par_chunks_mut(CHUNK).zip(&mut norm.squares).enumerate();

@@ -74,12 +74,7 @@ impl<T: Element> Backend for Host<T> {
         step::vjp(op, action, memory);
     }
 
-    fn reduce(
-        &self,
-        gradients: &mut [Buffer<T>],
-        losses: &[Buffer<T>],
-        norm: &mut gradient::Norm,
-    ) {
+    fn reduce(&self, gradients: &mut [Buffer<T>], losses: &[Buffer<T>], norm: &mut gradient::Norm) {
         gradient::reduce(gradients, losses, norm);
     }
 

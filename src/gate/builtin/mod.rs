@@ -2,6 +2,9 @@
 //!
 //! At `f32` calls go through the fast paths, at `f64` through the references; what has no operator
 //! of its own (a feed-forward, a residual, a block, a stack) is composed as the trainer does it.
+//! The kernels for a GPU can be put in their place, interpreted; the norm that clipping needs, schedules
+//! and initialisations are the CPU's in any case.
+//!
 //! There is no `weight_standardize`, no `lecun_uniform` and no 16-bit arithmetic.
 
 mod program;
@@ -11,16 +14,21 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde_json::{Value, json};
 
+use crate::backend::device::{Device, Interpreted};
+use crate::backend::{Backend, Host};
 use crate::check::call::{Broken, Call, Candidate, Claims, Dir, Hello, Identity, Reply, Served};
 use crate::check::spec::operator::number;
 use crate::check::tensor::{Dtype, Tensor, Tensors};
+use crate::num::Num;
 use crate::setting::Invalid;
 use crate::stack::init;
 
-/// Plummet's operators on the CPU, in one dtype.
-#[derive(Debug, Clone, Copy)]
+/// Plummet's operators in one dtype, on the CPU or by their kernels.
+#[derive(Debug, Clone)]
 pub struct Builtin {
     dtype: Dtype,
+    /// None for the CPU.
+    kernels: Option<Device<Interpreted>>,
 }
 
 /// What is composed of several operators, as the trainer does it.
@@ -41,9 +49,14 @@ impl Builtin {
     /// Names the dtype where it is another one.
     pub fn new(dtype: Dtype) -> Result<Builtin, Invalid> {
         match dtype {
-            Dtype::F32 | Dtype::F64 => Ok(Builtin { dtype }),
+            Dtype::F32 | Dtype::F64 => Ok(Builtin { dtype, kernels: None }),
             other => Err(Invalid::new("dtype", other, "f32, f64")),
         }
+    }
+
+    /// Plummet's kernels, in `f32`, interpreted.
+    pub fn interpreted() -> Builtin {
+        Builtin { dtype: Dtype::F32, kernels: Some(Device::new(Interpreted::default())) }
     }
 
     fn served(&self, op: &str) -> Served {
@@ -69,7 +82,10 @@ impl Candidate for Builtin {
         let names = crate::check::spec::names().into_iter().filter(served);
         let ops = names.map(|op| (op.to_string(), self.served(op))).collect();
         let identity = Identity {
-            name: format!("plummet cpu {}", self.dtype),
+            name: match self.kernels {
+                None => format!("plummet cpu {}", self.dtype),
+                Some(_) => format!("plummet cuda_interpreted {}", self.dtype),
+            },
             version: env!("CARGO_PKG_VERSION").into(),
             language: "rust".into(),
         };
@@ -87,10 +103,16 @@ impl Candidate for Builtin {
         }
         // Operators assert that their arguments fit, since a wrong call is a fault of the program; a
         // call that comes over the wire is not, so that what they say is answered as an error.
-        let answer = catch_unwind(AssertUnwindSafe(|| match self.dtype {
-            Dtype::F64 => serve::<f64>(call),
-            _ => serve::<f32>(call),
+        let answer = catch_unwind(AssertUnwindSafe(|| match (&self.kernels, self.dtype) {
+            (Some(device), _) => serve(device, call),
+            (None, Dtype::F64) => serve(&Host::<f64>::new(), call),
+            (None, _) => serve(&Host::<f32>::new(), call),
         }));
+        if let Some(failure) = self.kernels.as_ref().and_then(Backend::failure) {
+            // A device that has failed does nothing any more: the next call has another.
+            *self = Builtin::interpreted();
+            return Ok(Reply::Error(failure));
+        }
         Ok(match answer {
             Ok(Some(answer)) => Reply::Ok(answer),
             Ok(None) => Reply::Unsupported(call.op.clone()),
@@ -99,13 +121,13 @@ impl Candidate for Builtin {
     }
 }
 
-fn serve<T: crate::backend::Element>(call: &Call) -> Option<Tensors> {
+fn serve<B: Backend>(backend: &B, call: &Call) -> Option<Tensors> {
     let mut answer = match call.op.as_str() {
-        "adamw" => training::adamw::<T>(call),
-        "clip_grad_norm" => training::clip_grad_norm::<T>(call),
+        "adamw" => training::adamw(backend, call),
+        "clip_grad_norm" => training::clip_grad_norm::<B::Number>(call),
         "lr_schedule" => training::lr_schedule(call),
         "init" => training::init(call)?,
-        op if is_program(op) => program::run::<T>(call),
+        op if is_program(op) => program::run(backend, call),
         _ => return None,
     };
     answer.retain(|name, _| call.want.contains(name));
@@ -132,6 +154,22 @@ fn refused(call: &Call) -> Option<String> {
 fn message(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("it panicked").to_string()
+}
+
+/// A buffer with these numbers.
+fn buffer<B: Backend>(backend: &B, numbers: &[f64]) -> B::Buffer {
+    let mut buffer = backend.allocate(&[numbers.len()]).remove(0);
+    fill(backend, &mut buffer, numbers);
+    buffer
+}
+
+/// Fills a buffer with as many numbers.
+fn fill<B: Backend>(backend: &B, buffer: &mut B::Buffer, numbers: &[f64]) {
+    backend.upload(buffer, 0..numbers.len(), |to| {
+        for (to, &number) in to.iter_mut().zip(numbers) {
+            *to = B::Number::num(number);
+        }
+    });
 }
 
 /// A tensor of numbers of any kind.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::backend::{Buffer, Element, Host, Observer, Runner, Seen, Unobserved};
+use crate::backend::{Backend, Observer, Runner, Seen, Unobserved};
 use crate::check::call::{Attrs, Call, Dir};
 use crate::check::spec::operator::number;
 use crate::check::tensor::Tensors;
@@ -23,25 +23,27 @@ use crate::stack::{
 };
 
 /// Runs a call and answers with every output of its pass.
-pub fn run<T: Element>(call: &Call) -> Tensors {
+pub fn run<B: Backend>(backend: &B, call: &Call) -> Tensors {
     let mut maker = Maker { call, program: Program::new() };
     let outputs = maker.make();
     let program = Arc::new(maker.program);
-    let values = |name: &str| -> Vec<T> {
-        // The clock of random operators stands at 0.
-        let given = call.tensors.get(name).map_or(&[0.0; 2][..], |tensor| &tensor.values);
-        given.iter().map(|&value| T::num(value)).collect()
+    // The clock of random operators stands at 0.
+    let values = |name: &str| call.tensors.get(name).map_or(&[0.0; 2][..], |tensor| &tensor.values);
+    let joined = |names: Vec<&str>| -> Vec<f64> {
+        names.into_iter().flat_map(|name| values(name).iter().copied()).collect()
     };
-    let weights: Buffer<T> = program.weights().flat_map(|(_, value)| values(&value.name)).collect();
-    let states: Buffer<T> = program.states().flat_map(|(_, value)| values(&value.name)).collect();
+    let weights = joined(program.weights().map(|(_, value)| &*value.name).collect());
+    let weights = super::buffer(backend, &weights);
+    let states = joined(program.states().map(|(_, value)| &*value.name).collect());
+    let states = super::buffer(backend, &states);
     let mut runner = match call.dir {
-        Dir::Fwd => Runner::inference(Host::<T>::new(), program.clone()),
-        Dir::Bwd => Runner::training(Host::<T>::new(), program.clone(), 0),
+        Dir::Fwd => Runner::inference(backend.clone(), program.clone()),
+        Dir::Bwd => Runner::training(backend.clone(), program.clone(), 0),
     };
     let inputs = program.values().iter().filter(|value| value.source == Source::Input);
     for value in inputs {
         let id = program.find(&value.name).expect("its own value");
-        runner.input(id).copy_from_slice(&values(&value.name));
+        super::fill(backend, runner.input(id), values(&value.name));
     }
     let mut seen = Outputs { wanted: &outputs, values: Vec::new() };
     runner.forward(&weights, &states, &mut seen);
@@ -52,16 +54,20 @@ pub fn run<T: Element>(call: &Call) -> Tensors {
         });
         return tensors.collect();
     }
-    let dy: Buffer<T> =
-        values(if call.tensors.contains_key("dy") { "dy" } else { "dloss" }).into_iter().collect();
-    let mut gradients = Buffer::zeros(weights.len());
+    let dy = super::buffer(
+        backend,
+        values(if call.tensors.contains_key("dy") { "dy" } else { "dloss" }),
+    );
+    let count = program.parameters();
+    let mut gradients = backend.allocate(&[count]).remove(0);
     runner.backward(&weights, &states, &dy, &mut gradients, &mut Unobserved);
-    let mut rest = &gradients[..];
+    let mut at = 0;
     let tensors = program.weights().map(|(_, value)| {
-        let (own, others) = rest.split_at(value.shape.len());
-        rest = others;
+        let range = at..at + value.shape.len();
+        at = range.end;
         let shape = &call.tensors[&value.name].shape;
-        (format!("d{}", value.name), super::tensor(call.dtype, shape, own))
+        let own = backend.download(&gradients, range);
+        (format!("d{}", value.name), super::tensor(call.dtype, shape, &own))
     });
     tensors.collect()
 }
@@ -116,8 +122,8 @@ struct Outputs<'a, T> {
     values: Vec<(&'static str, Vec<T>)>,
 }
 
-impl<T: Element> Observer<Host<T>> for Outputs<'_, T> {
-    fn computed(&mut self, seen: &Seen<Host<T>>) {
+impl<B: Backend> Observer<B> for Outputs<'_, B::Number> {
+    fn computed(&mut self, seen: &Seen<B>) {
         for (index, id) in seen.step().outs.iter().enumerate() {
             let wanted = self.wanted.iter().filter(|(_, wanted)| wanted == id);
             self.values.extend(wanted.map(|(name, _)| (*name, seen.out(index).into_owned())));

@@ -1,6 +1,6 @@
 //! What the trainer does outside of programs: the optimiser, clipping, the schedule, initialisation.
 
-use crate::backend::{Backend, Buffer, Element, Host, Rule, Stretch, Update, clip_factor, norm};
+use crate::backend::{Backend, Rule, Stretch, Update, clip_factor, norm};
 use crate::check::call::Call;
 use crate::check::spec::operator::number;
 use crate::check::tensor::{Tensor, Tensors};
@@ -22,13 +22,14 @@ fn word<'a>(call: &'a Call, attr: &str) -> &'a str {
 }
 
 /// One step of the optimiser, from the moments given.
-pub fn adamw<T: Element>(call: &Call) -> Tensors {
+pub fn adamw<B: Backend>(backend: &B, call: &Call) -> Tensors {
     let num = |attr: &str| number(&call.attrs, attr);
-    let buffer = |name: &str| Buffer::from_iter(values::<T>(call, name));
-    let [mut p, g, mut m, mut v] = ["p", "g", "m", "v"].map(buffer);
-    Host::<T>::new().update(Update {
+    let [mut p, g, mut m, mut v] =
+        ["p", "g", "m", "v"].map(|name| super::buffer(backend, &call.tensors[name].values));
+    let count = call.tensors["p"].values.len();
+    backend.update(Update {
         rule: &Rule::Adamw { beta1: num("beta1"), beta2: num("beta2"), eps: num("eps") },
-        stretches: &[Stretch { range: 0..p.len(), decay: num("weight_decay") }],
+        stretches: &[Stretch { range: 0..count, decay: num("weight_decay") }],
         lr: num("lr"),
         step: num("step") as usize,
         clip: 0.0,
@@ -38,9 +39,9 @@ pub fn adamw<T: Element>(call: &Call) -> Tensors {
         m: &mut m,
         v: &mut v,
     });
-    let shaped = |name: &str, values: &[T]| {
-        let given = &call.tensors[name];
-        (name.to_string(), super::tensor(given.dtype, &given.shape, values))
+    let shaped = |name: &str, buffer: &B::Buffer| {
+        let (given, values) = (&call.tensors[name], backend.download(buffer, 0..count));
+        (name.to_string(), super::tensor(given.dtype, &given.shape, &values))
     };
     [shaped("p", &p), shaped("m", &m), shaped("v", &v)].into()
 }
