@@ -378,7 +378,9 @@ impl RunConfig {
     pub fn identity(&self) -> Json {
         let mut json = self.identical().to_json();
         if let Some(object) = json.as_object_mut() {
-            object.retain(|name, _| !OUTSIDE.contains(&name.as_str()));
+            // Runs of before there were other devices stay what they are.
+            let usual = |name: &str| name == "device" && self.device == Device::Cpu;
+            object.retain(|name, _| !OUTSIDE.contains(&name.as_str()) && !usual(name));
         }
         json
     }
@@ -466,7 +468,7 @@ impl RunConfig {
         };
         let identical = self.identical();
         for field in RunConfig::fields() {
-            // Runs of before there were other devices keep their ids.
+            // As in the identity.
             let usual = field.name == "device" && self.device == Device::Cpu;
             if !OUTSIDE.contains(&field.name) && !usual {
                 let text = match field.name {

@@ -108,7 +108,9 @@ impl<M: Machine + 'static> Fast for OnMachine<M> {
         let space = |len: usize| self.machine.allocate(size_of::<f32>() * len, false);
         let arguments: Vec<M::Memory> = args.iter().map(|arg| self.upload(arg.data)).collect();
         let results: Vec<M::Memory> = outs.iter().map(|out| space(out.len())).collect();
-        let (kept, scratch) = (space(saved.len()), space(kernels.scratch(&shapes, &chip)));
+        // Not all of what is saved must be written; what a vjp reads of the rest is no number.
+        let kept = self.upload(&vec![f32::NAN; saved.len()]);
+        let scratch = space(kernels.scratch(&shapes, &chip));
         let there = |(arg, memory)| (!View::is_absent(arg)).then_some((memory, 0));
         run(
             &self.machine,
