@@ -1,7 +1,9 @@
 //! Instructions that are only approximately right, and the errors that NVIDIA documents.
 //!
-//! The figures are those of the manual “Parallel Thread Execution ISA”, chapter “Instruction
-//! Set”, each in the section of its instruction (“Floating Point Instructions: `rcp`”, …).
+//! The figures are meant to be those of the manual “Parallel Thread Execution ISA”, chapter
+//! “Instruction Set”, each in the section of its instruction (“Floating Point Instructions:
+//! `rcp`”, …). They have not been compared with it line by line yet, and where it gives none
+//! they are an assumption.
 //! A kernel whose error budget holds at both ends of these errors holds on every chip; one
 //! that was only seen on one chip may owe its success to that chip.
 
