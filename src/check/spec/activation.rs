@@ -6,7 +6,7 @@
 use super::case::Case;
 use super::operator::{Attr, Axis, Fill, Formula, Named, Operator, Problem, Role};
 use super::operator::{Setting, Slot};
-use crate::check::call::{Call, Dir};
+use crate::check::call::{Attrs, Dir};
 use crate::num::Num;
 
 pub struct Activation;
@@ -51,7 +51,7 @@ impl Operator for Activation {
         // x reaches the largest numbers by itself.
         if tensor == "x" { Some(0) } else { Some(60) }
     }
-    fn batched(&self, _: &Call) -> Option<Vec<String>> {
+    fn batched(&self, _: &Attrs) -> Option<Vec<String>> {
         Some(vec!["x".into(), "dy".into()])
     }
 }

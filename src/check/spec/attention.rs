@@ -13,7 +13,7 @@ use super::case::Case;
 use super::operator::{Attr, Axis, Fill, Formula, Named, Operator, Problem, Role};
 use super::operator::{Setting, Slot, View};
 use super::softmax::{largest, shares};
-use crate::check::call::Call;
+use crate::check::call::Attrs;
 use crate::check::tensor::Dtype;
 use crate::num::Num;
 
@@ -78,7 +78,7 @@ impl Operator for Attention {
         let axes = ["batch", "kv_heads", "group", "queries", "keys", "width"];
         2 * axes.map(|axis| case.size(axis)).iter().product::<usize>()
     }
-    fn batched(&self, _: &Call) -> Option<Vec<String>> {
+    fn batched(&self, _: &Attrs) -> Option<Vec<String>> {
         Some(["q", "k", "v", "mask", "dy"].map(String::from).to_vec())
     }
 }

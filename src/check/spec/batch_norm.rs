@@ -7,7 +7,7 @@
 use super::case::Case;
 use super::norm::{Standard, columns, standardize, transposed};
 use super::operator::{Attr, Axis, Fill, Formula, Named, Operator, Problem, Role, Setting, Slot};
-use crate::check::call::Call;
+use crate::check::call::{Attrs, Call};
 use crate::check::tensor::Dtype;
 use crate::num::Num;
 
@@ -62,8 +62,8 @@ impl Operator for BatchNorm {
     fn reach(&self, case: &Case, tensor: &str) -> Option<i32> {
         super::norm::reach(case, tensor)
     }
-    fn batched(&self, call: &Call) -> Option<Vec<String>> {
-        (call.attrs["training"] == false).then(|| vec!["x".into(), "dy".into()])
+    fn batched(&self, attrs: &Attrs) -> Option<Vec<String>> {
+        (attrs["training"] == false).then(|| vec!["x".into(), "dy".into()])
     }
 }
 

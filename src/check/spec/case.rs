@@ -222,14 +222,8 @@ impl Case {
     /// The same, every element drawn on its own whatever the kind.
     pub fn drawn(&self) -> Call {
         let operator = self.operator();
-        let mut slots = operator.slots(self);
-        slots.retain(|slot| !self.absent.contains(slot.with.as_ref().unwrap_or(&slot.name)));
-        if self.dir == Dir::Bwd {
-            let (name, shape) = operator.upstream(self);
-            slots.push(Slot::new(name, &shape, Role::Upstream, Fill::Upstream));
-        }
         let tensors: Tensors =
-            slots.iter().map(|slot| (slot.name.clone(), self.tensor(slot))).collect();
+            self.slots().iter().map(|slot| (slot.name.clone(), self.tensor(slot))).collect();
         let mut call = Call {
             id: self.to_string(),
             op: self.op.to_string(),
@@ -242,6 +236,18 @@ impl Case {
         };
         call.want = crate::check::spec::truth::names(&call);
         call
+    }
+
+    /// The tensors of the call, before anything is drawn.
+    pub fn slots(&self) -> Vec<Slot> {
+        let operator = self.operator();
+        let mut slots = operator.slots(self);
+        slots.retain(|slot| !self.absent.contains(slot.with.as_ref().unwrap_or(&slot.name)));
+        if self.dir == Dir::Bwd {
+            let (name, shape) = operator.upstream(self);
+            slots.push(Slot::new(name, &shape, Role::Upstream, Fill::Upstream));
+        }
+        slots
     }
 
     fn tensor(&self, slot: &Slot) -> Tensor {

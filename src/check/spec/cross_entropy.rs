@@ -77,9 +77,9 @@ impl Operator for CrossEntropy {
         let label = |&label: &f64| label == ignored || (0.0..classes).contains(&label);
         !call.tensors["target"].values.iter().all(label)
     }
-    fn batched(&self, call: &Call) -> Option<Vec<String>> {
+    fn batched(&self, attrs: &Attrs) -> Option<Vec<String>> {
         let by_row = || ["logits", "target", "dloss"].map(String::from).to_vec();
-        unreduced(&call.attrs).then(by_row)
+        unreduced(attrs).then(by_row)
     }
 }
 

@@ -7,7 +7,7 @@
 
 use super::case::Case;
 use super::operator::{Attr, Axis, Fill, Formula, Named, Operator, Problem, Role, Setting, Slot};
-use crate::check::call::{Attrs, Call};
+use crate::check::call::Attrs;
 use crate::choice::{Allowed, MODE};
 use crate::num::Num;
 use crate::op::norm;
@@ -81,7 +81,7 @@ impl Operator for Derived {
     fn reach(&self, case: &Case, tensor: &str) -> Option<i32> {
         super::norm::reach(case, tensor)
     }
-    fn batched(&self, _: &Call) -> Option<Vec<String>> {
+    fn batched(&self, _: &Attrs) -> Option<Vec<String>> {
         super::norm_of_rows(self.name()).then(|| vec!["x".into(), "dy".into()])
     }
 }

@@ -5,7 +5,7 @@
 
 use super::case::Case;
 use super::operator::{Axis, Formula, Named, Operator, Problem, Slot};
-use crate::check::call::Call;
+use crate::check::call::Attrs;
 use crate::check::tensor::Dtype;
 use crate::num::Num;
 
@@ -30,7 +30,7 @@ impl Operator for DynamicTanh {
             Slot::param("bias", &[cols]),
         ]
     }
-    fn batched(&self, _: &Call) -> Option<Vec<String>> {
+    fn batched(&self, _: &Attrs) -> Option<Vec<String>> {
         Some(vec!["x".into(), "dy".into()])
     }
 }

@@ -8,7 +8,7 @@ use super::activation::{FUNCTIONS, slope, value};
 use super::case::Case;
 use super::linear::{across, product, product_of, through};
 use super::operator::{Attr, Axis, Formula, Named, Operator, Problem, Slot, View};
-use crate::check::call::Call;
+use crate::check::call::Attrs;
 use crate::num::Num;
 
 pub struct FeedForward;
@@ -45,7 +45,7 @@ impl Operator for FeedForward {
         // A derivative may form the square, or the cube, of a product.
         if tensor == "dy" { Some(60) } else { Some(30) }
     }
-    fn batched(&self, _: &Call) -> Option<Vec<String>> {
+    fn batched(&self, _: &Attrs) -> Option<Vec<String>> {
         Some(vec!["x".into(), "dy".into()])
     }
 }

@@ -9,7 +9,7 @@ use super::norm::{columns, standardize};
 use super::operator::{
     Attr, Axis, Fill, Formula, Named, Operator, Problem, Role, Setting, Slot, number,
 };
-use crate::check::call::{Call, Dir};
+use crate::check::call::{Attrs, Call, Dir};
 use crate::check::tensor::{Dtype, Tensor, Tensors};
 use crate::num::Dd;
 use crate::num::Num;
@@ -53,7 +53,7 @@ impl Operator for LayerNorm {
     fn reach(&self, case: &Case, tensor: &str) -> Option<i32> {
         super::norm::reach(case, tensor)
     }
-    fn batched(&self, _: &Call) -> Option<Vec<String>> {
+    fn batched(&self, _: &Attrs) -> Option<Vec<String>> {
         Some(vec!["x".into(), "dy".into()])
     }
     fn beyond(&self, call: &Call, answer: &Tensors) -> Vec<String> {

@@ -4,7 +4,7 @@
 
 use super::case::Case;
 use super::operator::{Axis, Formula, Named, Operator, Problem, Slot, View};
-use crate::check::call::Call;
+use crate::check::call::Attrs;
 use crate::num::Num;
 
 pub struct Linear;
@@ -42,7 +42,7 @@ impl Operator for Linear {
     fn upstream(&self, case: &Case) -> (&'static str, Vec<usize>) {
         ("dy", super::softmax::leading(case, &[case.size("rows"), case.size("out")]))
     }
-    fn batched(&self, _: &Call) -> Option<Vec<String>> {
+    fn batched(&self, _: &Attrs) -> Option<Vec<String>> {
         Some(vec!["x".into(), "dy".into()])
     }
 }

@@ -485,7 +485,7 @@ pub trait Operator:
     }
     /// The tensors that are cut along their first axis where a batch is cut into rows; the others
     /// stay whole. Nothing for an operator whose rows see each other.
-    fn batched(&self, _call: &Call) -> Option<Vec<String>> {
+    fn batched(&self, _attrs: &Attrs) -> Option<Vec<String>> {
         None
     }
     /// What an answer must hold beyond its bounds, in words where it does not: contracts that are

@@ -7,7 +7,7 @@
 use super::case::Case;
 use super::layers::{Gradients, Linear, Norm, Param, Rows, Sublayer, Wiring, rows};
 use super::operator::{Attr, Axis, Fill, Formula, Named, Operator, Problem, Role, Setting, Slot};
-use crate::check::call::Call;
+use crate::check::call::Attrs;
 use crate::num::Num;
 
 pub struct Residual;
@@ -46,7 +46,7 @@ impl Operator for Residual {
         // What is normed is a sum of products.
         if matches!(tensor, "x" | "branch") { Some(30) } else { Some(60) }
     }
-    fn batched(&self, _: &Call) -> Option<Vec<String>> {
+    fn batched(&self, _: &Attrs) -> Option<Vec<String>> {
         Some(vec!["x".into(), "dy".into()])
     }
 }

@@ -6,7 +6,7 @@
 
 use super::case::Case;
 use super::operator::{Attr, Axis, Formula, Named, Operator, Problem, Setting, Slot};
-use crate::check::call::Call;
+use crate::check::call::{Attrs, Call};
 use crate::check::tensor::{Dtype, Tensors};
 use crate::num::Num;
 
@@ -40,7 +40,7 @@ impl Operator for RmsNorm {
     fn reach(&self, case: &Case, tensor: &str) -> Option<i32> {
         super::norm::reach(case, tensor)
     }
-    fn batched(&self, _: &Call) -> Option<Vec<String>> {
+    fn batched(&self, _: &Attrs) -> Option<Vec<String>> {
         Some(vec!["x".into(), "dy".into()])
     }
     fn beyond(&self, call: &Call, answer: &Tensors) -> Vec<String> {

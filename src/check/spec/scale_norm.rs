@@ -5,7 +5,7 @@
 
 use super::case::Case;
 use super::operator::{Attr, Axis, Formula, Named, Operator, Problem, Setting, Slot};
-use crate::check::call::Call;
+use crate::check::call::Attrs;
 use crate::check::tensor::Dtype;
 use crate::num::Num;
 
@@ -36,7 +36,7 @@ impl Operator for ScaleNorm {
     fn reach(&self, case: &Case, tensor: &str) -> Option<i32> {
         super::norm::reach(case, tensor)
     }
-    fn batched(&self, _: &Call) -> Option<Vec<String>> {
+    fn batched(&self, _: &Attrs) -> Option<Vec<String>> {
         Some(vec!["x".into(), "dy".into()])
     }
 }

@@ -4,7 +4,7 @@
 
 use super::case::Case;
 use super::operator::{Axis, Fill, Formula, Named, Operator, Problem, Role, Slot};
-use crate::check::call::Call;
+use crate::check::call::Attrs;
 use crate::check::tensor::Dtype;
 use crate::num::Num;
 
@@ -44,7 +44,7 @@ impl Operator for Softmax {
     fn reach(&self, _: &Case, tensor: &str) -> Option<i32> {
         if tensor == "x" { Some(100) } else { Some(60) }
     }
-    fn batched(&self, _: &Call) -> Option<Vec<String>> {
+    fn batched(&self, _: &Attrs) -> Option<Vec<String>> {
         Some(vec!["x".into(), "dy".into()])
     }
 }

@@ -74,7 +74,7 @@ impl Operator for TransformerBlock {
     fn longest_sum(&self, call: &Call) -> Option<usize> {
         super::layers::longest_sum(call)
     }
-    fn batched(&self, _: &Call) -> Option<Vec<String>> {
+    fn batched(&self, _: &Attrs) -> Option<Vec<String>> {
         Some(vec!["x".into(), "dy".into()])
     }
 }

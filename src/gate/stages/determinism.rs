@@ -57,16 +57,16 @@ pub fn wide(
         }
         case
     });
-    let row = |call: &Call| {
-        let batched = operator.batched(call)?;
-        let first = call.tensors.get(batched.first()?)?;
-        let rows = *first.shape.first()?;
-        let size: usize = call.tensors.values().map(|tensor| tensor.values.len()).sum();
-        (size <= MANY).then(|| first.values.len() / rows.max(1))
+    let row = |case: &Case| {
+        let batched = operator.batched(&operator.attributes(case))?;
+        let slots = case.slots();
+        let first = &slots.iter().find(|slot| slot.name == batched[0])?.shape;
+        let size: usize = slots.iter().map(|slot| slot.shape.iter().product::<usize>()).sum();
+        (size <= MANY).then(|| first.iter().product::<usize>() / first[0].max(1))
     };
     let mut cases: Vec<(usize, Case)> = noisy
         .filter(|case| scope.allows(case))
-        .filter_map(|case| Some((row(&case.call())?, case)))
+        .filter_map(|case| Some((row(&case)?, case)))
         .collect();
     cases.sort_by_key(|(width, _)| std::cmp::Reverse(*width));
     cases.dedup_by_key(|(width, _)| *width);
@@ -142,7 +142,7 @@ fn one(
     if seen.batch_invariant.broken.is_some() {
         return Ok(());
     }
-    let Some(batched) = case.operator().batched(&call) else { return Ok(()) };
+    let Some(batched) = case.operator().batched(&call.attrs) else { return Ok(()) };
     let Some(rows) = rows(&call, &batched) else { return Ok(()) };
     let mut compared = false;
     for (words, chosen) in batches(rows, row_size(&call, &batched), turn) {
