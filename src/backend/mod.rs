@@ -26,7 +26,7 @@ pub use host::{Buffer, Element, Host, norm};
 pub use observer::{Observer, Seen, Unobserved};
 pub use plan::{Action, First, Need, Pass, Place, Plan, Planner, Room};
 pub use runner::Runner;
-pub use update::{Rule, Stretch, Update, clip_factor};
+pub use update::{Pace, Rule, Stretch, Update, clip_factor};
 
 use crate::num::Num;
 use crate::op::{Op, Shape};
@@ -99,6 +99,11 @@ pub trait Backend: Clone + Debug + Send + Sync {
 
     /// Whether it has a way to run an operator.
     fn runs(&self, _op: &dyn Op) -> bool {
+        true
+    }
+
+    /// Whether it can move parameters by a rule.
+    fn follows(&self, _rule: &Rule) -> bool {
         true
     }
 

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::Backend;
-use crate::program::Program;
+use crate::program::{Program, Value};
 
 /// An optimiser's rule, with constants that hold for a whole run.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +18,21 @@ pub enum Rule {
         /// Added to the root of the second moment.
         eps: f64,
     },
+    /// Muon (Jordan et al. 2024, kellerjordan.github.io/posts/muon) on the matrices that have their sizes
+    /// in their [`Pace`]: m ← μm + (1 − μ)g, u = μm + (1 − μ)g,
+    /// p ← p·(1 − lr·wd) − lr·0.2·√max(rows, cols)·O(u), O(u) u with its singular values brought near 1
+    /// by five steps of Newton and Schulz; the factor is of Liu et al. 2025 (arXiv 2502.16982, equation
+    /// 4). AdamW on all else.
+    Muon {
+        /// μ, the share of the momentum that stays.
+        momentum: f64,
+        /// As for AdamW.
+        beta1: f64,
+        /// As for AdamW.
+        beta2: f64,
+        /// As for AdamW.
+        eps: f64,
+    },
     /// m ← βm + g, p ← p·(1 − lr·wd) − lr·m.
     Sgd {
         /// Share of the momentum that stays.
@@ -28,30 +43,51 @@ pub enum Rule {
 impl Rule {
     /// Whether the rule keeps a second moment.
     pub fn has_second_moment(&self) -> bool {
-        matches!(self, Rule::Adamw { .. })
+        !matches!(self, Rule::Sgd { .. })
     }
 }
 
-/// A stretch of the parameter vector and its weight decay.
+/// What sets a weight apart from others under the same rule.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pace {
+    /// wd in the formulas of [`Rule`].
+    pub decay: f64,
+    /// What lr is multiplied with.
+    pub lr: f64,
+    /// What eps is multiplied with.
+    pub eps: f64,
+    /// Rows and columns of a matrix that [`Rule::Muon`] moves as a whole.
+    pub matrix: Option<[usize; 2]>,
+}
+
+impl Pace {
+    /// The rule as it is, with weight decay on matrices and not on vectors.
+    pub fn usual(value: &Value, decay: f64) -> Pace {
+        let decay = if value.shape.sizes().len() >= 2 { decay } else { 0.0 };
+        Pace { decay, lr: 1.0, eps: 1.0, matrix: None }
+    }
+}
+
+/// A stretch of the parameter vector that moves at one pace.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stretch {
     /// The elements.
     pub range: Range<usize>,
-    /// wd in the formulas of [`Rule`].
-    pub decay: f64,
+    /// How they move.
+    pub pace: Pace,
 }
 
 impl Stretch {
-    /// The whole parameter vector of `program`, in order: matrices decay, vectors do not.
-    pub fn of(program: &Program, decay: f64) -> Vec<Stretch> {
+    /// The parameter vector of `program`, in order, each weight at its pace.
+    pub fn of(program: &Program, pace: impl Fn(&Value) -> Pace) -> Vec<Stretch> {
         let mut stretches: Vec<Stretch> = Vec::new();
         let mut at = 0;
         for (_, value) in program.weights() {
             let end = at + value.shape.len();
-            let decay = if value.shape.sizes().len() >= 2 { decay } else { 0.0 };
+            let pace = pace(value);
             match stretches.last_mut() {
-                Some(last) if last.decay == decay => last.range.end = end,
-                _ => stretches.push(Stretch { range: at..end, decay }),
+                Some(last) if last.pace == pace && pace.matrix.is_none() => last.range.end = end,
+                _ => stretches.push(Stretch { range: at..end, pace }),
             }
             at = end;
         }
@@ -64,7 +100,7 @@ impl Stretch {
 pub struct Update<'a, B: Backend> {
     /// The rule.
     pub rule: &'a Rule,
-    /// What decays.
+    /// What moves, and how.
     pub stretches: &'a [Stretch],
     /// The learning rate.
     pub lr: f64,
@@ -74,7 +110,7 @@ pub struct Update<'a, B: Backend> {
     pub clip: f64,
     /// The length of this one; 0 where none was formed.
     pub norm: &'a B::Norm,
-    /// What moves.
+    /// The learned numbers.
     pub parameters: &'a mut B::Buffer,
     /// The gradient of the step.
     pub gradient: &'a B::Buffer,

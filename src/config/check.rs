@@ -1,7 +1,7 @@
 //! What a configuration may be: every range, and every relation between fields. A refusal names the
 //! field that somebody gave.
 
-use super::{Checkpoint, Invalid, Positions, RunConfig};
+use super::{Checkpoint, Invalid, Optimizer, Positions, RunConfig};
 
 impl RunConfig {
     /// The first of some fields that is not at its default: the one that a refusal is about, since
@@ -32,6 +32,23 @@ impl RunConfig {
         Err(Invalid::new("micro-batches", passes, allowed))
     }
 
+    /// Checks that what says how rates follow the sizes has the optimiser that it was derived for.
+    fn check_parametrisation(&self) -> Result<(), Invalid> {
+        if let Some(a) = self.depth_exponent.filter(|a| !(a.is_finite() && a.abs() <= 4.0)) {
+            return Err(Invalid::new("depth-exponent", a, "auto, or a number from -4 to 4"));
+        }
+        let by_size = match (self.depth_exponent, self.init.width_multiplier(1.0)) {
+            (Some(_), _) => "depth-exponent".to_string(),
+            (None, Some(_)) => format!("init {}", self.init.id()),
+            (None, None) => return Ok(()),
+        };
+        if self.optimizer == Optimizer::Adamw {
+            return Ok(());
+        }
+        let allowed = format!("adamw under {by_size}");
+        Err(Invalid::new("optimizer", self.optimizer.id(), allowed))
+    }
+
     /// Checks every range and every relation between fields.
     pub fn check(&self) -> Result<(), Invalid> {
         let whole = |field: &str, value: usize, low: usize, high: usize| {
@@ -60,6 +77,8 @@ impl RunConfig {
         if self.eval_every == Some(0) {
             return Err(Invalid::new("eval-every", 0, "auto, or a whole number from 1 up"));
         }
+        whole("base-depth", self.base_depth, 1, 10_000)?;
+        self.check_parametrisation()?;
         if !self.width.is_multiple_of(self.heads) {
             return Err(match self.given(&["heads", "width"]) {
                 Some("width") => {
@@ -120,6 +139,8 @@ impl RunConfig {
             self.ffn_ratio > 0.0 && self.ffn_ratio <= 64.0,
             "above 0, up to 64",
         )?;
+        real("norm-noise", self.norm_noise, self.norm_noise >= 0.0, from)?;
+        real("z-loss", self.z_loss, self.z_loss >= 0.0, from)?;
         real("adam-eps", self.adam_eps, self.adam_eps >= 0.0, from)?;
         if let Some(std) = self.embed_std {
             real("embed-std", std, std >= 0.0, "auto, or a finite number from 0 up")?;
@@ -127,6 +148,7 @@ impl RunConfig {
         for (field, value) in [
             ("beta1", self.beta1),
             ("beta2", self.beta2),
+            ("muon-momentum", self.muon_momentum),
             ("dropout", self.dropout),
             ("stochastic-depth", self.stochastic_depth),
             ("label-smoothing", self.label_smoothing),

@@ -15,7 +15,7 @@ use crate::op::loss::CrossEntropy;
 use crate::op::norm::NormChoice;
 pub use crate::setting::{Invalid, Setting};
 use crate::stack::{Architecture, Init, MAPS, Wiring};
-pub use crate::stack::{FeedForward, Positions, Survival};
+pub use crate::stack::{DropPer, FeedForward, Positions, Survival, Survivors};
 use crate::task::{SHA256, Source, TaskChoice, Wanted};
 
 choices! {
@@ -29,6 +29,8 @@ choices! {
         Cosine = "cosine",
         /// It stays, and falls to 0 in a straight line over the last part (warm-up, stable, decay).
         Wsd = "wsd",
+        /// It falls as 1/√step (Vaswani et al. 2017, equation 3).
+        InverseSqrt = "inverse_sqrt",
     }
 }
 
@@ -39,6 +41,18 @@ choices! {
         Adamw = "adamw",
         /// Stochastic gradient descent with momentum.
         Sgd = "sgd",
+        /// Orthogonal momentum for the matrices of the blocks (Jordan et al. 2024), adamw for the rest.
+        Muon = "muon",
+    }
+}
+
+choices! {
+    /// What is not learned.
+    Freeze {
+        /// Everything is.
+        None = "none",
+        /// What norms have to learn stays what it starts at.
+        Norms = "norms",
     }
 }
 
@@ -223,6 +237,8 @@ config! {
     beta1 as "beta1": f64 = 0.9;
     /// Decay of the second moment (adamw).
     beta2 as "beta2": f64 = 0.95;
+    /// Share of the momentum that stays in the matrices of the blocks (muon).
+    muon_momentum as "muon-momentum": f64 = 0.95;
     /// Added to the root of the second moment (adamw).
     adam_eps as "adam-eps": f64 = 1e-8;
     /// Largest norm of the whole gradient; 0 clips nothing.
@@ -250,14 +266,32 @@ config! {
     bias as "bias": bool = false;
     /// Whether the head is the transposed token embedding.
     tied_head as "tied-head": bool = false;
-    /// Chance that the last block is dropped in a step, per sequence.
+    /// Chance that the last block is dropped in a step.
     stochastic_depth as "stochastic-depth": f64 = 0.0;
     /// How the chance to drop a block grows with depth.
     survival as "survival": Survival = Survival::Linear;
+    /// What becomes of a branch that stochastic depth does not drop.
+    survivors as "survivors": Survivors = Survivors::Divided;
+    /// What stochastic depth drops a branch for at once.
+    drop_per as "drop-per": DropPer = DropPer::Sequence;
     /// Chance that an element of the embedding or of a branch is dropped.
     dropout as "dropout": f64 = 0.0;
     /// Weight of the uniform distribution in the targets.
     label_smoothing as "label-smoothing": f64 = 0.0;
+    /// Weight of the squared logarithm of the logits' sum of exponentials in the loss of training.
+    z_loss as "z-loss": f64 = 0.0;
+    /// Steps over which branches are multiplied by a factor that rises from 0 to 1; 0 is none.
+    residual_warmup as "residual-warmup": usize = 0;
+    /// Size of noise, of a new mean and variance at every step, behind every norm in training.
+    norm_noise as "norm-noise": f64 = 0.0;
+    /// What keeps the values that it starts at.
+    freeze as "freeze": Freeze = Freeze::None;
+    /// Exponent a of the depth: branches are multiplied by L^-a, with L the blocks over base-depth,
+    /// and lr and eps in the blocks by L^(a-1) and L^-a; 0.5 is depth-muP, 1 is CompleteP; auto is
+    /// neither.
+    depth_exponent as "depth-exponent": Option<f64> = None;
+    /// Number of blocks at which depth-exponent changes nothing.
+    base_depth as "base-depth": usize = 1;
     /// Seed of weights, batches and masks.
     seed as "seed": u64 = 1;
     /// Worker threads; auto is one per core. The results do not depend on it.
@@ -325,6 +359,20 @@ impl Setting for Checkpoint {
 /// The field that the gain of `layer_scale` was, in records of before wirings had constants.
 const FORMER_GAIN: &str = "layer-scale";
 
+/// Fields that came later: a run that has them at their usual values is the run of before.
+const LATER: &[&str] = &[
+    "device",
+    "muon-momentum",
+    "survivors",
+    "drop-per",
+    "z-loss",
+    "residual-warmup",
+    "norm-noise",
+    "freeze",
+    "depth-exponent",
+    "base-depth",
+];
+
 /// Fields that say where and how a run is kept, not what it computes.
 const OUTSIDE: &[&str] = &["threads", "store", "name", "snapshot-seconds", "memory"];
 
@@ -378,11 +426,15 @@ impl RunConfig {
     pub fn identity(&self) -> Json {
         let mut json = self.identical().to_json();
         if let Some(object) = json.as_object_mut() {
-            // Runs of before there were other devices stay what they are.
-            let usual = |name: &str| name == "device" && self.device == Device::Cpu;
-            object.retain(|name, _| !OUTSIDE.contains(&name.as_str()) && !usual(name));
+            object.retain(|name, _| self.counts(name));
         }
         json
+    }
+
+    /// Whether the numbers of a run depend on what a field says.
+    fn counts(&self, name: &str) -> bool {
+        let usual = || self.get(name) == RunConfig::default().get(name);
+        !(OUTSIDE.contains(&name) || LATER.contains(&name) && usual())
     }
 
     /// The configuration that stands for all that compute the same.
@@ -468,9 +520,7 @@ impl RunConfig {
         };
         let identical = self.identical();
         for field in RunConfig::fields() {
-            // As in the identity.
-            let usual = field.name == "device" && self.device == Device::Cpu;
-            if !OUTSIDE.contains(&field.name) && !usual {
+            if self.counts(field.name) {
                 let text = match field.name {
                     "text" => identical.text.content(),
                     name => identical.get(name).expect("a listed field"),
@@ -495,16 +545,18 @@ impl RunConfig {
     /// resembles is up to w·s, those of others have the deviation s·√w. s = 3/w keeps both small, so
     /// that the loss starts near ln(vocabulary) under every wiring; 1/√w would not, where the blocks
     /// add little at first. Without a norm the stream is small itself, and 1/√w does. The narrow
-    /// inits keep their published 0.02.
+    /// inits keep their published 0.02, and what an init has narrower stays as narrow.
+    /// Where logits are divided by a multiplier of the width, s is multiplied with it.
     pub fn embed_std(&self) -> Option<f64> {
-        let narrow = self.init.embedding_std() < 1.0;
-        if self.embed_std.is_some() || !self.tied_head || narrow {
+        if self.embed_std.is_some() || !self.tied_head || self.init.is_narrow() {
             return self.embed_std;
         }
         let width = self.width as f64;
+        let own = self.init.embedding_std(width, self.depth as f64);
         let root = 1.0 / width.sqrt();
         let std = if self.wiring.has_norm() { root.min(3.0 / width) } else { root };
-        Some(std / self.wiring.output_rms())
+        let multiplier = self.init.width_multiplier(width).unwrap_or(1.0);
+        Some(own.min(std * multiplier / self.wiring.output_rms()))
     }
 
     /// What the run asks of its task.
@@ -520,6 +572,9 @@ impl RunConfig {
 
     /// The stack that is trained.
     pub fn architecture(&self) -> Architecture {
+        let multiplier = self.init.width_multiplier(self.width as f64);
+        let blocks = self.depth as f64 / self.base_depth as f64;
+        let head_width = (self.width / self.heads) as f64;
         Architecture {
             width: self.width,
             depth: self.depth,
@@ -541,8 +596,17 @@ impl RunConfig {
             tied_head: self.tied_head,
             stochastic_depth: self.stochastic_depth,
             survival: self.survival,
+            survivors: self.survivors,
+            drop_per: self.drop_per,
             dropout: self.dropout,
             label_smoothing: self.label_smoothing,
+            z_loss: self.z_loss,
+            branch_factor: self.depth_exponent.map_or(1.0, |a| blocks.powf(-a)),
+            residual_warmup: self.residual_warmup,
+            norm_noise: self.norm_noise,
+            learns_norms: self.freeze != Freeze::Norms,
+            logits_factor: multiplier.map_or(1.0, |m| 1.0 / m),
+            attention_scale: multiplier.map(|_| 1.0 / head_width),
             ignore_index: CrossEntropy::IGNORED,
             seed: self.seed,
         }
@@ -642,6 +706,30 @@ mod tests {
         b.checkpoint = Checkpoint::Fit;
         b.lr = 2e-3;
         assert_ne!(a.id(), b.id());
+    }
+
+    #[test]
+    fn later_fields_count_where_they_are_not_usual_and_only_there() {
+        let usual = RunConfig::default();
+        for (name, value) in [
+            ("device", "cuda"),
+            ("muon-momentum", "0.9"),
+            ("survivors", "unscaled"),
+            ("drop-per", "batch"),
+            ("z-loss", "0.0001"),
+            ("residual-warmup", "10"),
+            ("norm-noise", "0.5"),
+            ("freeze", "norms"),
+            ("depth-exponent", "1"),
+            ("base-depth", "2"),
+        ] {
+            assert!(LATER.contains(&name) && usual.identity().get(name).is_none(), "{name}");
+            let mut other = usual.clone();
+            other.set(name, value).unwrap();
+            assert_ne!(other.id(), usual.id(), "{name}");
+            assert!(other.identity().get(name).is_some(), "{name}");
+            assert_eq!(RunConfig::from_json(&other.identity()).unwrap(), other, "{name}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Optimizer, RunConfig, Schedule, Survival};
+use super::{FeedForward, Optimizer, RunConfig, Schedule, Survival};
 use crate::choice::Constant;
 use crate::setting::Setting;
 use crate::stack::Head;
@@ -67,6 +67,10 @@ impl RunConfig {
                 let effect = format!("the rate falls before warm-up {} is over", self.warmup);
                 warn("decay-share", &self.decay_share, effect);
             }
+        }
+        if self.residual_warmup >= steps {
+            let effect = format!("the branches never come to their own, in a run {of}");
+            warn("residual-warmup", &self.residual_warmup, effect);
         }
         let ends = "at the start and the end only";
         if let Some(every) = self.eval_every.filter(|&every| every >= steps) {
@@ -140,9 +144,20 @@ impl RunConfig {
         let sgd = self.optimizer == Optimizer::Sgd;
         idle(sgd, "beta2", under("optimizer"));
         idle(sgd, "adam-eps", under("optimizer"));
+        idle(self.optimizer != Optimizer::Muon, "muon-momentum", under("optimizer"));
         idle(!self.wiring.has_norm(), "norm", under("wiring"));
+        idle(!self.wiring.has_norm(), "norm-noise", under("wiring"));
+        idle(!self.wiring.has_norm(), "freeze", under("wiring"));
         let kept = self.stochastic_depth == 0.0 && self.survival != Survival::Linear;
         idle(kept, "survival", "without stochastic-depth".to_string());
+        idle(self.depth_exponent.is_none(), "base-depth", "without depth-exponent".to_string());
+        let bends = self.init.id() == "looks_linear" && self.ffn == FeedForward::Gated;
+        idle(bends, "init", under("ffn"));
+        let none = self.stochastic_depth == 0.0;
+        idle(none, "survivors", "without stochastic-depth".to_string());
+        idle(none, "drop-per", "without stochastic-depth".to_string());
+        let values = matches!(self.task.ends().head, Head::Values { .. });
+        idle(values, "z-loss", under("task"));
         idle(!self.task.reads_text(), "text", under("task"));
     }
 }

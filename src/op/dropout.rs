@@ -2,7 +2,8 @@
 //!
 //! y = x ⊙ keep/(1 − p), where keep is 1 with probability 1 − p and 0 otherwise: for every element
 //! (dropout), or for every sample, the slices along axis 0 (drop_path, as timm's DropPath).
-//! dx = dy ⊙ keep/(1 − p). p = 1 gives zeros; p = 0, or evaluation, gives x itself.
+//! dx = dy ⊙ keep/(1 − p). p = 1 gives zeros; p = 0, or evaluation, gives x itself. drop_path knows
+//! two other conventions, [`Survivors`], and one decision for the whole batch, [`DropPer`].
 //!
 //! keep is a function of the seed, the step and the place in the *whole* batch. So the backward
 //! pass draws the mask of the forward pass again instead of storing it, and a batch that is split
@@ -27,7 +28,29 @@ pub struct Dropout {
     pub training: bool,
 }
 
-/// y = x ⊙ keep/(1 − p), sample by sample of axis 0.
+crate::choices! {
+    /// What becomes of a branch that is not dropped, so that training and evaluation fit together.
+    Survivors {
+        /// Divided by 1 − p in training (timm's DropPath).
+        Divided = "divided",
+        /// As it is, in training and in evaluation (NF-Nets).
+        Unscaled = "unscaled",
+        /// As it is in training, and times 1 − p in evaluation (Huang et al. 2016, equation 5).
+        ScaledAtTest = "scaled_at_test",
+    }
+}
+
+crate::choices! {
+    /// What a branch is dropped for at once.
+    DropPer {
+        /// Each sequence by itself (timm's DropPath).
+        Sequence = "sequence",
+        /// The whole batch of a step (Huang et al. 2016).
+        Batch = "batch",
+    }
+}
+
+/// y = x ⊙ keep/(1 − p), sample by sample of axis 0, or as [`Survivors`] and [`DropPer`] say.
 #[derive(Debug, Clone, Copy)]
 pub struct DropPath {
     /// The probability that a sample becomes 0.
@@ -36,6 +59,39 @@ pub struct DropPath {
     pub seed: u64,
     /// False where nothing is dropped.
     pub training: bool,
+    /// What becomes of what is kept.
+    pub survivors: Survivors,
+    /// What is dropped at once.
+    pub per: DropPer,
+}
+
+impl Dropout {
+    fn scale(&self) -> f64 {
+        if self.training { 1.0 / (1.0 - self.p) } else { 1.0 }
+    }
+}
+
+impl DropPath {
+    /// One decision for each sample in training; `training` switches it off.
+    pub fn new(p: f64, seed: u64, training: bool) -> Self {
+        DropPath { p, seed, training, survivors: Survivors::Divided, per: DropPer::Sequence }
+    }
+
+    fn scale(&self) -> f64 {
+        match (self.survivors, self.training) {
+            (Survivors::Divided, true) => 1.0 / (1.0 - self.p),
+            (Survivors::ScaledAtTest, false) => 1.0 - self.p,
+            _ => 1.0,
+        }
+    }
+
+    /// Decisions for each sample: none of its own where the batch has but one.
+    fn per_sample(&self) -> usize {
+        match self.per {
+            DropPer::Sequence => 1,
+            DropPer::Batch => 0,
+        }
+    }
 }
 
 /// The mask of one call: which decision every element of x shares, and how each is taken.
@@ -45,7 +101,7 @@ struct Mask {
     key: u64,
     /// Of 2³² equally likely numbers, those from here on keep.
     threshold: u64,
-    /// 1/(1 − p).
+    /// What is kept is multiplied with it.
     scale: f64,
     /// The number of consecutive elements that share a decision.
     group: usize,
@@ -54,16 +110,16 @@ struct Mask {
 }
 
 impl Mask {
-    /// The mask that a clock and a seed give; `per_sample` is the number of decisions a sample.
-    fn new<T: Num>(p: f64, seed: u64, args: &[View<T>], per_sample: usize) -> Self {
+    /// The mask that a clock and a seed give; `per_sample` is the number of decisions a sample, 0 for
+    /// one that all samples share.
+    fn new<T: Num>(p: f64, scale: f64, seed: u64, args: &[View<T>], per_sample: usize) -> Self {
         assert!((0.0..=1.0).contains(&p), "a probability, not {p}");
         let [step, sample] = [args[1].data[0].index(), args[1].data[1].index()];
-        let decisions = args[0].shape.sizes()[0] * per_sample;
         Mask {
             key: Rng::new(seed).at(step as u64).bits(),
             threshold: Mask::threshold(p),
-            scale: Mask::scale(p),
-            group: args[0].shape.len() / decisions,
+            scale,
+            group: Mask::group(args[0].shape, per_sample),
             first: (sample * per_sample) as u64,
         }
     }
@@ -72,8 +128,8 @@ impl Mask {
         (p * 2f64.powi(32)).round() as u64
     }
 
-    fn scale(p: f64) -> f64 {
-        1.0 / (1.0 - p)
+    fn group(x: Shape, per_sample: usize) -> usize {
+        x.len() / (x.sizes()[0] * per_sample).max(1)
     }
 
     /// Whether decision `index` is to keep, by the high half of output `index` of SplitMix64,
@@ -106,14 +162,29 @@ impl Mask {
     }
 }
 
-/// Writes one of the two operators, which differ in their name, in how many decisions `$x` takes
-/// per sample, and in their properties.
+/// Writes one of the two operators, which differ in their name, in their further constants, in how many
+/// decisions `$x` takes per sample, and in their properties.
 macro_rules! dropping {
-    ($op:ident, $id:literal, |$x:ident| $per_sample:expr, $properties:expr) => {
+    ($op:ident, $id:literal, [$($more:ident),*], |$self:ident, $x:ident| $per_sample:expr,
+     $properties:expr) => {
         impl $op {
-            fn mask<T: Num>(&self, args: &[View<T>]) -> Mask {
-                let $x = args[0].shape;
-                Mask::new(if self.training { self.p } else { 0.0 }, self.seed, args, $per_sample)
+            fn mask<T: Num>(&$self, args: &[View<T>]) -> Mask {
+                let ($x, p) = (args[0].shape, $self.chance());
+                Mask::new(p, $self.scale(), $self.seed, args, $per_sample)
+            }
+
+            fn chance(&self) -> f64 {
+                if self.training { self.p } else { 0.0 }
+            }
+
+            /// The constants of the kernel on an argument `$x`.
+            fn drawn(&$self, $x: Shape) -> Drawn {
+                Drawn {
+                    p: $self.chance(),
+                    scale: $self.scale(),
+                    seed: $self.seed,
+                    per_sample: $per_sample,
+                }
             }
         }
 
@@ -125,7 +196,7 @@ macro_rules! dropping {
                 const ARGS: &[Arg] = &[Arg::real("x"), Arg::new("clock", Kind::Clock)];
                 ARGS
             }
-            crate::constants! { dyn Op; p: Share, seed: Any, training: Any }
+            crate::constants! { dyn Op; p: Share, seed: Any, training: Any $(, $more: Any)* }
             fn outputs(&self, args: &[Shape]) -> Vec<Shape> {
                 assert!(!args[0].sizes().is_empty(), "x has an axis of samples");
                 assert_eq!(args[1].len(), 2, "the clock is the step and the first sample");
@@ -194,39 +265,37 @@ macro_rules! dropping {
             }
             fn forward(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
                 use Param::*;
-                let ($x, p) = (args[0], if self.training { self.p } else { 0.0 });
-                launch(chip, $x, p, self.seed, $per_sample, &[Arg(0), Arg(1), Out(0), U32(0)])
+                launch(chip, args[0], self.drawn(args[0]), &[Arg(0), Arg(1), Out(0), U32(0)])
             }
             fn vjp(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
                 use Param::*;
-                let ($x, p) = (args[0], if self.training { self.p } else { 0.0 });
-                launch(chip, $x, p, self.seed, $per_sample, &[Dy, Arg(1), Grad(0)])
+                launch(chip, args[0], self.drawn(args[0]), &[Dy, Arg(1), Grad(0)])
             }
         }
     };
 }
 
-/// The kernel, which both operators and both passes share, on the tensors of one of them.
-fn launch(
-    chip: &Chip,
-    x: Shape,
+/// What a kernel draws its decisions from; see [`Mask`].
+struct Drawn {
     p: f64,
+    scale: f64,
     seed: u64,
     per_sample: usize,
-    tensors: &[Param],
-) -> Vec<Launch> {
+}
+
+/// The kernel, which both operators and both passes share, on the tensors of one of them.
+fn launch(chip: &Chip, x: Shape, drawn: Drawn, tensors: &[Param]) -> Vec<Launch> {
     use Param::*;
     const THREADS: u32 = 256;
     // As many as fill every multiprocessor; each thread takes four elements at a time.
     const WAVES: usize = 8;
-    let group = x.len() / (x.sizes()[0] * per_sample);
     let constants = [
         U64(x.len() as u64),
-        U64(seed),
-        U64(Mask::threshold(p)),
-        U64(per_sample as u64),
-        U64(group as u64),
-        F32(Mask::scale(p) as f32),
+        U64(drawn.seed),
+        U64(Mask::threshold(drawn.p)),
+        U64(drawn.per_sample as u64),
+        U64(Mask::group(x, drawn.per_sample) as u64),
+        F32(drawn.scale as f32),
     ];
     let blocks = x.len().div_ceil(4 * THREADS as usize);
     let blocks = blocks.min(WAVES * chip.multiprocessors as usize);
@@ -237,13 +306,15 @@ fn launch(
 dropping!(
     Dropout,
     "dropout",
-    |x| x.len() / x.sizes()[0],
+    [],
+    |self, x| x.len() / x.sizes()[0],
     &[Property::Linear, Property::Odd, Property::RowIndependent]
 );
 dropping!(
     DropPath,
     "drop_path",
-    |_x| 1,
+    [survivors, per],
+    |self, _x| self.per_sample(),
     &[Property::Linear, Property::Odd, Property::PermutationEquivariant, Property::RowIndependent]
 );
 
@@ -256,7 +327,7 @@ mod tests {
     const SAMPLE: [usize; 2] = [5, 20];
 
     fn both(p: f64, training: bool) -> [SharedOp; 2] {
-        [Arc::new(Dropout { p, seed: 3, training }), Arc::new(DropPath { p, seed: 3, training })]
+        [Arc::new(Dropout { p, seed: 3, training }), Arc::new(DropPath::new(p, 3, training))]
     }
 
     fn forward(op: &SharedOp, x: &[f32], step: f32, first: f32) -> Vec<f32> {
@@ -351,5 +422,40 @@ mod tests {
         assert!(y.chunks(100).all(|sample| sample.iter().all(|&v| v == sample[0])));
         assert!((16..=48).contains(&kept), "{kept} of 64");
         assert!(y.iter().all(|&v| v == 0.0 || v == 2.0));
+    }
+
+    /// The mean over training is what evaluation gives, but for `unscaled`, which says so.
+    #[test]
+    fn conventions_of_survivors_differ_as_they_say() {
+        let p = 0.25;
+        for (survivors, kept, evaluated) in [
+            (Survivors::Divided, 1.0 / 0.75, 1.0),
+            (Survivors::Unscaled, 1.0, 1.0),
+            (Survivors::ScaledAtTest, 1.0, 0.75),
+        ] {
+            let op = |training| -> SharedOp {
+                Arc::new(DropPath { survivors, ..DropPath::new(p, 3, training) })
+            };
+            let y = forward(&op(true), &vec![1.0; 6400], 0.0, 0.0);
+            assert!(y.iter().all(|&y| y == 0.0 || y == kept as f32), "{survivors:?}");
+            assert!(y.contains(&0.0) && y.contains(&(kept as f32)));
+            assert_eq!(forward(&op(false), &[1.0; 100], 0.0, 0.0), [evaluated as f32; 100]);
+            assert_eq!(y, vjp(&op(true), &vec![1.0; 6400], 0.0));
+        }
+    }
+
+    #[test]
+    fn a_batch_has_one_decision_however_it_is_cut() {
+        let op: SharedOp =
+            Arc::new(DropPath { per: DropPer::Batch, ..DropPath::new(0.5, 3, true) });
+        let mut kept = 0;
+        for step in 0..400 {
+            let y = forward(&op, &[1.0; 300], step as f32, 0.0);
+            assert!(y.iter().all(|&v| v == y[0]));
+            assert_eq!(y[..100], forward(&op, &[1.0; 100], step as f32, 2.0));
+            kept += usize::from(y[0] != 0.0);
+        }
+        // Binomial: within five deviations of 10.
+        assert!((150..=250).contains(&kept), "{kept} of 400");
     }
 }

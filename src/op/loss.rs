@@ -2,7 +2,9 @@
 //!
 //! [`CrossEntropy`]: with p = softmax(logits) and s = label_smoothing, a row with target y costs
 //! (1 − s)·(−log p_y) + s·mean_j(−log p_j) (Szegedy et al. 2016, arXiv 1512.00567, section 7);
-//! dlogits_j = p_j − s/V − (1 − s)·[j = y], times the gradient of the row's loss.
+//! dlogits_j = p_j − s/V − (1 − s)·[j = y], times the gradient of the row's loss. With z_loss = λ a row
+//! costs λ·(ln Z)² more, Z = Σ_j e^(x_j) (Chowdhery et al. 2022, arXiv 2204.02311, section 5, with
+//! λ = 10⁻⁴), which adds 2λ·ln Z·p_j and is not blind to a shift of the logits.
 //! [`MeanSquaredError`]: mean (prediction − target)²; dprediction = 2(prediction − target)/n.
 
 use super::device::{Chip, Kernels, Launch, Param};
@@ -34,6 +36,8 @@ pub struct CrossEntropy {
     pub ignore_index: i64,
     /// The share of the target that is spread over all classes.
     pub label_smoothing: f64,
+    /// λ, the weight of the squared logarithm of the sum of exponentials.
+    pub z_loss: f64,
     /// What becomes of the losses of the rows.
     pub reduction: Reduction,
 }
@@ -48,6 +52,7 @@ impl Default for CrossEntropy {
         CrossEntropy {
             ignore_index: Self::IGNORED,
             label_smoothing: 0.0,
+            z_loss: 0.0,
             reduction: Reduction::Mean,
         }
     }
@@ -82,7 +87,7 @@ impl Op for CrossEntropy {
         const ARGS: &[Arg] = &[Arg::real("logits"), Arg::new("target", Kind::Index)];
         ARGS
     }
-    crate::constants! { dyn Op; ignore_index: Any, label_smoothing: Share, reduction: Any }
+    crate::constants! { dyn Op; ignore_index: Any, label_smoothing: Share, z_loss: NotNegative, reduction: Any }
     fn outputs(&self, args: &[Shape]) -> Vec<Shape> {
         let rows = args[0].rows();
         assert_eq!(rows, args[1].len(), "one target per row of {:?}", args[0]);
@@ -98,10 +103,10 @@ impl Op for CrossEntropy {
         args[0].cols()
     }
     fn properties(&self) -> &'static [Property] {
-        &[Property::ShiftInvariant]
+        if self.z_loss == 0.0 { &[Property::ShiftInvariant] } else { &[] }
     }
     fn kernels(&self) -> Option<&dyn Kernels> {
-        Some(self)
+        if self.z_loss == 0.0 { Some(self) } else { None }
     }
 }
 
@@ -124,6 +129,10 @@ impl<T: Num> Reference<T> for CrossEntropy {
                 if self.label_smoothing != 0.0 {
                     loss =
                         (T::one() - smoothing) * nll[y] + smoothing * uniform / T::count(classes);
+                }
+                if self.z_loss != 0.0 {
+                    let log_z = log_sum_of_exponentials(logits.row(i));
+                    loss += T::num(self.z_loss) * log_z * log_z;
                 }
             }
             total += loss;
@@ -149,6 +158,10 @@ impl<T: Num> Reference<T> for CrossEntropy {
                 Reduction::None => dy[i],
             };
             let nll = negative_log_probabilities(logits.row(i));
+            let z_slope = match self.z_loss {
+                0.0 => T::zero(),
+                z_loss => T::num(2.0 * z_loss) * log_sum_of_exponentials(logits.row(i)),
+            };
             for (j, &nll) in nll.iter().enumerate() {
                 let smoothing = T::num(self.label_smoothing);
                 let mut wanted = smoothing / T::count(classes);
@@ -156,7 +169,8 @@ impl<T: Num> Reference<T> for CrossEntropy {
                     wanted += T::one() - smoothing;
                 }
                 if let Some(dlogits) = dargs[0].get_mut(i * classes + j) {
-                    *dlogits += dloss * ((-nll).exp() - wanted);
+                    let p = (-nll).exp();
+                    *dlogits += dloss * (p - wanted + z_slope * p);
                 }
             }
         }
@@ -175,6 +189,19 @@ fn negative_log_probabilities<T: Num>(logits: &[T]) -> Vec<T> {
     }
     let lse = sum.ln();
     logits.iter().map(|&v| lse - (v - max)).collect()
+}
+
+/// ln Σ e^x of one row.
+fn log_sum_of_exponentials<T: Num>(logits: &[T]) -> T {
+    let mut max = logits[0];
+    for &v in logits {
+        max = max.larger(v);
+    }
+    let mut sum = T::zero();
+    for &v in logits {
+        sum += (v - max).exp();
+    }
+    max + sum.ln()
 }
 
 impl Fast for CrossEntropy {
@@ -216,6 +243,9 @@ impl Fast for CrossEntropy {
                         }
                         let uniform = lse - simd::sum(isa, scratch) / classes as f32;
                         loss = (1.0 - smoothing) * loss + smoothing * uniform;
+                    }
+                    if self.z_loss != 0.0 {
+                        loss += self.z_loss as f32 * (max + lse) * (max + lse);
                     }
                     stats.copy_from_slice(&[max, sum]);
                 }
@@ -265,6 +295,13 @@ impl Fast for CrossEntropy {
                 // p_y − 1 is minus the sum of the others, which cancels nothing as p_y → 1; what
                 // is spread over all classes is here taken from y.
                 scratch[y] = smoothing * sum - others;
+                if self.z_loss != 0.0 {
+                    let slope = 2.0 * self.z_loss as f32 * (max + libm::logf(sum));
+                    let own = exp_nonpositive(logits.row(i)[y] - max);
+                    for (j, e) in scratch.iter_mut().enumerate() {
+                        *e += slope * if j == y { own } else { *e };
+                    }
+                }
                 let (per_sum, spread) = (1.0 / sum, smoothing / classes as f32);
                 dlogits.put(row, scratch.iter().map(|e| dloss * (e * per_sum - spread)));
             }
@@ -465,8 +502,12 @@ mod tests {
     use super::*;
     use crate::check::bodies::{Case, Path, Rows, fast_agrees};
 
-    const MEAN: CrossEntropy =
-        CrossEntropy { ignore_index: -100, label_smoothing: 0.0, reduction: Reduction::Mean };
+    const MEAN: CrossEntropy = CrossEntropy {
+        ignore_index: -100,
+        label_smoothing: 0.0,
+        z_loss: 0.0,
+        reduction: Reduction::Mean,
+    };
 
     fn problem(op: &CrossEntropy, rows: usize, cols: usize) -> Case {
         Case::draw(op, Rows::Normal, rows, cols, 1)
@@ -522,5 +563,22 @@ mod tests {
         let mut case = problem(&MEAN, 2, 5);
         case.values[1][1] = 5.0;
         Path::Fast.run(&MEAN, &case);
+    }
+
+    /// With equal logits c of V classes, ln Z = c + ln V, and every p_j is 1/V.
+    #[test]
+    fn z_loss_of_equal_logits_is_known() {
+        let op = CrossEntropy { z_loss: 0.25, reduction: Reduction::Sum, ..MEAN };
+        let logits = View::new(Shape::new(&[1, 4]), &[2.0f64; 4]);
+        let args = [logits, View::new(Shape::new(&[1]), &[3.0])];
+        let (mut loss, mut dlogits) = ([0.0], [0.0; 4]);
+        Reference::forward(&op, &args, &mut [&mut loss]);
+        let log_z = 2.0 + 4f64.ln();
+        assert!((loss[0] - 4f64.ln() - 0.25 * log_z * log_z).abs() < 1e-14);
+        Reference::vjp(&op, &args, &[1.0], &mut [&mut dlogits, &mut []]);
+        for (j, slope) in dlogits.into_iter().enumerate() {
+            let wanted = 0.25 + 0.5 * log_z * 0.25 - if j == 3 { 1.0 } else { 0.0 };
+            assert!((slope - wanted).abs() < 1e-15, "{j}: {slope}");
+        }
     }
 }

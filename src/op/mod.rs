@@ -33,10 +33,12 @@ pub mod linear;
 pub mod loss;
 pub mod norm;
 mod panel;
+pub mod ramp;
 mod registry;
 pub mod residual;
 pub mod rotary;
 mod shape;
+pub mod shift_noise;
 pub mod simd;
 pub mod softmax;
 

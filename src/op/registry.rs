@@ -4,13 +4,15 @@ use std::sync::{Arc, LazyLock};
 
 use super::activation::{Activation, Function, Gated};
 use super::attention::{Attention, Layout};
-use super::dropout::{DropPath, Dropout};
+use super::dropout::{DropPath, DropPer, Dropout, Survivors};
 use super::embedding::{AddPositions, Embedding};
 use super::linear::Linear;
 use super::loss::{CrossEntropy, MeanSquaredError, Reduction};
 use super::norm::{self, BatchNorm, RmsNorm};
+use super::ramp::Ramp;
 use super::residual::{GainedResidual, Residual, Scale};
 use super::rotary::Rotary;
+use super::shift_noise::ShiftNoise;
 use super::softmax::Softmax;
 use super::{Op, SharedOp};
 use crate::choice::Described;
@@ -32,12 +34,16 @@ fn listed() -> Vec<SharedOp> {
         shared(Softmax),
         shared(Dropout { p: 0.3, seed: 5, training: true }),
         shared(Dropout { p: 0.3, seed: 5, training: false }),
-        shared(DropPath { p: 0.3, seed: 5, training: true }),
-        shared(DropPath { p: 0.3, seed: 5, training: false }),
+        shared(DropPath::new(0.3, 5, true)),
+        shared(DropPath::new(0.3, 5, false)),
+        shared(DropPath { survivors: Survivors::ScaledAtTest, ..DropPath::new(0.3, 5, false) }),
+        shared(DropPath { per: DropPer::Batch, ..DropPath::new(0.3, 7, true) }),
         shared(Residual { alpha: 1.7, beta: 0.6 }),
         shared(GainedResidual),
         shared(Rotary::new(6, 8)),
         shared(Scale { factor: 0.3 }),
+        shared(Ramp { over: 9 }),
+        shared(ShiftNoise { size: 0.5, seed: 5 }),
         shared(Linear),
         shared(Embedding),
         shared(AddPositions),
@@ -64,12 +70,13 @@ fn attentions() -> [Attention; 5] {
     ]
 }
 
-fn losses() -> [CrossEntropy; 4] {
+fn losses() -> [CrossEntropy; 5] {
     let mean = CrossEntropy::default();
     [
         mean,
         CrossEntropy { label_smoothing: 0.1, ..mean },
         CrossEntropy { reduction: Reduction::Sum, ..mean },
+        CrossEntropy { z_loss: 0.01, ..mean },
         CrossEntropy { reduction: Reduction::None, label_smoothing: 0.2, ..mean },
     ]
 }

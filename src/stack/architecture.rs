@@ -3,6 +3,7 @@
 use super::{Init, Wiring};
 use crate::choices;
 use crate::op::activation::Function;
+use crate::op::dropout::{DropPer, Survivors};
 use crate::op::norm::NormChoice;
 
 choices! {
@@ -83,14 +84,32 @@ pub struct Architecture {
     pub biases: Vec<&'static str>,
     /// Whether the head is the transposed token embedding.
     pub tied_head: bool,
-    /// Chance that the last block is dropped in a step, per sequence.
+    /// Chance that the last block is dropped in a step.
     pub stochastic_depth: f64,
+    /// What becomes of a branch that is not dropped.
+    pub survivors: Survivors,
+    /// What a branch is dropped for at once.
+    pub drop_per: DropPer,
     /// How that chance grows with depth.
     pub survival: Survival,
     /// Chance that an element of the embedding or of a branch is dropped.
     pub dropout: f64,
     /// Weight of the uniform distribution in the targets of training.
     pub label_smoothing: f64,
+    /// Weight of the squared logarithm of the logits' sum of exponentials in training.
+    pub z_loss: f64,
+    /// What every branch is multiplied with before it meets the stream.
+    pub branch_factor: f64,
+    /// Steps over which every branch's factor rises from 0; 0 where it does not.
+    pub residual_warmup: usize,
+    /// Size of the noise behind every norm in training; see [`crate::op::shift_noise`].
+    pub norm_noise: f64,
+    /// Whether what norms have to learn is learned, and does not stay what it starts at.
+    pub learns_norms: bool,
+    /// What the head's products are multiplied with.
+    pub logits_factor: f64,
+    /// What products of queries and keys are multiplied with; none is 1/√(features of a head).
+    pub attention_scale: Option<f64>,
     /// The target that counts for nothing.
     pub ignore_index: i64,
     /// Seed of what is dropped.

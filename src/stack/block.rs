@@ -3,10 +3,12 @@
 use super::{Architecture, FeedForward, Positions, Streams, Survival};
 use crate::op::activation::{Activation, Gated};
 use crate::op::attention::Attention;
-use crate::op::dropout::{DropPath, Dropout};
+use crate::op::dropout::{DropPath, Dropout, Survivors};
 use crate::op::linear::Linear;
+use crate::op::ramp::Ramp;
 use crate::op::residual::{GainedResidual, Residual, Scale};
 use crate::op::rotary::Rotary;
+use crate::op::shift_noise::ShiftNoise;
 use crate::op::{Initial, Kind};
 use crate::program::{Id, Program, Role, Start};
 
@@ -47,6 +49,11 @@ impl<'a> Builder<'a> {
         Builder { program: Program::new(), stack, clock: None, training, samples, random: 0 }
     }
 
+    /// Sequences of a pass.
+    pub(super) fn samples(&self) -> usize {
+        self.samples
+    }
+
     /// Both sublayers of block `layer`, counted from 1.
     pub fn block(&mut self, layer: usize, x: Streams) -> Streams {
         let wiring = &self.stack.wiring;
@@ -73,7 +80,9 @@ impl<'a> Builder<'a> {
             });
             let tensor = format!("{name}.{}", arg.name);
             args.push(match arg.kind {
-                Kind::Weight => self.program.weight(&tensor, shape.sizes(), start),
+                Kind::Weight if self.stack.learns_norms => {
+                    self.program.weight(&tensor, shape.sizes(), start)
+                }
                 _ => self.program.state(&tensor, shape.sizes(), start),
             });
         }
@@ -87,7 +96,7 @@ impl<'a> Builder<'a> {
                 self.program.carry(from, to);
             }
         }
-        outs[0]
+        self.noise(&format!("{name}.noisy"), outs[0])
     }
 
     /// x + f, named `name`.
@@ -103,6 +112,32 @@ impl<'a> Builder<'a> {
         }
         let dropout = Dropout { p, seed: self.random_seed(), training: true };
         self.program.apply(site, dropout, &[x, self.clock.expect("set before the blocks")])
+    }
+
+    /// factor·x, named `site`; x itself where that is the same.
+    pub(super) fn scale(&mut self, site: &str, factor: f64, x: Id) -> Id {
+        if factor == 1.0 { x } else { self.program.apply(site, Scale { factor }, &[x]) }
+    }
+
+    /// A branch times the factor that its warm-up has reached, where there is one.
+    fn warm_up(&mut self, site: &str, x: Id) -> Id {
+        let over = self.stack.residual_warmup;
+        match self.clock {
+            Some(clock) if over > 0 => self.program.apply(site, Ramp { over }, &[x, clock]),
+            _ => x,
+        }
+    }
+
+    /// What a norm leaves with noise of a new mean and variance at every step, where that is asked for.
+    fn noise(&mut self, site: &str, x: Id) -> Id {
+        let size = self.stack.norm_noise;
+        match self.clock {
+            Some(clock) if size > 0.0 && self.training => {
+                let noise = ShiftNoise { size, seed: self.random_seed() };
+                self.program.apply(site, noise, &[x, clock])
+            }
+            _ => x,
+        }
     }
 
     fn random_seed(&mut self) -> u64 {
@@ -133,6 +168,7 @@ impl<'a> Builder<'a> {
             k = self.program.apply("attn.k.rotated", Rotary::new(head_width, stack.seq), &[k]);
         }
         let attention = Attention { kv_heads, causal: stack.causal, ..Attention::causal(heads) };
+        let attention = Attention { scale: stack.attention_scale, ..attention };
         let mixed = self.program.apply("attn.mixed", attention, &[q, k, v, Id::ABSENT, Id::ABSENT]);
         self.linear("attn.out", mixed, stack.width, Role::Out)
     }
@@ -160,10 +196,17 @@ impl<'a> Builder<'a> {
             Survival::Linear => stack.stochastic_depth * layer as f64 / stack.depth as f64,
             Survival::Uniform => stack.stochastic_depth,
         };
-        if p == 0.0 || !self.training {
+        let scales_later = stack.survivors == Survivors::ScaledAtTest;
+        if p == 0.0 || !(self.training || scales_later) {
             return x;
         }
-        let drop_path = DropPath { p, seed: self.random_seed(), training: true };
+        let drop_path = DropPath {
+            p,
+            seed: self.random_seed(),
+            training: self.training,
+            survivors: stack.survivors,
+            per: stack.drop_per,
+        };
         debug_assert_eq!(self.program.shape(x).sizes()[0], self.samples);
         self.program.apply(site, drop_path, &[x, self.clock.expect("set before the blocks")])
     }
@@ -179,6 +222,8 @@ impl Sublayer<'_, '_> {
         };
         let f = b.dropout(&format!("{site}.dropped"), f);
         let f = b.drop_path(&format!("{site}.survived"), self.layer, f);
+        let f = b.scale(&format!("{site}.scaled"), b.stack.branch_factor, f);
+        let f = b.warm_up(&format!("{site}.warmed"), f);
         b.program.call(f, site);
         f
     }

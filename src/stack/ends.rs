@@ -136,10 +136,15 @@ impl Ends {
             b.program.weight("head.weight", &[n, stack.width], Start::Drawn(Role::Head))
         };
         let said = b.program.apply(LOGITS, Linear, &[x, head, Id::ABSENT]);
+        if stack.logits_factor != 1.0 {
+            b.program.call(said, "head.products");
+        }
+        let said = b.scale(LOGITS, stack.logits_factor, said);
         match self.head {
             Head::Classes { .. } => {
                 let loss = CrossEntropy {
                     label_smoothing: if training { stack.label_smoothing } else { 0.0 },
+                    z_loss: if training { stack.z_loss } else { 0.0 },
                     ignore_index: stack.ignore_index,
                     reduction: Reduction::Mean,
                 };

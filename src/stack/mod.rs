@@ -12,6 +12,7 @@ mod ends;
 pub mod init;
 pub mod wiring;
 
+pub use crate::op::dropout::{DropPer, Survivors};
 pub use architecture::{Architecture, FeedForward, MAPS, Positions, Survival};
 pub use block::{Branch, Builder, Sublayer};
 pub use ends::{Ends, Front, Head, LOGITS, PATCHES, TARGETS, TOKENS};
@@ -29,28 +30,52 @@ pub const CLOCK: &str = "clock";
 /// `training` switches dropout, stochastic depth, batch statistics and the smoothing of labels on:
 /// the loss of evaluation is the plain one.
 pub fn build(stack: &Architecture, ends: &Ends, samples: usize, training: bool) -> Program {
+    let all: Vec<usize> = (1..=stack.depth).collect();
+    build_of(stack, ends, samples, training, &all)
+}
+
+/// As [`build`], of some of the blocks in some order, each counted from 1 and named at most once.
+pub fn build_of(
+    stack: &Architecture,
+    ends: &Ends,
+    samples: usize,
+    training: bool,
+    blocks: &[usize],
+) -> Program {
     let mut b = Builder::new(stack, samples, training);
-    let (read, targets) = ends.inputs(&mut b, samples);
+    let (x, table, targets) = blocks_of(&mut b, ends, blocks);
+    let x = if stack.norms_output { b.norm("norm", x) } else { x };
+    ends.close(&mut b, x, table, targets, training);
+    b.program
+}
+
+/// The program of an evaluation up to the last stream, before its norm and the head.
+pub fn trunk(stack: &Architecture, ends: &Ends, samples: usize) -> Program {
+    let mut b = Builder::new(stack, samples, false);
+    let all: Vec<usize> = (1..=stack.depth).collect();
+    blocks_of(&mut b, ends, &all);
+    b.program
+}
+
+/// The inputs, the front and these blocks: the last stream, the table of the front and the targets.
+fn blocks_of(b: &mut Builder, ends: &Ends, blocks: &[usize]) -> (Id, Id, Id) {
+    let wiring = &b.stack.wiring;
+    let (read, targets) = ends.inputs(b, b.samples());
     b.clock = Some(b.program.input(CLOCK, &[2]));
 
     b.program.enter("", Some(0));
-    let table = ends.table(&mut b);
-    let x = ends.embed(&mut b, read, table);
-    let x = place(&mut b, x);
+    let table = ends.table(b);
+    let x = ends.embed(b, read, table);
+    let x = place(b, x);
 
-    let mut streams = stack.wiring.open(x);
-    for layer in 1..=stack.depth {
+    let mut streams = wiring.open(x);
+    for &layer in blocks {
         b.program.enter(&format!("blocks.{}", layer - 1), Some(layer));
         streams = b.block(layer, streams);
     }
 
     b.program.enter("", None);
-    let mut x = stack.wiring.close(&mut b, streams);
-    if stack.norms_output {
-        x = b.norm("norm", x);
-    }
-    ends.close(&mut b, x, table, targets, training);
-    b.program
+    (wiring.close(b, streams), table, targets)
 }
 
 /// The program of one block by itself, from an input `x` of `[samples, seq, width]` to its stream.

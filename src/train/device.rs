@@ -5,6 +5,8 @@ use crate::backend::{Backend, Host};
 use crate::config::{self, Invalid, Precision, RunConfig};
 use crate::program::Program;
 
+use super::rule;
+
 /// Something to do on the device of a run, whichever it is.
 pub(super) trait Work {
     /// What comes of it.
@@ -42,12 +44,16 @@ pub(super) fn on_device<W: Work>(config: &RunConfig, work: W) -> Result<W::Done,
     Ok(done)
 }
 
-/// Refuses a program of which the backend cannot run an operator.
+/// Refuses a program of which the backend cannot run an operator, and an optimiser that it does not have.
 pub(super) fn runs<B: Backend>(
     backend: &B,
     config: &RunConfig,
     program: &Program,
 ) -> Result<(), Invalid> {
+    if !backend.follows(&rule(config)) {
+        let allowed = format!("adamw or sgd on device {}", config.device.id());
+        return Err(Invalid::new("optimizer", config.optimizer.id(), allowed));
+    }
     match program.steps().iter().find(|step| !backend.runs(&*step.op)) {
         None => Ok(()),
         Some(step) => {

@@ -13,8 +13,8 @@ use crate::memory::amount;
 use crate::program::Program;
 use crate::record::ProbeRow;
 
-use super::Corpus;
 use super::feed::Feed;
+use super::{Corpus, rule};
 
 /// Bytes of a run by part: what is allocated at once when the most is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -125,7 +125,7 @@ impl Fixed {
         let (shards, size) = (config.shards(), size_of::<B::Number>());
         let vector = program.parameters().saturating_mul(size);
         let states: usize = program.states().map(|(_, value)| value.shape.len()).sum();
-        let moments = if config.optimizer == config::Optimizer::Adamw { 2 } else { 1 };
+        let moments = if rule(config).has_second_moment() { 2 } else { 1 };
         let probes = config.probe_every != Some(0);
         let copy = if probes && shards == 1 && config.steps > 0 { vector } else { 0 };
         let layers = if probes { ROWS * config.depth + 3 * program.weights().count() } else { 0 };
@@ -136,6 +136,13 @@ impl Fixed {
         // The references multiply by themselves.
         let lanes = backend.lanes(threads(config)).min(shards);
         let multiplying = if config.precision == Precision::F32 { lanes } else { 0 };
+        let largest = program.weights().map(|(_, value)| value.shape.len()).max().unwrap_or(0);
+        // Muon turns a matrix a thread, through eight others of f64.
+        let turning = if config.optimizer == config::Optimizer::Muon {
+            largest.saturating_mul(8 * size_of::<f64>()).saturating_mul(threads(config))
+        } else {
+            0
+        };
         let pass = Planner::new(backend, evaluation).inference();
         let ends = config.task.ends();
         let feed = Feed::<B>::elements(program, &ends, shards * config.micro_batches);
@@ -146,7 +153,11 @@ impl Fixed {
             moments: vector.saturating_mul(moments),
             states: states * size * (1 + shards),
             evaluation: pass.slots.saturating_mul(lanes).saturating_mul(size),
-            scratch: pass.scratch.saturating_mul(lanes).saturating_mul(size),
+            scratch: pass
+                .scratch
+                .saturating_mul(lanes)
+                .saturating_mul(size)
+                .saturating_add(turning),
             batch: (config.batch.saturating_mul(config.seq))
                 .saturating_mul(ends.numbers() * size_of::<f32>())
                 .saturating_add(feed.saturating_mul(size))

@@ -8,13 +8,16 @@
 //!
 //! Nothing here knows the device: see [`crate::backend`].
 
+mod blocks;
 mod corpus;
 mod device;
 mod feed;
 mod footprint;
 mod held_out;
+mod jacobian;
 mod non_finite;
 mod optimizer;
+mod response;
 mod run;
 mod schedule;
 mod snapshot;
@@ -27,7 +30,8 @@ pub use crate::task::Batch;
 pub use corpus::Corpus;
 pub use footprint::Footprint;
 pub use held_out::{HeldOut, Measurements};
-pub use optimizer::rule;
+pub use optimizer::{pace, rule};
+pub use response::{Change, Shift};
 pub use run::{Error, Progress, Quiet, run, run_on};
 pub use schedule::learning_rate;
 pub use text::Library;

@@ -1,7 +1,8 @@
 //! The optimiser that a configuration asks for.
 
-use crate::backend::Rule;
+use crate::backend::{Pace, Rule};
 use crate::config::{Optimizer, RunConfig};
+use crate::program::Value;
 
 /// The rule by which a run moves its parameters.
 pub fn rule(config: &RunConfig) -> Rule {
@@ -9,6 +10,41 @@ pub fn rule(config: &RunConfig) -> Rule {
         Optimizer::Adamw => {
             Rule::Adamw { beta1: config.beta1, beta2: config.beta2, eps: config.adam_eps }
         }
+        Optimizer::Muon => Rule::Muon {
+            momentum: config.muon_momentum,
+            beta1: config.beta1,
+            beta2: config.beta2,
+            eps: config.adam_eps,
+        },
         Optimizer::Sgd => Rule::Sgd { beta: config.beta1 },
     }
+}
+
+/// How a weight moves under that rule.
+///
+/// With m the multiplier of the width that the init has (see [`crate::stack::init::Mup`]), matrices of
+/// the blocks have lr/m and weight decay times m, and all have eps/m. With L the blocks over
+/// `base-depth` and a the `depth-exponent`, all that is in a block has lr·L^(a−1) and eps·L^(−a), as
+/// CompleteP (Dey et al. 2025, arXiv 2505.01618, table 1 and equation 40). Muon moves the matrices of
+/// the blocks.
+pub fn pace(config: &RunConfig, value: &Value) -> Pace {
+    let mut pace = Pace::usual(value, config.weight_decay);
+    let in_block = value.layer.is_some_and(|layer| layer > 0);
+    let is_hidden = in_block && value.shape.sizes().len() >= 2;
+    if config.optimizer == Optimizer::Muon && is_hidden {
+        pace.matrix = Some([value.shape.rows(), value.shape.cols()]);
+    }
+    if let Some(m) = config.init.width_multiplier(config.width as f64) {
+        pace.eps /= m;
+        if is_hidden {
+            pace.lr /= m;
+            pace.decay *= m;
+        }
+    }
+    if let Some(a) = config.depth_exponent.filter(|_| in_block) {
+        let blocks = config.depth as f64 / config.base_depth as f64;
+        pace.lr *= blocks.powf(a - 1.0);
+        pace.eps *= blocks.powf(-a);
+    }
+    pace
 }

@@ -6,7 +6,8 @@ use crate::config::{RunConfig, Schedule};
 ///
 /// A step s below the warm-up has lr·(s+1)/warmup. After it, with f the share of the remaining
 /// steps that are done: constant lr, linear lr·(1 − f), cosine lr·½(1 + cos πf); wsd stays at lr
-/// and falls in a straight line over the last `decay_share` of all steps.
+/// and falls in a straight line over the last `decay_share` of all steps; inverse_sqrt has
+/// lr·√(max(warmup, 1)/(s+1)), whose peak is lr where the paper's is 1/√(width·warmup).
 pub fn learning_rate(config: &RunConfig, step: usize) -> f64 {
     let (lr, warmup, total) = (config.lr, config.warmup, config.steps);
     if step < warmup {
@@ -18,6 +19,7 @@ pub fn learning_rate(config: &RunConfig, step: usize) -> f64 {
         Schedule::Constant => lr,
         Schedule::Linear => lr * (1.0 - f),
         Schedule::Cosine => lr * 0.5 * (1.0 + (std::f64::consts::PI * f).cos()),
+        Schedule::InverseSqrt => lr * (warmup.max(1) as f64 / (step + 1) as f64).sqrt(),
         Schedule::Wsd => {
             let fall = config.decay_share * total as f64;
             lr * ((total.saturating_sub(step)) as f64 / fall.max(1.0)).min(1.0)
@@ -42,6 +44,29 @@ mod tests {
     #[test]
     fn wsd_falls_over_its_last_part_only() {
         assert_eq!(rates(Schedule::Wsd, 0)[6..], [1.0, 1.0, 1.0, 0.5]);
+    }
+
+    #[test]
+    fn inverse_sqrt_is_the_formula_of_the_paper() {
+        let (width, warmup) = (512f64, 40f64);
+        let lr = 1.0 / (width * warmup).sqrt();
+        let config = RunConfig {
+            schedule: Schedule::InverseSqrt,
+            warmup: 40,
+            lr,
+            steps: 1000,
+            ..RunConfig::default()
+        };
+        for step in 1..=1000 {
+            let t = step as f64;
+            let paper = width.powf(-0.5) * t.powf(-0.5).min(t * warmup.powf(-1.5));
+            let got = learning_rate(&config, step - 1);
+            assert!((got / paper - 1.0).abs() < 1e-14, "step {step}: {got} against {paper}");
+        }
+        assert_eq!(
+            rates(Schedule::InverseSqrt, 0)[..4],
+            [1.0, 0.5f64.sqrt(), (1.0f64 / 3.0).sqrt(), 0.5]
+        );
     }
 
     #[test]

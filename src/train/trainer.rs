@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::feed::Feed;
-use super::{Corpus, Footprint, learning_rate, rule};
+use super::{Corpus, Footprint, learning_rate, pace, rule};
 use crate::backend::{Backend, Rule, Runner, Stretch, Unobserved, Update, norm};
 use crate::config::{Invalid, RunConfig};
 use crate::num::Num;
@@ -70,7 +70,10 @@ pub struct Stepped {
 }
 
 /// A buffer that starts at these numbers.
-fn starting<B: Backend>(backend: &B, numbers: impl ExactSizeIterator<Item = f64>) -> B::Buffer {
+pub(super) fn starting<B: Backend>(
+    backend: &B,
+    numbers: impl ExactSizeIterator<Item = f64>,
+) -> B::Buffer {
     let len = numbers.len();
     let mut buffer = backend.allocate(&[len]).remove(0);
     backend.upload(&mut buffer, 0..len, |to| {
@@ -115,7 +118,7 @@ impl<B: Backend> Trainer<B> {
             states: starting(&backend, states.into_iter()),
             m: m.expect("a buffer for each length"),
             v: v.expect("a buffer for each length"),
-            stretches: Stretch::of(&program, config.weight_decay),
+            stretches: Stretch::of(&program, |value| pace(config, value)),
             rule,
             gradients: vectors,
             norm: B::Norm::default(),
@@ -261,23 +264,22 @@ impl<B: Backend> Trainer<B> {
         Stepped { loss, baseline, lr, grad_norm, non_finite }
     }
 
-    /// The states become the mean over the shards of what the last passes computed.
+    /// The states that take something over become the mean over the shards of what the last passes
+    /// computed.
     fn take_over_states(&mut self) {
-        let len = self.program().states().map(|(_, value)| value.shape.len()).sum();
-        if len == 0 {
-            return;
-        }
         let (backend, shards) = (&self.backend, &self.shards);
         let share = B::Number::num(1.0 / shards.len() as f64);
-        backend.upload(&mut self.states, 0..len, |states| {
-            states.fill(B::Number::zero());
-            for shard in shards {
-                let carried = backend.download(&shard.carried, 0..len);
-                for (state, &carried) in states.iter_mut().zip(&*carried) {
-                    *state += share * carried;
+        for range in carried_ranges(self.runners[0].program()) {
+            backend.upload(&mut self.states, range.clone(), |states| {
+                states.fill(B::Number::zero());
+                for shard in shards {
+                    let carried = backend.download(&shard.carried, range.clone());
+                    for (state, &carried) in states.iter_mut().zip(&*carried) {
+                        *state += share * carried;
+                    }
                 }
-            }
-        });
+            });
+        }
     }
 
     fn probe_gradients(&self, probe: &mut Probe) {
@@ -327,6 +329,22 @@ fn weight_ranges(program: &Program) -> impl Iterator<Item = (usize, &str, std::o
         let last = program.values().iter().filter_map(|v| v.layer).max().unwrap_or(0);
         (value.layer.unwrap_or(last + 1), value.site.as_str(), range)
     })
+}
+
+/// Where in the state vector lies what takes something over, neighbours in one.
+fn carried_ranges(program: &Program) -> Vec<std::ops::Range<usize>> {
+    let (mut ranges, mut at): (Vec<std::ops::Range<usize>>, _) = (Vec::new(), 0);
+    for (id, value) in program.states() {
+        let end = at + value.shape.len();
+        if program.carries().iter().any(|carry| carry.to == id) {
+            match ranges.last_mut() {
+                Some(last) if last.end == at => last.end = end,
+                _ => ranges.push(at..end),
+            }
+        }
+        at = end;
+    }
+    ranges
 }
 
 /// How many shards a lane takes, of those that have a thread.

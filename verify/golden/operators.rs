@@ -119,6 +119,7 @@ fn operator(golden: &Golden) -> (SharedOp, Vec<&'static str>) {
         "cross_entropy" => own(Arc::new(CrossEntropy {
             ignore_index: golden.number("ignore_index") as i64,
             label_smoothing: golden.number("label_smoothing"),
+            z_loss: 0.0,
             reduction: match golden.word("reduction") {
                 "mean" => Reduction::Mean,
                 "sum" => Reduction::Sum,

@@ -9,10 +9,7 @@ use plummet::op::dropout::{DropPath, Dropout};
 const P: f64 = 0.3;
 
 fn both() -> [SharedOp; 2] {
-    [
-        Arc::new(Dropout { p: P, seed: 5, training: true }),
-        Arc::new(DropPath { p: P, seed: 5, training: true }),
-    ]
+    [Arc::new(Dropout { p: P, seed: 5, training: true }), Arc::new(DropPath::new(P, 5, true))]
 }
 
 fn at_step(op: &SharedOp, step: f64) -> Case {

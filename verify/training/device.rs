@@ -175,7 +175,8 @@ impl Backend for Far {
         for stretch in update.stretches {
             for i in stretch.range.clone() {
                 let g = scale * memory[gradient.0][i];
-                let keep = (1.0 - lr * stretch.decay) as f32;
+                let (lr, pace) = (lr * stretch.pace.lr, stretch.pace);
+                let keep = (1.0 - lr * pace.decay) as f32;
                 let (before, after);
                 match *update.rule {
                     Rule::Adamw { beta1, beta2, eps } => {
@@ -187,8 +188,10 @@ impl Backend for Far {
                         memory[v.0][i] = b2 * memory[v.0][i] + c2 * (g * g);
                         let root = memory[v.0][i].sqrt() * (1.0 / two.sqrt()) as f32;
                         before = memory[parameters.0][i];
-                        after = (lr / one) as f32 * memory[m.0][i] / (root + eps as f32);
+                        after =
+                            (lr / one) as f32 * memory[m.0][i] / (root + (eps * pace.eps) as f32);
                     }
+                    Rule::Muon { .. } => panic!("this device does not follow it"),
                     Rule::Sgd { beta } => {
                         memory[m.0][i] = beta as f32 * memory[m.0][i] + g;
                         before = memory[parameters.0][i];
@@ -201,10 +204,11 @@ impl Backend for Far {
     }
 }
 
-const KINDS: [&[(&str, &str)]; 4] = [
+const KINDS: [&[(&str, &str)]; 5] = [
     &[("clip", "0.5"), ("weight-decay", "0.1"), ("batch", "8"), ("shards", "2")],
     &[("norm", "batch_norm"), ("micro-batches", "2"), ("batch", "8"), ("shards", "2")],
     &[("checkpoint", "1"), ("wiring", "resi_dual"), ("ffn", "gated"), ("dropout", "0.2")],
+    &[("init", "mup(base_width=8)"), ("depth-exponent", "1"), ("weight-decay", "0.1")],
     &[("optimizer", "sgd"), ("wiring", "rezero"), ("task", "hops"), ("positions", "rotary")],
 ];
 

@@ -2,11 +2,13 @@
 //! outcomes.
 
 mod bits;
+mod blocks;
 mod device;
 mod golden;
 mod hops;
 mod interpreted;
 mod outcomes;
+mod response;
 #[path = "../stack/rewrite.rs"]
 mod rewrite;
 mod rules;

@@ -1,10 +1,10 @@
 //! Optimisers, clipping and schedules against the golden values of another implementation.
 
 use super::golden::{assert_near, cases};
-use plummet::backend::{Backend, Buffer, Host, Stretch, Update, clip_factor, norm};
+use plummet::backend::{Backend, Buffer, Host, Pace, Stretch, Update, clip_factor, norm};
 use plummet::config::{RunConfig, Setting};
 use plummet::program::{Program, Start};
-use plummet::train::{learning_rate, rule};
+use plummet::train::{learning_rate, pace, rule};
 
 #[test]
 fn optimisers_take_the_golden_steps() {
@@ -27,7 +27,8 @@ fn optimisers_take_the_golden_steps() {
                 // A matrix, for vectors do not decay.
                 program.weight("w", &[p.len(), 1], Start::Value(0.0));
                 let (parameters, rest) = (p.iter().copied().collect(), || Buffer::zeros(p.len()));
-                let stretches = Stretch::of(&program, config.weight_decay);
+                let decay = config.weight_decay;
+                let stretches = Stretch::of(&program, |value| Pace::usual(value, decay));
                 running = Some((rule(&config), stretches, parameters, rest(), rest()));
                 step = 0;
             }
@@ -50,6 +51,78 @@ fn optimisers_take_the_golden_steps() {
             });
             assert_near(parameters, case.output("p"), 1e-14, 0.0, &case.name);
         }
+    }
+}
+
+/// One step of a matrix `[rows, cols]` in a block, from the momentum given.
+#[test]
+fn muon_takes_the_golden_steps() {
+    for case in cases("muon", "muon") {
+        let shape: Vec<usize> = case.args["p"].0.clone();
+        let mut config =
+            RunConfig { weight_decay: case.number("weight_decay"), ..Default::default() };
+        config.set("optimizer", "muon").unwrap();
+        config.muon_momentum = case.number("momentum");
+        let mut program = Program::new();
+        program.enter("blocks.0", Some(1));
+        program.weight("w", &shape, Start::Value(0.0));
+        let buffer = |name: &str| -> Buffer<f64> { case.arg(name).iter().copied().collect() };
+        let (mut parameters, mut m) = (buffer("p"), buffer("m"));
+        Host::<f64>::new().update(Update {
+            rule: &rule(&config),
+            stretches: &Stretch::of(&program, |value| pace(&config, value)),
+            lr: case.number("lr"),
+            step: 1,
+            clip: 0.0,
+            norm: &Default::default(),
+            parameters: &mut parameters,
+            gradient: &buffer("g"),
+            m: &mut m,
+            v: &mut Buffer::zeros(shape.iter().product()),
+        });
+        // Five iterations of three products of up to 7 terms, none of which cancels to less than a
+        // tenth: some hundred roundings.
+        assert_near(&m, case.output("m"), 1e-14, 0.0, &case.name);
+        assert_near(&parameters, case.output("p"), 1e-13, 0.0, &case.name);
+    }
+}
+
+/// What is not a matrix of a block moves as under AdamW, and what is moves otherwise.
+#[test]
+fn muon_leaves_all_but_the_matrices_of_the_blocks_to_adamw() {
+    let mut program = Program::new();
+    program.enter("", Some(0));
+    program.weight("embed.weight", &[5, 4], Start::Value(0.0));
+    program.enter("blocks.0", Some(1));
+    program.weight("attn.q.weight", &[4, 4], Start::Value(0.0));
+    program.weight("attn.k.weight", &[4, 4], Start::Value(0.0));
+    program.weight("norm1.weight", &[4], Start::Value(0.0));
+    program.enter("", None);
+    program.weight("head.weight", &[5, 4], Start::Value(0.0));
+    let after = |optimizer: &str| {
+        let mut config = RunConfig { weight_decay: 0.1, ..RunConfig::default() };
+        config.set("optimizer", optimizer).unwrap();
+        let n = program.parameters();
+        let wave = |scale: f64| (0..n).map(|i| (scale * i as f64).sin()).collect::<Buffer<f64>>();
+        let mut parameters = wave(0.7);
+        Host::<f64>::new().update(Update {
+            rule: &rule(&config),
+            stretches: &Stretch::of(&program, |value| pace(&config, value)),
+            lr: 0.01,
+            step: 1,
+            clip: 0.0,
+            norm: &Default::default(),
+            parameters: &mut parameters,
+            gradient: &wave(1.3),
+            m: &mut Buffer::zeros(n),
+            v: &mut Buffer::zeros(n),
+        });
+        parameters.to_vec()
+    };
+    let (adamw, muon) = (after("adamw"), after("muon"));
+    let hidden = 20..52;
+    for (i, (a, m)) in adamw.iter().zip(&muon).enumerate() {
+        assert_eq!(a == m, !hidden.contains(&i), "{i}: {a} against {m}");
     }
 }
 

@@ -184,11 +184,12 @@ impl<M: Machine> Backend for Device<M> {
         let losses = (1 + update.norm.parts) * size_of::<f64>();
         let losses = (update.norm.losses > 0).then_some((norm, losses));
         let judged = [Arg(2), F32(update.clip as f32), Arg(3), U32(update.norm.losses as u32)];
-        let (lr, step) = (update.lr, i32::try_from(update.step).unwrap_or(i32::MAX));
+        let step = i32::try_from(update.step).unwrap_or(i32::MAX);
         for stretch in update.stretches {
+            let (lr, pace) = (update.lr * stretch.pace.lr, stretch.pace);
             let first = stretch.range.start;
             let len = stretch.range.len();
-            let keep = F32((1.0 - lr * stretch.decay) as f32);
+            let keep = F32((1.0 - lr * pace.decay) as f32);
             let mut tensors =
                 vec![Some(update.parameters.at(first)), Some(update.gradient.at(first))];
             tensors.extend([Some((norm, 0)), losses, Some(update.m.at(first))]);
@@ -200,11 +201,13 @@ impl<M: Machine> Backend for Device<M> {
                     let root = 1.0 / (1.0 - beta2.powi(step)).sqrt();
                     let moments = [beta1, 1.0 - beta1, beta2, 1.0 - beta2];
                     let moments = moments.map(|share| F32(share as f32));
-                    let tail = [keep, F32(rate as f32), F32(root as f32), F32(eps as f32)];
+                    let tail =
+                        [keep, F32(rate as f32), F32(root as f32), F32((eps * pace.eps) as f32)];
                     let vectors = [Arg(0), Arg(1), Arg(4), Arg(5), U64(len as u64)];
                     let params = [&vectors[..], &judged, &moments, &tail].concat();
                     Launch::by_fours("adamw", len, &params)
                 }
+                Rule::Muon { .. } => panic!("no kernels for Muon: see Backend::follows"),
                 Rule::Sgd { beta } => {
                     let vectors = [Arg(0), Arg(1), Arg(4), U64(len as u64)];
                     let tail = [F32(beta as f32), keep, F32(lr as f32)];
@@ -218,6 +221,10 @@ impl<M: Machine> Backend for Device<M> {
 
     fn runs(&self, op: &dyn Op) -> bool {
         op.kernels().is_some()
+    }
+
+    fn follows(&self, rule: &Rule) -> bool {
+        !matches!(rule, Rule::Muon { .. })
     }
 
     fn failure(&self) -> Option<String> {

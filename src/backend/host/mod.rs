@@ -3,6 +3,7 @@
 mod buffer;
 mod element;
 mod gradient;
+mod muon;
 mod optimizer;
 mod step;
 

@@ -1,64 +1,88 @@
-//! AdamW and SGD over one flat vector of parameters, in one pass over memory.
+//! The optimisers over one flat vector of parameters: AdamW and SGD in one pass over memory.
 
 use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::{CHUNK, Element, Host};
-use crate::backend::{Rule, Stretch, Update, clip_factor};
+use super::{CHUNK, Element, Host, muon};
+use crate::backend::{Pace, Rule, Stretch, Update, clip_factor};
 use crate::op::simd;
 
-pub(super) fn update<T: Element>(update: Update<Host<T>>) {
-    let Update { stretches, lr, parameters, gradient, m, v, .. } = update;
+pub(super) fn update<T: Element>(mut update: Update<Host<T>>) {
     if update.norm.is_unfit {
         return;
     }
-    let scale = T::num(clip_factor(update.norm.value, update.clip));
-    let keep = |decay: f64| if decay == 0.0 { T::one() } else { T::num(1.0 - lr * decay) };
-    let chunks = parameters.par_chunks_mut(CHUNK).zip(gradient.par_chunks(CHUNK)).enumerate();
-    let chunks = chunks.zip(m.par_chunks_mut(CHUNK));
+    let clip = clip_factor(update.norm.value, update.clip);
     match *update.rule {
-        Rule::Adamw { beta1, beta2, eps } => {
-            let (b1, b2) = (T::num(beta1), T::num(beta2));
-            let (c1, c2) = (T::num(1.0 - beta1), T::num(1.0 - beta2));
-            // Bias corrections are formed in f64: 1 − β₂ᵗ cancels for small t.
-            // Beyond 31 bits the power of anything below 1 is 0.
-            let power = i32::try_from(update.step).unwrap_or(i32::MAX);
-            let correct1 = 1.0 - beta1.powi(power);
-            let root2 = (1.0 - beta2.powi(power)).sqrt();
-            let (rate, root, eps) = (T::num(lr / correct1), T::num(1.0 / root2), T::num(eps));
-            chunks.zip(v.par_chunks_mut(CHUNK)).for_each(|(((i, (p, g)), m), v)| {
-                for (part, decay) in within(stretches, i, p.len()) {
-                    let (p, g) = (&mut p[part.clone()], &g[part.clone()]);
-                    let (m, v) = (&mut m[part.clone()], &mut v[part]);
-                    let keep = keep(decay);
-                    simd::dispatch!(|| {
-                        for (((p, g), m), v) in p.iter_mut().zip(g).zip(&mut *m).zip(&mut *v) {
-                            let g = scale * *g;
-                            *m = b1 * *m + c1 * g;
-                            *v = b2 * *v + c2 * (g * g);
-                            *p = keep * *p - rate * *m / (v.sqrt() * root + eps);
-                        }
-                    });
-                }
-            });
-        }
-        Rule::Sgd { beta } => {
-            let (beta, lr) = (T::num(beta), T::num(lr));
-            chunks.for_each(|((i, (p, g)), m)| {
-                for (part, decay) in within(stretches, i, p.len()) {
-                    let (p, g, m) = (&mut p[part.clone()], &g[part.clone()], &mut m[part]);
-                    let keep = keep(decay);
-                    simd::dispatch!(|| {
-                        for ((p, g), m) in p.iter_mut().zip(g).zip(&mut *m) {
-                            *m = beta * *m + scale * *g;
-                            *p = keep * *p - lr * *m;
-                        }
-                    });
-                }
-            });
+        Rule::Adamw { beta1, beta2, eps } => adamw(&mut update, clip, [beta1, beta2, eps]),
+        Rule::Sgd { beta } => sgd(&mut update, clip, beta),
+        Rule::Muon { momentum, beta1, beta2, eps } => {
+            adamw(&mut update, clip, [beta1, beta2, eps]);
+            let Update { stretches, lr, parameters, gradient, m, .. } = update;
+            muon::step(stretches, [lr, momentum, clip], parameters, gradient, m);
         }
     }
+}
+
+/// 1 − lr·wd.
+fn keep<T: Element>(lr: f64, pace: Pace) -> T {
+    match pace.decay {
+        0.0 => T::one(),
+        decay => T::num(1.0 - lr * pace.lr * decay),
+    }
+}
+
+/// AdamW on all that is not moved as a matrix.
+fn adamw<T: Element>(update: &mut Update<Host<T>>, clip: f64, [beta1, beta2, eps]: [f64; 3]) {
+    let Update { stretches, lr, parameters, gradient, m, v, .. } = update;
+    let (stretches, lr, scale) = (*stretches, *lr, T::num(clip));
+    let chunks = parameters.par_chunks_mut(CHUNK).zip(gradient.par_chunks(CHUNK)).enumerate();
+    let chunks = chunks.zip(m.par_chunks_mut(CHUNK));
+    let (b1, b2) = (T::num(beta1), T::num(beta2));
+    let (c1, c2) = (T::num(1.0 - beta1), T::num(1.0 - beta2));
+    // Bias corrections are formed in f64: 1 − β₂ᵗ cancels for small t.
+    // Beyond 31 bits the power of anything below 1 is 0.
+    let power = i32::try_from(update.step).unwrap_or(i32::MAX);
+    let correct1 = 1.0 - beta1.powi(power);
+    let root2 = (1.0 - beta2.powi(power)).sqrt();
+    let root = T::num(1.0 / root2);
+    chunks.zip(v.par_chunks_mut(CHUNK)).for_each(|(((i, (p, g)), m), v)| {
+        let parts = within(stretches, i, p.len()).filter(|(_, pace)| pace.matrix.is_none());
+        for (part, pace) in parts {
+            let (p, g) = (&mut p[part.clone()], &g[part.clone()]);
+            let (m, v) = (&mut m[part.clone()], &mut v[part]);
+            let (rate, eps) = (T::num(lr * pace.lr / correct1), T::num(eps * pace.eps));
+            let keep: T = keep(lr, pace);
+            simd::dispatch!(|| {
+                for (((p, g), m), v) in p.iter_mut().zip(g).zip(&mut *m).zip(&mut *v) {
+                    let g = scale * *g;
+                    *m = b1 * *m + c1 * g;
+                    *v = b2 * *v + c2 * (g * g);
+                    *p = keep * *p - rate * *m / (v.sqrt() * root + eps);
+                }
+            });
+        }
+    });
+}
+
+/// SGD with momentum.
+fn sgd<T: Element>(update: &mut Update<Host<T>>, clip: f64, beta: f64) {
+    let Update { stretches, lr, parameters, gradient, m, .. } = update;
+    let (stretches, lr, scale) = (*stretches, *lr, T::num(clip));
+    let chunks = parameters.par_chunks_mut(CHUNK).zip(gradient.par_chunks(CHUNK)).enumerate();
+    let beta = T::num(beta);
+    chunks.zip(m.par_chunks_mut(CHUNK)).for_each(|((i, (p, g)), m)| {
+        for (part, pace) in within(stretches, i, p.len()) {
+            let (p, g, m) = (&mut p[part.clone()], &g[part.clone()], &mut m[part]);
+            let (lr, keep): (T, T) = (T::num(lr * pace.lr), keep(lr, pace));
+            simd::dispatch!(|| {
+                for ((p, g), m) in p.iter_mut().zip(g).zip(&mut *m) {
+                    *m = beta * *m + scale * *g;
+                    *p = keep * *p - lr * *m;
+                }
+            });
+        }
+    });
 }
 
 /// The parts of chunk `index`, of `len` elements, that lie in each stretch, counted from its start.
@@ -66,13 +90,13 @@ fn within(
     stretches: &[Stretch],
     index: usize,
     len: usize,
-) -> impl Iterator<Item = (Range<usize>, f64)> + '_ {
+) -> impl Iterator<Item = (Range<usize>, Pace)> + '_ {
     let chunk = index * CHUNK..index * CHUNK + len;
     let first = stretches.partition_point(|stretch| stretch.range.end <= chunk.start);
     let touched =
         stretches[first..].iter().take_while(move |stretch| stretch.range.start < chunk.end);
     let start = chunk.start;
-    touched.map(move |Stretch { range, decay }| {
-        (range.start.max(start) - start..range.end.min(start + len) - start, *decay)
+    touched.map(move |Stretch { range, pace }| {
+        (range.start.max(start) - start..range.end.min(start + len) - start, *pace)
     })
 }

@@ -17,7 +17,8 @@ use serde_json::{Value, json};
 use crate::backend::device::{Device, Interpreted};
 use crate::backend::{Backend, Host};
 use crate::check::call::{Broken, Call, Candidate, Claims, Dir, Hello, Identity, Reply, Served};
-use crate::check::spec::operator::number;
+use crate::check::spec::init::SCHEMES;
+use crate::check::spec::operator::{Setting, number};
 use crate::check::tensor::{Dtype, Tensor, Tensors};
 use crate::num::Num;
 use crate::setting::Invalid;
@@ -64,8 +65,10 @@ impl Builtin {
         let mut served =
             Served { dir: Some(dir), dtype: Some(vec![self.dtype]), ..Served::default() };
         if op == "init" {
-            let schemes = init::ALL.iter().filter(|init| init.id != "orthogonal");
-            let schemes: Vec<Value> = schemes.map(|init| init.id.into()).collect();
+            let judged =
+                |id: &str| SCHEMES.iter().any(|s| matches!(s, Setting::Word(w) if *w == id));
+            let schemes = init::ALL.iter().map(|init| init.id).filter(|id| judged(id));
+            let schemes: Vec<Value> = schemes.map(Value::from).collect();
             served.attrs = [("scheme".into(), schemes), ("gain".into(), vec![json!(1.0)])].into();
         }
         if op == "lr_schedule" {

@@ -1,6 +1,6 @@
 //! What the trainer does outside of programs: the optimiser, clipping, the schedule, initialisation.
 
-use crate::backend::{Backend, Rule, Stretch, Update, clip_factor, norm};
+use crate::backend::{Backend, Pace, Rule, Stretch, Update, clip_factor, norm};
 use crate::check::call::Call;
 use crate::check::spec::operator::number;
 use crate::check::tensor::{Tensor, Tensors};
@@ -27,9 +27,10 @@ pub fn adamw<B: Backend>(backend: &B, call: &Call) -> Tensors {
     let [mut p, g, mut m, mut v] =
         ["p", "g", "m", "v"].map(|name| super::buffer(backend, &call.tensors[name].values));
     let count = call.tensors["p"].values.len();
+    let pace = Pace { decay: num("weight_decay"), lr: 1.0, eps: 1.0, matrix: None };
     backend.update(Update {
         rule: &Rule::Adamw { beta1: num("beta1"), beta2: num("beta2"), eps: num("eps") },
-        stretches: &[Stretch { range: 0..count, decay: num("weight_decay") }],
+        stretches: &[Stretch { range: 0..count, pace }],
         lr: num("lr"),
         step: num("step") as usize,
         clip: 0.0,
@@ -113,7 +114,8 @@ pub fn init(call: &Call) -> Option<Tensors> {
             _ => return None,
         };
         let mut own = vec![0.0; shape.len()];
-        let draw = scheme.draw(role, shape, num("depth") as usize, None);
+        let place = (num("layer") as usize + 1, num("depth") as usize);
+        let draw = scheme.draw(role, shape, place, None);
         draw.fill(shape, rng.named(part), &mut own);
         weight.extend(own);
     }

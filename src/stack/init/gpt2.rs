@@ -22,8 +22,11 @@ impl Described for Gpt2 {
 
 impl Scheme for Gpt2 {
     crate::constants! { dyn Scheme; std: NotNegative }
-    fn embedding_std(&self) -> f64 {
+    fn embedding_std(&self, _width: f64, _depth: f64) -> f64 {
         self.std
+    }
+    fn is_narrow(&self) -> bool {
+        self.std < 1.0
     }
     fn matrix(&self, m: Matrix) -> Draw {
         let std = match m.role {

@@ -1,9 +1,9 @@
 //! How weights start: one file and one line in the list below each.
 //!
-//! A scheme says how a matrix is drawn, by its role, its sizes and the depth of the stack.
+//! A scheme says how a matrix is drawn, by its role, its sizes, its block and the depth of the stack.
 //! Embeddings and positions are always normal: N(0, 1), but as narrow as the rest under gpt2 and
-//! normal_02. A tied head needs them narrower, as
-//! [`RunConfig::embed_std`](crate::config::RunConfig::embed_std()) says.
+//! normal_02, and narrower as the width grows under mitchell and t_fixup. A tied head needs them
+//! narrower, as [`RunConfig::embed_std`](crate::config::RunConfig::embed_std()) says.
 
 mod weights;
 
@@ -25,6 +25,8 @@ pub struct Matrix {
     pub fan_in: f64,
     /// Features that it writes.
     pub fan_out: f64,
+    /// The block that it is in, counted from 1; 0 for what is in none.
+    pub layer: f64,
     /// Blocks of the stack.
     pub depth: f64,
 }
@@ -33,6 +35,19 @@ impl Matrix {
     /// Xavier's standard deviation, √(2/(in + out)).
     pub fn xavier(&self) -> f64 {
         (2.0 / (self.fan_in + self.fan_out)).sqrt()
+    }
+
+    /// Features of the residual stream that it reads from or writes to.
+    pub fn width(&self) -> f64 {
+        match self.role {
+            Role::Out | Role::Down | Role::Patches => self.fan_out,
+            _ => self.fan_in,
+        }
+    }
+
+    /// Whether it belongs to a block, and not to the front or the head.
+    pub fn in_block(&self) -> bool {
+        !matches!(self.role, Role::Embed | Role::Positions | Role::Patches | Role::Head)
     }
 }
 
@@ -49,9 +64,17 @@ pub trait Scheme: Debug + Send + Sync {
     fn with(&self, name: &str, _value: &str) -> Result<Arc<dyn Scheme>, Invalid> {
         Err(Invalid::new("constant", name, "none"))
     }
-    /// Standard deviation of embeddings and positions.
-    fn embedding_std(&self) -> f64 {
+    /// Standard deviation of embeddings and positions, of so many features in so many blocks.
+    fn embedding_std(&self, _width: f64, _depth: f64) -> f64 {
         1.0
+    }
+    /// Whether embeddings keep that deviation where the head is tied to them.
+    fn is_narrow(&self) -> bool {
+        false
+    }
+    /// What the width is to a base width, where rates and logits follow it; see [`Mup`].
+    fn width_multiplier(&self, _width: f64) -> Option<f64> {
+        None
     }
     /// How a matrix of a block, or the head, is drawn.
     fn matrix(&self, m: Matrix) -> Draw;
@@ -70,4 +93,13 @@ crate::list! { dyn Scheme;
     normal_02::Normal02,
     gpt2::Gpt2,
     deepnorm::Deepnorm,
+    small_init::SmallInit,
+    ds_init::DsInit,
+    fixup::Fixup,
+    t_fixup::TFixup,
+    mitchell::Mitchell,
+    residual_zero::ResidualZero,
+    looks_linear::LooksLinear,
+    torch_default::TorchDefault,
+    mup::Mup,
 }

@@ -20,8 +20,11 @@ impl Described for Normal02 {
 
 impl Scheme for Normal02 {
     crate::constants! { dyn Scheme; std: NotNegative }
-    fn embedding_std(&self) -> f64 {
+    fn embedding_std(&self, _width: f64, _depth: f64) -> f64 {
         self.std
+    }
+    fn is_narrow(&self) -> bool {
+        self.std < 1.0
     }
     fn matrix(&self, _: Matrix) -> Draw {
         Draw::Normal { std: self.std }

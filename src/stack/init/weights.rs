@@ -16,6 +16,23 @@ pub enum Draw {
         /// Standard deviation.
         std: f64,
     },
+    /// N(0, std²), drawn again where it is beyond so many deviations, which narrows it.
+    Truncated {
+        /// Standard deviation before anything is cut off.
+        std: f64,
+        /// Deviations from 0 on either side that are kept.
+        at: f64,
+    },
+    /// N(0, std²) in the upper half of the rows, and minus that in the lower.
+    MirroredRows {
+        /// Standard deviation.
+        std: f64,
+    },
+    /// N(0, std²) in the left half of the columns, and minus that in the right.
+    MirroredCols {
+        /// Standard deviation.
+        std: f64,
+    },
     /// U(±bound).
     Uniform {
         /// Half the width of the interval.
@@ -33,14 +50,22 @@ impl Draw {
 }
 
 impl Init {
-    /// How a weight of `shape` `[out, in]` is drawn in a stack of `depth` blocks; `embed_std`
-    /// overrides the deviation of embedding and positions.
-    pub fn draw(&self, role: Role, shape: Shape, depth: usize, embed_std: Option<f64>) -> Draw {
-        if matches!(role, Role::Embed | Role::Positions) {
-            return Draw::Normal { std: embed_std.unwrap_or(self.embedding_std()) };
-        }
+    /// How a weight of `shape` `[out, in]` is drawn in block `layer`, counted from 1, of a stack of
+    /// `depth`; `embed_std` overrides the deviation of embedding and positions.
+    pub fn draw(
+        &self,
+        role: Role,
+        shape: Shape,
+        (layer, depth): (usize, usize),
+        embed_std: Option<f64>,
+    ) -> Draw {
         let (fan_in, fan_out) = (shape.cols() as f64, shape.rows() as f64);
-        self.matrix(Matrix { role, fan_in, fan_out, depth: depth as f64 })
+        let (layer, depth) = (layer as f64, depth as f64);
+        if matches!(role, Role::Embed | Role::Positions) {
+            let std = embed_std.unwrap_or_else(|| self.embedding_std(fan_in, depth));
+            return Draw::Normal { std };
+        }
+        self.matrix(Matrix { role, fan_in, fan_out, layer, depth })
     }
 
     /// The weights of `program`, in the order of [`Program::weights`], for one seed.
@@ -65,7 +90,8 @@ impl Init {
         parts.into_par_iter().for_each(|(value, part)| match start(value) {
             Start::Value(constant) => part.fill(constant),
             Start::Drawn(role) => {
-                let draw = self.draw(role, value.shape, depth, embed_std);
+                let place = (value.layer.unwrap_or(0), depth);
+                let draw = self.draw(role, value.shape, place, embed_std);
                 draw.fill(value.shape, rng.named(&value.name), part);
             }
         });
@@ -103,10 +129,43 @@ impl Draw {
                     }
                 }
             }
+            Draw::Truncated { std, at } => {
+                weights.fill_with(|| std * within(at, &mut rng));
+            }
+            Draw::MirroredRows { std } | Draw::MirroredCols { std } => {
+                Draw::Normal { std }.fill(shape, rng, weights);
+                mirror(shape, matches!(self, Draw::MirroredRows { .. }), weights);
+            }
             Draw::Uniform { bound } => {
                 weights.fill_with(|| bound * (2.0 * rng.uniform() - 1.0));
             }
             Draw::Orthogonal => orthogonal(shape, rng, weights),
+        }
+    }
+}
+
+/// A standard normal number that is not beyond ±`at`.
+fn within(at: f64, rng: &mut Rng) -> f64 {
+    loop {
+        let normal = rng.normal();
+        if normal.abs() <= at {
+            return normal;
+        }
+    }
+}
+
+/// Makes the second half of the rows, or of the columns, minus the first; what stands between them 0.
+fn mirror(shape: Shape, by_rows: bool, weights: &mut [f64]) {
+    let (rows, cols) = (shape.rows(), shape.cols());
+    let half = if by_rows { rows / 2 } else { cols / 2 };
+    for place in 0..weights.len() {
+        let (row, col) = (place / cols, place % cols);
+        let (along, len) = if by_rows { (row, rows) } else { (col, cols) };
+        if along >= len - half {
+            let back = (len - half) * if by_rows { cols } else { 1 };
+            weights[place] = -weights[place - back];
+        } else if along >= half {
+            weights[place] = 0.0;
         }
     }
 }
