@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::Backend;
-use crate::program::Program;
+use crate::program::{Program, Source, Start};
 
 /// An optimiser's rule, with constants that hold for a whole run.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,7 +48,10 @@ impl Stretch {
         let mut at = 0;
         for (_, value) in program.weights() {
             let end = at + value.shape.len();
-            let decay = if value.shape.sizes().len() >= 2 { decay } else { 0.0 };
+            // What mixes whole streams is no map of features: it would decay to none of them.
+            let mixes = matches!(value.source, Source::Weight(Start::OneHot(_)));
+            let decays = value.shape.sizes().len() >= 2 && !mixes;
+            let decay = if decays { decay } else { 0.0 };
             match stretches.last_mut() {
                 Some(last) if last.decay == decay => last.range.end = end,
                 _ => stretches.push(Stretch { range: at..end, decay }),

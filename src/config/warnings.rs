@@ -68,6 +68,11 @@ impl RunConfig {
                 warn("decay-share", &self.decay_share, effect);
             }
         }
+        let rise = self.wiring.constants().into_iter().find(|constant| constant.name == "steps");
+        if rise.and_then(|rise| rise.value.parse().ok()).is_some_and(|rise: usize| rise > steps) {
+            let effect = format!("its branches never come in whole, in a run {of}");
+            warn("wiring", &self.wiring.show(), effect);
+        }
         let ends = "at the start and the end only";
         if let Some(every) = self.eval_every.filter(|&every| every >= steps) {
             let effect = format!("the held-out loss is measured {ends}, in a run {of}");
@@ -211,6 +216,7 @@ mod tests {
             (&[("embed-std", "0")], "embed-std"),
             (&[("embed-std", "100")], "embed-std"),
             (&[("wiring", "layer_scale(gain=100)")], "wiring"),
+            (&[("wiring", "branch_norm(steps=201)")], "wiring"),
             (&[("heads", "64")], "heads"),
             (&[("ffn-ratio", "0.01")], "ffn-ratio"),
             (&[("optimizer", "sgd"), ("beta2", "0.9")], "beta2"),

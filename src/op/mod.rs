@@ -23,22 +23,27 @@ use crate::num::{Bound, Dd, Dual, Num, Stochastic};
 use crate::setting::Invalid;
 
 pub mod activation;
+pub mod anneal;
 pub mod attention;
 mod call;
 pub mod device;
 pub mod dropout;
 pub mod elementary;
 pub mod embedding;
+pub mod head_gain;
 pub mod linear;
 pub mod loss;
 pub mod norm;
 mod panel;
+pub mod per_head;
 mod registry;
 pub mod residual;
 pub mod rotary;
 mod shape;
 pub mod simd;
+pub mod sinkhorn;
 pub mod softmax;
+pub mod weighted_sum;
 
 pub use call::Call;
 pub use registry::{all, named};

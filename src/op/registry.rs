@@ -3,15 +3,20 @@
 use std::sync::{Arc, LazyLock};
 
 use super::activation::{Activation, Function, Gated};
+use super::anneal::AnnealedResidual;
 use super::attention::{Attention, Layout};
 use super::dropout::{DropPath, Dropout};
 use super::embedding::{AddPositions, Embedding};
+use super::head_gain::HeadGain;
 use super::linear::Linear;
 use super::loss::{CrossEntropy, MeanSquaredError, Reduction};
 use super::norm::{self, BatchNorm, RmsNorm};
+use super::per_head::PerHead;
 use super::residual::{GainedResidual, Residual, Scale};
 use super::rotary::Rotary;
+use super::sinkhorn::Sinkhorn;
 use super::softmax::Softmax;
+use super::weighted_sum::WeightedSum;
 use super::{Op, SharedOp};
 use crate::choice::Described;
 
@@ -36,6 +41,11 @@ fn listed() -> Vec<SharedOp> {
         shared(DropPath { p: 0.3, seed: 5, training: false }),
         shared(Residual { alpha: 1.7, beta: 0.6 }),
         shared(GainedResidual),
+        shared(AnnealedResidual { steps: 100 }),
+        shared(HeadGain),
+        shared(PerHead { head_width: 5, norm: Arc::new(RmsNorm::new()) }),
+        shared(WeightedSum { terms: 4, row: 1 }),
+        shared(Sinkhorn { iterations: 20 }),
         shared(Rotary::new(6, 8)),
         shared(Scale { factor: 0.3 }),
         shared(Linear),

@@ -70,7 +70,7 @@ impl<B: Backend> Trainer<B> {
         let mut total = HeldOut { loss: 0.0, baseline: 0.0 };
         for index in 0..batches {
             self.corpus.held_out_batch(&self.config, index, batches, &mut self.batch);
-            self.feed.fill(&self.backend, &self.batch, 0, samples);
+            self.feed.fill(&self.backend, &self.batch, self.step, samples);
             let (backend, feed) = (&self.backend, &self.feed);
             let mut losses = vec![0.0; self.config.shards()];
             let share = share(losses.len(), self.evaluators.len());

