@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn what_is_surely_not_meant_is_said() {
-        let cases: [(&[(&str, &str)], &str); 25] = [
+        let cases: [(&[(&str, &str)], &str); 26] = [
             (&[("warmup", "200")], "warmup"),
             (&[("preset", "vaswani"), ("steps", "100")], "warmup"),
             (&[("eval-every", "200")], "eval-every"),

@@ -3,6 +3,7 @@
 use super::equalities::{Outcome, outcome, outcome_at, wired, without};
 use super::rewrite::{Change, operator, rewrite, same};
 use super::support::*;
+use plummet::backend::{Buffer, Host, Observer, Runner, Seen};
 use plummet::config::RunConfig;
 use plummet::op::norm::LayerNorm;
 use plummet::op::residual::Residual;
@@ -185,6 +186,17 @@ fn siamese_norm_whose_branches_read_one_stream_is_post_ln_without_a_norm_on_the_
 }
 
 #[test]
+fn siamese_norm_whose_branches_read_the_other_stream_is_pre_ln() {
+    let (config, siamese) = wired("siamese_norm", &[]);
+    let reads = |name: &str| name == "joined" || name.contains(".read");
+    let single = refactored(&siamese, reads, Residual { alpha: 0.0, beta: 1.0 });
+    let (ours, theirs) = (at_start(&config, single), at_start(&config, wired("pre_ln", &[]).1));
+    for ((loss, _), (pre_loss, _)) in ours.into_iter().zip(theirs) {
+        assert_eq!(loss, pre_loss);
+    }
+}
+
+#[test]
 fn parallel_and_pre_ln_differ_in_what_the_feed_forward_reads_only() {
     let silent = |wiring: &str| {
         let (config, program) = wired(wiring, &[]);
@@ -271,6 +283,42 @@ fn hyper_connected_streams_start_alike() {
         // Some hundred roundings of 10⁻¹⁶ lie between, none of which the stack makes larger by much.
         assert!((loss - pre).abs() < 1e-12, "{constants}: {loss} against {pre}");
     }
+}
+
+/// Keeps the first stream behind every block.
+#[derive(Default)]
+struct Streams(Vec<Vec<f64>>);
+
+impl Observer<Host<f64>> for Streams {
+    fn computed(&mut self, seen: &Seen<Host<f64>>) {
+        if seen.program().get(seen.step().outs[0]).site == "stream" {
+            self.0.push(seen.out(0).into_owned());
+        }
+    }
+}
+
+#[test]
+fn hyper_connected_streams_are_mixed_by_the_rows_of_the_matrix() {
+    let (config, program) = wired("hyper_connections(streams=2)", &[("depth", "1")]);
+    let mut weights = weights(&config, &program);
+    let mut at = 0;
+    for (_, value) in program.weights() {
+        let range = at..at + value.shape.len();
+        at = range.end;
+        match &*value.site {
+            "mix1.weight" | "mix2.weight" => weights[range].copy_from_slice(&[1.0, 2.0, 0.0, 1.0]),
+            // The branches are silent.
+            site if site.starts_with("sum") => weights[range].fill(0.0),
+            _ => {}
+        }
+    }
+    let mut runner = Runner::inference(Host::<f64>::new(), Arc::new(program));
+    feed(&mut runner);
+    let mut streams = Streams::default();
+    runner.forward(&numbers(&weights), &Buffer::default(), &mut streams);
+    // (x, x) → (x + 2x, x) → (3x + 2x, x).
+    let [embedded, last] = &streams.0[..] else { panic!("{} streams", streams.0.len()) };
+    assert!(last.iter().zip(embedded).all(|(last, x)| *last == 3.0 * x + 2.0 * x));
 }
 
 #[test]
