@@ -60,7 +60,7 @@ impl Sinkhorn {
                 let largest = places.clone().fold(first, |max, i| max.larger(logs[i]));
                 let sum = T::sum(places.clone().map(|i| (logs[i] - largest).exp()));
                 let lse = largest + sum.ln();
-                places.for_each(|i| logs[i] = logs[i] - lse);
+                places.for_each(|i| logs[i] -= lse);
             }
             logs.iter().map(|log| log.exp()).collect()
         };
@@ -80,7 +80,7 @@ impl<T: Num> Reference<T> for Sinkhorn {
         for (half, p) in halves.iter().enumerate().rev() {
             for l in 0..n {
                 let total = T::sum(line(n, half, l).map(|i| d[i]));
-                line(n, half, l).for_each(|i| d[i] = d[i] - p[i] * total);
+                line(n, half, l).for_each(|i| d[i] -= p[i] * total);
             }
         }
         for (dx, d) in dargs[0].iter_mut().zip(d) {
