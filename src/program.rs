@@ -55,6 +55,9 @@ pub enum Start {
     Drawn(Role),
     /// Every element the same constant.
     Value(f64),
+    /// 1 once in every row and 0 elsewhere: in the first row at this column, in the next one column
+    /// on; from 0 the identity.
+    OneHot(usize),
 }
 
 /// Where a value comes from.

@@ -114,6 +114,10 @@ fn law(init: &str, role: &str, shape: &[usize], layer: Option<usize>, depth: usi
         "orthogonal" => (1.0 / fan_in.max(fan_out).sqrt(), false),
         "normal_02" => (0.02, false),
         "gpt2" => (if ends_branch { 0.02 / (2.0 * depth as f64).sqrt() } else { 0.02 }, false),
+        "sub_ln" => {
+            let wide = ["v", "out", "up", "gate", "down"].contains(&role);
+            (xavier * if wide { (2.0 * depth as f64).ln().sqrt() } else { 1.0 }, false)
+        }
         _ => {
             let small = ["v", "out", "up", "gate", "down"].contains(&role);
             (xavier * if small { (8.0 * depth as f64).powf(-0.25) } else { 1.0 }, false)
@@ -215,6 +219,10 @@ fn depth_narrows_what_it_should_and_nothing_else() {
         let narrowed = matches!(role, Value | Out | Up | Gate | Down);
         let ratio = std("deepnorm", role, 64) / std("deepnorm", role, 4);
         assert!((ratio - if narrowed { 0.5 } else { 1.0 }).abs() < 1e-15, "{role:?}: {ratio}");
+        let ratio = std("sub_ln", role, 64) / std("sub_ln", role, 4);
+        // √(ln 128/ln 8), seven doublings over three.
+        let widened = if narrowed { (7.0f64 / 3.0).sqrt() } else { 1.0 };
+        assert!((ratio - widened).abs() < 1e-15, "{role:?}: {ratio}");
         for init in ["xavier_normal", "kaiming_normal", "lecun_normal", "normal_02"] {
             assert_eq!(std(init, role, 64), std(init, role, 4), "{role:?}");
         }
@@ -367,6 +375,20 @@ fn norms_gains_and_statistics_start_where_they_do_nothing() {
             }
         }
     }
+}
+
+#[test]
+fn hyper_connections_start_from_one_stream_after_another() {
+    let wiring = ("wiring", "hyper_connections(streams=3)");
+    let (config, program) = stack("xavier_normal", &[wiring, ("depth", "2")]);
+    let weights = drawn(&config, &program);
+    let at = |name: &str| weights[name].1.clone();
+    assert_eq!(at("blocks.0.read1.weight"), [1.0, 0.0, 0.0]);
+    assert_eq!(at("blocks.0.read2.weight"), [0.0, 1.0, 0.0]);
+    assert_eq!(at("blocks.1.read1.weight"), [0.0, 0.0, 1.0]);
+    assert_eq!(at("blocks.1.read2.weight"), [1.0, 0.0, 0.0]);
+    assert_eq!(at("blocks.1.mix2.weight"), [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]);
+    assert_eq!(at("blocks.1.sum1.2.weight"), [1.0]);
 }
 
 #[test]

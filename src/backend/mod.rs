@@ -26,7 +26,7 @@ pub use host::{Buffer, Element, Host, norm};
 pub use observer::{Observer, Seen, Unobserved};
 pub use plan::{Action, First, Need, Pass, Place, Plan, Planner, Room};
 pub use runner::Runner;
-pub use update::{Pace, Rule, Stretch, Update, clip_factor};
+pub use update::{Pace, Rule, Stretch, Update, clip_factor, maps_features};
 
 use crate::num::Num;
 use crate::op::{Op, Shape};

@@ -1,6 +1,7 @@
 //! A program on a device, with the buffers of one pass.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::{Action, Backend, Memory, Observer, Pass, Place, Plan, Seen};
@@ -75,8 +76,20 @@ impl<B: Backend> Runner<B> {
         states: &B::Buffer,
         observer: &mut impl Observer<B>,
     ) {
+        self.forward_steps(0..self.plan.forward, parameters, states, observer);
+    }
+
+    /// Runs some steps of a forward pass, of which those before have run: parameters that no step
+    /// before reads may have changed in between.
+    pub fn forward_steps(
+        &mut self,
+        steps: Range<usize>,
+        parameters: &B::Buffer,
+        states: &B::Buffer,
+        observer: &mut impl Observer<B>,
+    ) {
         let plan = self.plan.clone();
-        for t in 0..plan.forward {
+        for t in steps {
             self.act(&plan, t, parameters, states, None, observer);
         }
     }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::Backend;
-use crate::program::{Program, Value};
+use crate::program::{Program, Source, Start, Value};
 
 /// An optimiser's rule, with constants that hold for a whole run.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,9 +63,15 @@ pub struct Pace {
 impl Pace {
     /// The rule as it is, with weight decay on matrices and not on vectors.
     pub fn usual(value: &Value, decay: f64) -> Pace {
-        let decay = if value.shape.sizes().len() >= 2 { decay } else { 0.0 };
+        let decay = if maps_features(value) { decay } else { 0.0 };
         Pace { decay, lr: 1.0, eps: 1.0, matrix: None }
     }
+}
+
+/// Whether a weight is a matrix between features. What mixes whole streams is none: it would decay to
+/// none of them.
+pub fn maps_features(value: &Value) -> bool {
+    value.shape.sizes().len() >= 2 && !matches!(value.source, Source::Weight(Start::OneHot(_)))
 }
 
 /// A stretch of the parameter vector that moves at one pace.

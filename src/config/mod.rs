@@ -280,7 +280,7 @@ config! {
     label_smoothing as "label-smoothing": f64 = 0.0;
     /// Weight of the squared logarithm of the logits' sum of exponentials in the loss of training.
     z_loss as "z-loss": f64 = 0.0;
-    /// Steps over which branches are multiplied by a factor that rises from 0 to 1; 0 is none.
+    /// Steps over which branches are multiplied by a factor that rises to 1; 0 is none.
     residual_warmup as "residual-warmup": usize = 0;
     /// Size of noise, of a new mean and variance at every step, behind every norm in training.
     norm_noise as "norm-noise": f64 = 0.0;

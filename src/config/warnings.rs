@@ -68,9 +68,14 @@ impl RunConfig {
                 warn("decay-share", &self.decay_share, effect);
             }
         }
-        if self.residual_warmup >= steps {
+        if self.residual_warmup > steps {
             let effect = format!("the branches never come to their own, in a run {of}");
             warn("residual-warmup", &self.residual_warmup, effect);
+        }
+        let rise = self.wiring.constants().into_iter().find(|constant| constant.name == "steps");
+        if rise.and_then(|rise| rise.value.parse().ok()).is_some_and(|rise: usize| rise > steps) {
+            let effect = format!("its branches never come in whole, in a run {of}");
+            warn("wiring", &self.wiring.show(), effect);
         }
         let ends = "at the start and the end only";
         if let Some(every) = self.eval_every.filter(|&every| every >= steps) {
@@ -205,7 +210,7 @@ mod tests {
 
     #[test]
     fn what_is_surely_not_meant_is_said() {
-        let cases: [(&[(&str, &str)], &str); 25] = [
+        let cases: [(&[(&str, &str)], &str); 26] = [
             (&[("warmup", "200")], "warmup"),
             (&[("preset", "vaswani"), ("steps", "100")], "warmup"),
             (&[("eval-every", "200")], "eval-every"),
@@ -226,6 +231,7 @@ mod tests {
             (&[("embed-std", "0")], "embed-std"),
             (&[("embed-std", "100")], "embed-std"),
             (&[("wiring", "layer_scale(gain=100)")], "wiring"),
+            (&[("wiring", "branch_norm(steps=201)")], "wiring"),
             (&[("heads", "64")], "heads"),
             (&[("ffn-ratio", "0.01")], "ffn-ratio"),
             (&[("optimizer", "sgd"), ("beta2", "0.9")], "beta2"),

@@ -1,12 +1,12 @@
-//! [`Ramp`]: y = x·min(1, step/over), a factor that rises from 0 in a straight line: what warms up the
-//! branches of a stack instead of its learning rate (Liu et al. 2023, arXiv 2305.02790, anneal such a
-//! factor over training). dx = dy·min(1, step/over).
+//! [`Ramp`]: y = αx with α = min(1, t/over) in step t, counted from 1: what warms up the branches of a
+//! stack instead of its learning rate (BranchNorm, Liu et al. 2023, arXiv 2305.02790). dx = α·dy. The
+//! clock counts steps from 0.
 
 use super::simd;
 use super::{Arg, Fast, Grad, Kind, Op, Property, Reference, Shape, View};
 use crate::num::Num;
 
-/// y = x·min(1, step/over), by the step of the clock, counted from 0.
+/// y = x·min(1, t/over) in step t, counted from 1.
 #[derive(Debug, Clone, Copy)]
 pub struct Ramp {
     /// Steps until the factor is 1.
@@ -15,7 +15,7 @@ pub struct Ramp {
 
 impl Ramp {
     fn factor<T: Num>(&self, clock: &View<T>) -> f64 {
-        (clock.data[0].value() / self.over as f64).clamp(0.0, 1.0)
+        ((clock.data[0].index() + 1) as f64 / self.over as f64).min(1.0)
     }
 }
 
@@ -90,8 +90,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_factor_rises_from_zero_to_one_and_stays() {
-        for (step, factor) in [(0.0, 0.0), (1.0, 0.25), (3.0, 0.75), (4.0, 1.0), (400.0, 1.0)] {
+    fn the_factor_rises_to_one_and_stays() {
+        for (step, factor) in [(0.0, 0.25), (1.0, 0.5), (3.0, 1.0), (4.0, 1.0), (400.0, 1.0)] {
             let (x, clock) = ([2.0f64, -4.0], [step, 7.0]);
             let args = [View::new(Shape::new(&[1, 1, 2]), &x), View::new(Shape::new(&[2]), &clock)];
             let mut y = [0.0; 2];

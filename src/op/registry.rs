@@ -6,14 +6,18 @@ use super::activation::{Activation, Function, Gated};
 use super::attention::{Attention, Layout};
 use super::dropout::{DropPath, DropPer, Dropout, Survivors};
 use super::embedding::{AddPositions, Embedding};
+use super::head_gain::HeadGain;
 use super::linear::Linear;
 use super::loss::{CrossEntropy, MeanSquaredError, Reduction};
 use super::norm::{self, BatchNorm, RmsNorm};
+use super::per_head::PerHead;
 use super::ramp::Ramp;
 use super::residual::{GainedResidual, Residual, Scale};
 use super::rotary::Rotary;
 use super::shift_noise::ShiftNoise;
+use super::sinkhorn::Sinkhorn;
 use super::softmax::Softmax;
+use super::weighted_sum::WeightedSum;
 use super::{Op, SharedOp};
 use crate::choice::Described;
 
@@ -40,6 +44,10 @@ fn listed() -> Vec<SharedOp> {
         shared(DropPath { per: DropPer::Batch, ..DropPath::new(0.3, 7, true) }),
         shared(Residual { alpha: 1.7, beta: 0.6 }),
         shared(GainedResidual),
+        shared(HeadGain),
+        shared(PerHead { head_width: 5, norm: Arc::new(RmsNorm::new()) }),
+        shared(WeightedSum { terms: 4, row: 1 }),
+        shared(Sinkhorn { iterations: 20 }),
         shared(Rotary::new(6, 8)),
         shared(Scale { factor: 0.3 }),
         shared(Ramp { over: 9 }),

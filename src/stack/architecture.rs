@@ -100,7 +100,7 @@ pub struct Architecture {
     pub z_loss: f64,
     /// What every branch is multiplied with before it meets the stream.
     pub branch_factor: f64,
-    /// Steps over which every branch's factor rises from 0; 0 where it does not.
+    /// Steps over which every branch's factor rises to 1; 0 where it does not.
     pub residual_warmup: usize,
     /// Size of the noise behind every norm in training; see [`crate::op::shift_noise`].
     pub norm_noise: f64,

@@ -1,15 +1,19 @@
 //! One block: its two branches, and the pieces that a wiring puts together.
 
+use std::sync::Arc;
+
 use super::{Architecture, FeedForward, Positions, Streams, Survival};
 use crate::op::activation::{Activation, Gated};
 use crate::op::attention::Attention;
 use crate::op::dropout::{DropPath, Dropout, Survivors};
+use crate::op::head_gain::HeadGain;
 use crate::op::linear::Linear;
+use crate::op::per_head::PerHead;
 use crate::op::ramp::Ramp;
 use crate::op::residual::{GainedResidual, Residual, Scale};
 use crate::op::rotary::Rotary;
 use crate::op::shift_noise::ShiftNoise;
-use crate::op::{Initial, Kind};
+use crate::op::{Initial, Kind, SharedOp};
 use crate::program::{Id, Program, Role, Start};
 
 /// A program in the making.
@@ -33,6 +37,21 @@ pub enum Branch {
     Attention,
     /// Feed-forward, site `ffn`.
     FeedForward,
+}
+
+/// A place inside of a branch that a wiring may change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The queries, before they are rotated.
+    Query,
+    /// The keys, before they are rotated.
+    Key,
+    /// The values.
+    Value,
+    /// What attention reads to its output matrix, the heads side by side.
+    Mixed,
+    /// What the feed-forward reads to its last matrix.
+    Hidden,
 }
 
 /// One sublayer in the making: what a [`Wiring`](super::Wiring) is written with.
@@ -69,7 +88,18 @@ impl<'a> Builder<'a> {
     /// A norm whose output is `name` and whose tensors are named behind it.
     pub fn norm(&mut self, name: &str, x: Id) -> Id {
         let width = self.program.shape(x).cols();
-        let op = self.stack.norm.operator(self.training);
+        self.norm_by(name, self.stack.norm.operator(self.training), width, x)
+    }
+
+    /// The same over the features of every head by itself.
+    pub fn head_norm(&mut self, name: &str, x: Id) -> Id {
+        let head_width = self.stack.width / self.stack.heads;
+        let norm = self.stack.norm.operator(self.training);
+        self.norm_by(name, Arc::new(PerHead { head_width, norm }), head_width, x)
+    }
+
+    /// A norm over `width` features.
+    fn norm_by(&mut self, name: &str, op: SharedOp, width: usize, x: Id) -> Id {
         let example = op.example(2, width);
         let mut args = vec![x];
         for (arg, shape) in op.args().iter().zip(&example).skip(1) {
@@ -102,6 +132,19 @@ impl<'a> Builder<'a> {
     /// x + f, named `name`.
     pub fn add(&mut self, name: &str, x: Id, f: Id) -> Id {
         self.program.apply(name, Residual::PLAIN, &[x, f])
+    }
+
+    /// x, every head's columns times a learned gain from 1.
+    pub fn head_gain(&mut self, name: &str, x: Id) -> Id {
+        let weight = format!("{name}.weight");
+        let gain = self.program.weight(&weight, &[self.stack.heads], Start::Value(1.0));
+        self.program.apply(name, HeadGain, &[x, gain])
+    }
+
+    /// What the wiring makes of a place inside of a branch.
+    fn inside(&mut self, part: Part, x: Id) -> Id {
+        let wiring = &self.stack.wiring;
+        wiring.inside(self, part, x)
     }
 
     /// Dropout of the elements of x, where the configuration asks for it.
@@ -160,9 +203,12 @@ impl<'a> Builder<'a> {
         let stack = self.stack;
         let (heads, kv_heads) = (stack.heads, stack.kv_heads);
         let head_width = stack.width / heads;
-        let mut q = self.linear("attn.q", x, stack.width, Role::Query);
-        let mut k = self.linear("attn.k", x, kv_heads * head_width, Role::Key);
+        let q = self.linear("attn.q", x, stack.width, Role::Query);
+        let k = self.linear("attn.k", x, kv_heads * head_width, Role::Key);
         let v = self.linear("attn.v", x, kv_heads * head_width, Role::Value);
+        let mut q = self.inside(Part::Query, q);
+        let mut k = self.inside(Part::Key, k);
+        let v = self.inside(Part::Value, v);
         if stack.positions == Positions::Rotary {
             q = self.program.apply("attn.q.rotated", Rotary::new(head_width, stack.seq), &[q]);
             k = self.program.apply("attn.k.rotated", Rotary::new(head_width, stack.seq), &[k]);
@@ -170,6 +216,7 @@ impl<'a> Builder<'a> {
         let attention = Attention { kv_heads, causal: stack.causal, ..Attention::causal(heads) };
         let attention = Attention { scale: stack.attention_scale, ..attention };
         let mixed = self.program.apply("attn.mixed", attention, &[q, k, v, Id::ABSENT, Id::ABSENT]);
+        let mixed = self.inside(Part::Mixed, mixed);
         self.linear("attn.out", mixed, stack.width, Role::Out)
     }
 
@@ -187,6 +234,7 @@ impl<'a> Builder<'a> {
                 self.program.apply("ffn.hidden", gated, &[gate, up])
             }
         };
+        let hidden = self.inside(Part::Hidden, hidden);
         self.linear("ffn.down", hidden, stack.width, Role::Down)
     }
 
@@ -238,6 +286,11 @@ impl Sublayer<'_, '_> {
         self.builder.norm(["norm1_out", "norm2_out"][self.branch as usize], x)
     }
 
+    /// A norm before the branch, `norm1_in` or `norm2_in`, where that of the sublayer is elsewhere.
+    pub fn norm_in(&mut self, x: Id) -> Id {
+        self.builder.norm(["norm1_in", "norm2_in"][self.branch as usize], x)
+    }
+
     /// x + f.
     pub fn add(&mut self, x: Id, f: Id) -> Id {
         self.residual(Residual::PLAIN, x, f)
@@ -254,6 +307,18 @@ impl Sublayer<'_, '_> {
         self.builder.program.apply(site, Residual { alpha: 1.0, beta }, &[r, f])
     }
 
+    /// x + n, for the branch to read.
+    pub fn join(&mut self, x: Id, n: Id) -> Id {
+        self.builder.add(["read1", "read2"][self.branch as usize], x, n)
+    }
+
+    /// α·f, where α rises from 1/`over` in the first step of training to 1.
+    pub fn ramp(&mut self, f: Id, over: usize) -> Id {
+        let site = ["ramp1", "ramp2"][self.branch as usize];
+        let clock = self.builder.clock.expect("set before the blocks");
+        self.builder.program.apply(site, Ramp { over }, &[f, clock])
+    }
+
     /// x + gain ⊙ f with a learned gain of `len` elements.
     pub fn gained(&mut self, x: Id, f: Id, len: usize, start: Start) -> Id {
         let (gain, sum) = [("scale1", "sum1"), ("scale2", "sum2")][self.branch as usize];
@@ -265,6 +330,21 @@ impl Sublayer<'_, '_> {
     pub fn scale(&mut self, x: Id, factor: f64) -> Id {
         let site = ["norm1.scaled", "norm2.scaled"][self.branch as usize];
         self.builder.program.apply(site, Scale { factor }, &[x])
+    }
+
+    /// What has been built so far.
+    pub fn program(&mut self) -> &mut Program {
+        &mut self.builder.program
+    }
+
+    /// A site of this sublayer: `name1` of attention, `name2` of the feed-forward.
+    pub fn site(&self, name: &str) -> String {
+        format!("{name}{}", self.branch as usize + 1)
+    }
+
+    /// Which branch it is.
+    pub fn kind(&self) -> Branch {
+        self.branch
     }
 
     /// Blocks of the stack.

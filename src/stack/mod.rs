@@ -4,7 +4,8 @@
 //! one [`Wiring`] → head → loss; [`Ends`] say which front and head. Parameters are named `embed.weight`, `positions.weight`,
 //! `blocks.{i}.norm1.weight`, `blocks.{i}.attn.{q,k,v,out}.weight`, `blocks.{i}.norm2.weight`,
 //! `blocks.{i}.ffn.{up,gate,down}.weight`, `norm.weight`, `head.weight`; a wiring that needs more
-//! adds `norm1_out`, `norm2_out`, `scale1`, `scale2` under the block and `embed_norm` before it.
+//! adds `norm1_in`, `norm1_out`, `scale1`, `read1`, `mix1` and `sum1`, those of the feed-forward
+//! with a 2, and `attn.norm`, `ffn.norm` under the block, and `embed_norm` before it.
 
 mod architecture;
 mod block;
@@ -14,7 +15,7 @@ pub mod wiring;
 
 pub use crate::op::dropout::{DropPer, Survivors};
 pub use architecture::{Architecture, FeedForward, MAPS, Positions, Survival};
-pub use block::{Branch, Builder, Sublayer};
+pub use block::{Branch, Builder, Part, Sublayer};
 pub use ends::{Ends, Front, Head, LOGITS, PATCHES, TARGETS, TOKENS};
 pub use init::{Draw, Init, states};
 pub use wiring::{Streams, Wire, Wiring};
@@ -68,7 +69,7 @@ fn blocks_of(b: &mut Builder, ends: &Ends, blocks: &[usize]) -> (Id, Id, Id) {
     let x = ends.embed(b, read, table);
     let x = place(b, x);
 
-    let mut streams = wiring.open(x);
+    let mut streams = wiring.open(b, x);
     for &layer in blocks {
         b.program.enter(&format!("blocks.{}", layer - 1), Some(layer));
         streams = b.block(layer, streams);
@@ -107,7 +108,8 @@ fn blocks_of(b: &mut Builder, ends: &Ends, blocks: &[usize]) -> (Id, Id, Id) {
 pub fn block(stack: &Architecture, samples: usize) -> Program {
     let mut b = Builder::new(stack, samples, false);
     let x = b.program.input("x", &[samples, stack.seq, stack.width]);
-    let streams = stack.wiring.open(x);
+    b.clock = Some(b.program.input(CLOCK, &[2]));
+    let streams = stack.wiring.open(&mut b, x);
     b.block(1, streams);
     b.program
 }

@@ -17,6 +17,7 @@ mod held_out;
 mod jacobian;
 mod non_finite;
 mod optimizer;
+mod profile;
 mod response;
 mod run;
 mod schedule;

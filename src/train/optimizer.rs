@@ -1,6 +1,6 @@
 //! The optimiser that a configuration asks for.
 
-use crate::backend::{Pace, Rule};
+use crate::backend::{Pace, Rule, maps_features};
 use crate::config::{Optimizer, RunConfig};
 use crate::program::Value;
 
@@ -30,7 +30,7 @@ pub fn rule(config: &RunConfig) -> Rule {
 pub fn pace(config: &RunConfig, value: &Value) -> Pace {
     let mut pace = Pace::usual(value, config.weight_decay);
     let in_block = value.layer.is_some_and(|layer| layer > 0);
-    let is_hidden = in_block && value.shape.sizes().len() >= 2;
+    let is_hidden = in_block && maps_features(value);
     if config.optimizer == Optimizer::Muon && is_hidden {
         pace.matrix = Some([value.shape.rows(), value.shape.cols()]);
     }

@@ -113,7 +113,7 @@ impl<B: Backend> Trainer<B> {
             all.insert(0, runner);
             all
         };
-        Ok(Trainer {
+        let mut trainer = Trainer {
             parameters,
             states: starting(&backend, states.into_iter()),
             m: m.expect("a buffer for each length"),
@@ -134,7 +134,11 @@ impl<B: Backend> Trainer<B> {
             config: config.clone(),
             corpus,
             backend,
-        })
+        };
+        if config.wiring.is_profiled() {
+            super::profile::set(&mut trainer);
+        }
+        Ok(trainer)
     }
 
     /// What went wrong with the device, if something did; then what the last step showed is nothing.

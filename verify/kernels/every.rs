@@ -25,12 +25,22 @@ fn conditions() -> Vec<Options> {
     [&schedules[..], &edges].concat()
 }
 
+/// Operators that no kernels are written for: a device refuses a stack that needs one. The last is
+/// the loss with a z-loss.
+const WITHOUT_KERNELS: [&str; 6] = [
+    "head_gain",
+    "weighted_sum",
+    "sinkhorn",
+    "ramp",
+    "shift_noise",
+    "cross_entropy",
+];
+
 #[test]
-fn operators_without_kernels_are_known() {
+fn every_operator_has_kernels_or_is_known_to_have_none() {
     let without: Vec<&str> =
         all().iter().filter(|op| op.kernels().is_none()).map(|op| op.id()).collect();
-    // The last is the loss with a z-loss.
-    assert_eq!(without, ["ramp", "shift_noise", "cross_entropy"]);
+    assert_eq!(without, WITHOUT_KERNELS);
 }
 
 #[test]

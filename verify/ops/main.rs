@@ -10,3 +10,4 @@ mod mutants;
 mod noise;
 mod norms;
 mod rows;
+mod streams;

@@ -12,13 +12,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Loss and gradients by name, in f64 and on the fast path.
-type Outcome = [(f64, BTreeMap<String, Vec<f64>>); 2];
+pub type Outcome = [(f64, BTreeMap<String, Vec<f64>>); 2];
 
 /// Runs a program whose weights follow from their names.
-fn outcome(config: &RunConfig, program: Program) -> Outcome {
-    let program = Arc::new(program);
+pub fn outcome(config: &RunConfig, program: Program) -> Outcome {
     let weights = weights(config, &program);
-    [gradient::<f64>(&program, &weights, 0), gradient::<f32>(&program, &weights, 0)].map(
+    outcome_at(program, &weights)
+}
+
+/// Runs a program at some weights.
+pub fn outcome_at(program: Program, weights: &[f64]) -> Outcome {
+    let program = Arc::new(program);
+    [gradient::<f64>(&program, weights, 0), gradient::<f32>(&program, weights, 0)].map(
         |(loss, gradient)| {
             let mut at = 0;
             let named = program.weights().map(|(_, value)| {
@@ -31,7 +36,8 @@ fn outcome(config: &RunConfig, program: Program) -> Outcome {
     )
 }
 
-fn wired(wiring: &str, more: &[(&str, &str)]) -> (RunConfig, Program) {
+/// The program of a training pass under a wiring.
+pub fn wired(wiring: &str, more: &[(&str, &str)]) -> (RunConfig, Program) {
     let config = config(&[&[("wiring", wiring)], more].concat());
     let program =
         stack::build(&config.architecture(), &Ends::tokens(VOCABULARY), config.samples(), true);
@@ -39,7 +45,7 @@ fn wired(wiring: &str, more: &[(&str, &str)]) -> (RunConfig, Program) {
 }
 
 /// A program without the norms that `dropped` names, neither step nor weights.
-fn without(program: &Program, dropped: impl Fn(&str) -> bool) -> Program {
+pub fn without(program: &Program, dropped: impl Fn(&str) -> bool) -> Program {
     rewrite(
         program,
         |name| !dropped(name.rsplit_once('.').map_or(name, |(norm, _)| norm)),

@@ -15,7 +15,15 @@ fn elements(config: &RunConfig) -> usize {
 
 #[test]
 fn checkpointing_changes_memory_and_no_bit() {
-    for more in [("norm", "layer_norm"), ("norm", "batch_norm"), ("wiring", "resi_dual")] {
+    for more in [
+        ("norm", "layer_norm"),
+        ("norm", "batch_norm"),
+        ("wiring", "resi_dual"),
+        // Values that many blocks read, or that stand beside the stream.
+        ("wiring", "value_residual"),
+        ("wiring", "siamese_norm"),
+        ("wiring", "hyper_connections(doubly_stochastic=true)"),
+    ] {
         let base = config(&[("depth", "9"), more]);
         let program = program(&base);
         let weights = weights(&base, &program);

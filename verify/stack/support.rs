@@ -43,7 +43,7 @@ pub fn weights(config: &RunConfig, program: &Program) -> Vec<f64> {
     for (_, value) in program.weights() {
         let range = at..at + value.shape.len();
         at = range.end;
-        if let Source::Weight(Start::Value(_)) = value.source {
+        if let Source::Weight(Start::Value(_) | Start::OneHot(_)) = value.source {
             let mut rng = Rng::new(5).named(&value.name);
             weights[range].iter_mut().for_each(|w| *w += 0.2 * rng.normal());
         }

@@ -72,6 +72,30 @@ fn every_part_of_a_stack_trains_on_interpreted_kernels() {
 }
 
 #[test]
+fn wirings_with_norms_and_factors_of_their_own_train_on_interpreted_kernels() {
+    for wiring in ["admin", "hybrid_norm"] {
+        agree(&both(&config(wiring, &[]), 2), wiring);
+    }
+}
+
+#[test]
+fn a_wiring_whose_operator_has_no_kernels_is_refused_in_a_line() {
+    for (wiring, op) in [
+        ("hyper_connections", "weighted_sum"),
+        ("branch_norm", "ramp"),
+        ("normformer", "head_gain"),
+    ] {
+        let config = config(wiring, &[("device", "cuda_interpreted")]);
+        let corpus = Arc::new(Corpus::load(&config).unwrap());
+        let refused = Trainer::new(Device::new(Interpreted::default()), &config, corpus);
+        let line = refused.unwrap_err().to_string();
+        let says =
+            format!("device = cuda_interpreted: allowed is cpu for {op}, which has no kernels");
+        assert!(line.starts_with(&says), "{line}");
+    }
+}
+
+#[test]
 fn what_one_device_has_begun_another_goes_on_with() {
     let config = config("pre_ln", &[]);
     let corpus = Arc::new(Corpus::load(&config).unwrap());

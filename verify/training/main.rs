@@ -8,6 +8,7 @@ mod golden;
 mod hops;
 mod interpreted;
 mod outcomes;
+mod profile;
 mod response;
 #[path = "../stack/rewrite.rs"]
 mod rewrite;
@@ -16,3 +17,4 @@ mod spikes;
 mod start;
 mod stop;
 mod whole;
+mod wirings;

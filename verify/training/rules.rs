@@ -127,6 +127,17 @@ fn muon_leaves_all_but_the_matrices_of_the_blocks_to_adamw() {
 }
 
 #[test]
+fn maps_of_features_decay_and_what_mixes_streams_does_not() {
+    let mut program = Program::new();
+    program.weight("map", &[2, 3], Start::Value(0.0));
+    program.weight("bias", &[3], Start::Value(0.0));
+    program.weight("mix", &[2, 2], Start::OneHot(0));
+    let stretches = Stretch::of(&program, 0.1);
+    let decays: Vec<_> = stretches.into_iter().map(|s| (s.range, s.decay)).collect();
+    assert_eq!(decays, [(0..6, 0.1), (6..13, 0.0)]);
+}
+
+#[test]
 fn clipping_is_the_golden_clipping() {
     for case in cases("optimizer", "clip_grad_norm") {
         // A run has no loss scale: what it would divide by is divided out first.

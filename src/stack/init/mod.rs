@@ -102,4 +102,5 @@ crate::list! { dyn Scheme;
     looks_linear::LooksLinear,
     torch_default::TorchDefault,
     mup::Mup,
+    sub_ln::SubLn,
 }

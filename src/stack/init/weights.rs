@@ -89,6 +89,13 @@ impl Init {
         }
         parts.into_par_iter().for_each(|(value, part)| match start(value) {
             Start::Value(constant) => part.fill(constant),
+            Start::OneHot(column) => {
+                part.fill(0.0);
+                let cols = value.shape.cols();
+                for (row, weights) in part.chunks_exact_mut(cols).enumerate() {
+                    weights[(row + column) % cols] = 1.0;
+                }
+            }
             Start::Drawn(role) => {
                 let place = (value.layer.unwrap_or(0), depth);
                 let draw = self.draw(role, value.shape, place, embed_std);

@@ -6,7 +6,7 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use super::{Builder, Sublayer};
+use super::{Builder, Part, Sublayer};
 use crate::choice::{Choice, Constant};
 use crate::program::Id;
 use crate::setting::Invalid;
@@ -65,9 +65,18 @@ pub trait Wire: Debug + Send + Sync {
     fn output_rms(&self) -> f64 {
         1.0
     }
+    /// Whether learned factors of the streams start from the variances of a first pass instead of
+    /// their constant.
+    fn is_profiled(&self) -> bool {
+        false
+    }
     /// The streams that the first sublayer meets, of what is embedded.
-    fn open(&self, x: Id) -> Streams {
+    fn open(&self, _b: &mut Builder, x: Id) -> Streams {
         x.into()
+    }
+    /// What becomes of a value inside of a branch, before what reads it: nothing, under most.
+    fn inside(&self, _b: &mut Builder, _part: Part, x: Id) -> Id {
+        x
     }
     /// Adds one sublayer to the program and returns the new streams.
     fn wire(&self, s: &mut Sublayer, x: Streams) -> Streams;
@@ -92,4 +101,18 @@ crate::list! { dyn Wire;
     layer_scale::LayerScale,
     ln_scaling::LnScaling,
     resi_dual::ResiDual,
+    siamese_norm::SiameseNorm,
+    out_norm::OutNorm,
+    sub_ln::SubLn,
+    normformer::Normformer,
+    mix_ln::MixLn,
+    b2t::B2t,
+    hybrid_norm::HybridNorm,
+    keel::Keel,
+    branch_norm::BranchNorm,
+    admin::Admin,
+    parallel::Parallel,
+    value_residual::ValueResidual,
+    skip_init::SkipInit,
+    hyper_connections::HyperConnections,
 }

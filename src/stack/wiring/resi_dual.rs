@@ -34,7 +34,7 @@ impl Wire for ResiDual {
         // Two normed streams.
         std::f64::consts::SQRT_2
     }
-    fn open(&self, x: Id) -> Streams {
+    fn open(&self, _b: &mut Builder, x: Id) -> Streams {
         Streams(vec![x, x])
     }
     fn wire(&self, s: &mut Sublayer, streams: Streams) -> Streams {
