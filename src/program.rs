@@ -55,6 +55,8 @@ pub enum Start {
     Drawn(Role),
     /// Every element the same constant.
     Value(f64),
+    /// The lengths of the rows of another weight, as it starts.
+    RowLengths(Id),
 }
 
 /// Where a value comes from.

@@ -1,7 +1,7 @@
 //! What a configuration may be: every range, and every relation between fields. A refusal names the
 //! field that somebody gave.
 
-use super::{Checkpoint, Invalid, Positions, RunConfig};
+use super::{Checkpoint, Invalid, Positions, RunConfig, Setting};
 
 impl RunConfig {
     /// The first of some fields that is not at its default: the one that a refusal is about, since
@@ -95,6 +95,15 @@ impl RunConfig {
                 }
             });
         }
+        let groups = self.norm.constants().into_iter().find(|constant| constant.name == "groups");
+        if let Some(groups) = groups {
+            let divides = groups.value.parse().is_ok_and(|n: usize| self.width.is_multiple_of(n));
+            if !divides {
+                let norm = self.norm.show();
+                let allowed = format!("a norm whose groups divide width {}", self.width);
+                return Err(Invalid::new("norm", norm, allowed));
+            }
+        }
         if self.tied_head && !self.task.ends().can_be_tied() {
             let allowed = format!("false under task {}: it says no tokens", self.task.id());
             return Err(Invalid::new("tied-head", true, allowed));
@@ -121,6 +130,8 @@ impl RunConfig {
             "above 0, up to 64",
         )?;
         real("adam-eps", self.adam_eps, self.adam_eps >= 0.0, from)?;
+        real("softcap", self.softcap, self.softcap >= 0.0, from)?;
+        real("logit-softcap", self.logit_softcap, self.logit_softcap >= 0.0, from)?;
         if let Some(std) = self.embed_std {
             real("embed-std", std, std >= 0.0, "auto, or a finite number from 0 up")?;
         }

@@ -13,9 +13,10 @@ use crate::choices;
 use crate::op::activation::Function;
 use crate::op::loss::CrossEntropy;
 use crate::op::norm::NormChoice;
+use crate::op::weight::WeightForm;
 pub use crate::setting::{Invalid, Setting};
 use crate::stack::{Architecture, Init, MAPS, Wiring};
-pub use crate::stack::{FeedForward, Positions, Survival};
+pub use crate::stack::{FeedForward, Positions, QkNorm, Survival};
 use crate::task::{SHA256, Source, TaskChoice, Wanted};
 
 choices! {
@@ -233,6 +234,9 @@ config! {
     norm as "norm": NormChoice = NormChoice::usual("layer_norm");
     /// Where norm, skip and branch meet, with constants where they are not the usual ones.
     wiring as "wiring": Wiring = Wiring::usual("pre_ln");
+    /// What stands between the learned matrices of the blocks and their products, with constants where
+    /// they are not the usual ones.
+    weights as "weights": WeightForm = WeightForm::usual("plain");
     /// How weights start, with constants where they are not the usual ones.
     init as "init": Init = Init::usual("xavier_normal");
     /// Standard deviation of the token embedding; auto is 1, 0.02 under gpt2 and normal_02, and
@@ -240,6 +244,13 @@ config! {
     embed_std as "embed-std": Option<f64> = None;
     /// How a token's place enters the stack.
     positions as "positions": Positions = Positions::None;
+    /// The norm of queries and keys, of every head, before places are rotated.
+    qk_norm as "qk-norm": QkNorm = QkNorm::None;
+    /// What the scores of attention stay below in magnitude, as softcap·tanh(score/softcap); 0 caps
+    /// nothing.
+    softcap as "softcap": f64 = 0.0;
+    /// What the logits of the head stay below in magnitude, in the same way; 0 caps nothing.
+    logit_softcap as "logit-softcap": f64 = 0.0;
     /// The nonlinearity of the feed-forward.
     activation as "activation": Function = Function::Relu;
     /// The feed-forward sublayer.
@@ -328,6 +339,10 @@ const FORMER_GAIN: &str = "layer-scale";
 /// Fields that say where and how a run is kept, not what it computes.
 const OUTSIDE: &[&str] = &["threads", "store", "name", "snapshot-seconds", "memory"];
 
+/// Fields that came later, and count where they are not at their default only: runs of before stay what
+/// they are.
+const LATER: &[&str] = &["device", "weights", "qk-norm", "softcap", "logit-softcap"];
+
 impl RunConfig {
     /// A configuration with a preset's fields set.
     pub fn preset(preset: Preset) -> Self {
@@ -378,11 +393,15 @@ impl RunConfig {
     pub fn identity(&self) -> Json {
         let mut json = self.identical().to_json();
         if let Some(object) = json.as_object_mut() {
-            // Runs of before there were other devices stay what they are.
-            let usual = |name: &str| name == "device" && self.device == Device::Cpu;
-            object.retain(|name, _| !OUTSIDE.contains(&name.as_str()) && !usual(name));
+            object.retain(|name, _| self.counts(name));
         }
         json
+    }
+
+    /// Whether the numbers of a run depend on a field as it is.
+    fn counts(&self, name: &str) -> bool {
+        let usual = || self.get(name) == RunConfig::default().get(name);
+        !OUTSIDE.contains(&name) && !(LATER.contains(&name) && usual())
     }
 
     /// The configuration that stands for all that compute the same.
@@ -468,9 +487,7 @@ impl RunConfig {
         };
         let identical = self.identical();
         for field in RunConfig::fields() {
-            // As in the identity.
-            let usual = field.name == "device" && self.device == Device::Cpu;
-            if !OUTSIDE.contains(&field.name) && !usual {
+            if self.counts(field.name) {
                 let text = match field.name {
                     "text" => identical.text.content(),
                     name => identical.get(name).expect("a listed field"),
@@ -529,6 +546,10 @@ impl RunConfig {
             seq: self.seq,
             places: self.seq,
             norm: self.norm.clone(),
+            qk_norm: self.qk_norm,
+            softcap: self.softcap,
+            logit_softcap: self.logit_softcap,
+            weights: self.weights.clone(),
             norms_embedding: self.wiring.norms_embedding(),
             norms_output: self.wiring.norms_output(),
             wiring: self.wiring.clone(),
@@ -642,6 +663,24 @@ mod tests {
         b.checkpoint = Checkpoint::Fit;
         b.lr = 2e-3;
         assert_ne!(a.id(), b.id());
+    }
+
+    #[test]
+    fn later_fields_count_off_their_defaults() {
+        let usual = RunConfig::default();
+        for (name, value) in [
+            ("device", "cuda"),
+            ("weights", "weight_norm"),
+            ("qk-norm", "rms"),
+            ("softcap", "50"),
+            ("logit-softcap", "30"),
+        ] {
+            assert!(LATER.contains(&name) && usual.identity().get(name).is_none(), "{name}");
+            let mut other = usual.clone();
+            other.set(name, value).unwrap();
+            assert!(other.identity().get(name).is_some(), "{name}");
+            assert_ne!(other.id(), usual.id(), "{name}");
+        }
     }
 
     #[test]

@@ -143,6 +143,8 @@ impl RunConfig {
         idle(!self.wiring.has_norm(), "norm", under("wiring"));
         let kept = self.stochastic_depth == 0.0 && self.survival != Survival::Linear;
         idle(kept, "survival", "without stochastic-depth".to_string());
+        let classes = matches!(self.task.ends().head, Head::Classes { .. });
+        idle(!classes, "logit-softcap", under("task"));
         idle(!self.task.reads_text(), "text", under("task"));
     }
 }

@@ -33,12 +33,15 @@ pub mod linear;
 pub mod loss;
 pub mod norm;
 mod panel;
+pub mod per_head;
 mod registry;
 pub mod residual;
 pub mod rotary;
 mod shape;
 pub mod simd;
+pub mod softcap;
 pub mod softmax;
+pub mod weight;
 
 pub use call::Call;
 pub use registry::{all, named};
@@ -111,6 +114,8 @@ pub enum Initial {
     Value(f64),
     /// Every element √width.
     SqrtWidth,
+    /// The lengths of the rows of the first argument, as it starts itself.
+    RowLengths,
 }
 
 /// Which values an argument may take; who draws problems keeps to it.
@@ -161,6 +166,11 @@ impl Arg {
     /// The same argument, starting at √width.
     pub const fn from_sqrt_width(mut self) -> Self {
         self.initial = Initial::SqrtWidth;
+        self
+    }
+    /// The same argument, starting at the lengths of the rows of the first one.
+    pub const fn from_row_lengths(mut self) -> Self {
+        self.initial = Initial::RowLengths;
         self
     }
     /// The same argument, which is positive.

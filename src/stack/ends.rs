@@ -7,6 +7,7 @@ use super::Builder;
 use crate::op::embedding::Embedding;
 use crate::op::linear::Linear;
 use crate::op::loss::{CrossEntropy, MeanSquaredError, Reduction};
+use crate::op::softcap::Softcap;
 use crate::program::{Id, Role, Start};
 
 /// Name of the input of tokens, `[samples, seq]`.
@@ -135,7 +136,12 @@ impl Ends {
         } else {
             b.program.weight("head.weight", &[n, stack.width], Start::Drawn(Role::Head))
         };
-        let said = b.program.apply(LOGITS, Linear, &[x, head, Id::ABSENT]);
+        let capped = stack.logit_softcap > 0.0 && matches!(self.head, Head::Classes { .. });
+        let site = if capped { "uncapped" } else { LOGITS };
+        let mut said = b.program.apply(site, Linear, &[x, head, Id::ABSENT]);
+        if capped {
+            said = b.program.apply(LOGITS, Softcap { cap: stack.logit_softcap }, &[said]);
+        }
         match self.head {
             Head::Classes { .. } => {
                 let loss = CrossEntropy {

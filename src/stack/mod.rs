@@ -4,18 +4,22 @@
 //! one [`Wiring`] → head → loss; [`Ends`] say which front and head. Parameters are named `embed.weight`, `positions.weight`,
 //! `blocks.{i}.norm1.weight`, `blocks.{i}.attn.{q,k,v,out}.weight`, `blocks.{i}.norm2.weight`,
 //! `blocks.{i}.ffn.{up,gate,down}.weight`, `norm.weight`, `head.weight`; a wiring that needs more
-//! adds `norm1_out`, `norm2_out`, `scale1`, `scale2` under the block and `embed_norm` before it.
+//! adds `norm1_out`, `norm2_out`, `scale1`, `scale2` under the block and `embed_norm` before it. Norms of
+//! queries and keys are `attn.{q,k}.norm`; what a form of weights has besides the matrix is named behind it,
+//! `attn.q.weight.weight_norm.gain`.
 
 mod architecture;
 mod block;
 mod ends;
 pub mod init;
+mod qk_norm;
 pub mod wiring;
 
 pub use architecture::{Architecture, FeedForward, MAPS, Positions, Survival};
 pub use block::{Branch, Builder, Sublayer};
 pub use ends::{Ends, Front, Head, LOGITS, PATCHES, TARGETS, TOKENS};
 pub use init::{Draw, Init, states};
+pub use qk_norm::QkNorm;
 pub use wiring::{Streams, Wire, Wiring};
 
 use crate::op::embedding::AddPositions;

@@ -25,11 +25,31 @@ fn conditions() -> Vec<Options> {
     [&schedules[..], &edges].concat()
 }
 
+/// The operators that run on the CPU alone.
+const WITHOUT: [&str; 12] = [
+    "group_norm",
+    "l2_norm",
+    "partial_rms_norm",
+    "power_norm",
+    "rms_norm_outside",
+    "softcap",
+    "standardised",
+    "scaled_standardised",
+    "weight_norm",
+    "power_iteration",
+    "sigma_reparam",
+    // With a soft cap.
+    "attention",
+];
+
 #[test]
-fn every_operator_has_kernels() {
-    let without: Vec<&str> =
-        all().iter().filter(|op| op.kernels().is_none()).map(|op| op.id()).collect();
-    assert_eq!(without, [""; 0]);
+fn every_operator_has_kernels_but_those_that_are_named() {
+    let without: Vec<SharedOp> = all().into_iter().filter(|op| op.kernels().is_none()).collect();
+    for op in &without {
+        assert!(WITHOUT.contains(&op.id()), "{op:?}");
+        assert!(op.id() != "attention" || !format!("{op:?}").contains("softcap: 0.0"), "{op:?}");
+    }
+    assert!(WITHOUT.iter().all(|id| without.iter().any(|op| op.id() == *id)));
 }
 
 #[test]
