@@ -58,6 +58,8 @@ pub enum Start {
     /// 1 once in every row and 0 elsewhere: in the first row at this column, in the next one column
     /// on; from 0 the identity.
     OneHot(usize),
+    /// The lengths of the rows of another weight, as it starts.
+    RowLengths(Id),
 }
 
 /// Where a value comes from.

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use plummet::config::RunConfig;
-use plummet::op::{all, norm};
+use plummet::op::{all, norm, weight};
 use plummet::stack::{init, wiring};
 use plummet::task;
 
@@ -44,7 +44,7 @@ fn every_operator_of_the_sources_is_in_the_registry() {
         .map(|op| format!("{op:?}").chars().take_while(|c| c.is_alphanumeric()).collect())
         .collect();
     let mut written = BTreeSet::new();
-    for folder in ["src/op", "src/op/attention", "src/op/norm"] {
+    for folder in ["src/op", "src/op/attention", "src/op/norm", "src/op/weight"] {
         for path in files(folder, "rs").values() {
             written.extend(operators(&text(path)));
         }
@@ -74,14 +74,16 @@ fn every_norm_is_a_file_of_its_name() {
 }
 
 #[test]
-fn every_wiring_init_and_task_is_a_file_of_its_name() {
+fn every_wiring_init_task_and_form_of_weights_is_a_file_of_its_name() {
     let wirings: Vec<&str> = wiring::ALL.iter().map(|entry| entry.id).collect();
     let inits: Vec<&str> = init::ALL.iter().map(|entry| entry.id).collect();
     let tasks: Vec<&str> = task::ALL.iter().map(|entry| entry.id).collect();
+    let forms: Vec<&str> = weight::ALL.iter().map(|entry| entry.id).collect();
     for (folder, besides, listed) in [
         ("src/stack/wiring", &["mod"][..], wirings),
         ("src/stack/init", &["mod", "weights"], inits),
         ("src/task", &["mod", "data", "source", "stream"], tasks),
+        ("src/op/weight", &["mod", "power_iteration"], forms),
     ] {
         let mut files: BTreeSet<String> = files(folder, "rs").into_keys().collect();
         assert!(besides.iter().all(|file| files.remove(*file)));
@@ -107,6 +109,7 @@ fn ids_are_snake_case_and_name_one_thing_each() {
     assert_ids("wiring", wiring::ALL.iter().map(|wiring| wiring.id));
     assert_ids("init", init::ALL.iter().map(|init| init.id));
     assert_ids("task", task::ALL.iter().map(|task| task.id));
+    assert_ids("form", weight::ALL.iter().map(|form| form.id));
     // Variants of one operator share its id; two types never do.
     let types: BTreeSet<(String, &str)> = all()
         .iter()
@@ -130,6 +133,7 @@ fn the_command_line_offers_every_norm_wiring_and_init() {
     };
     assert_eq!(choices("norm"), norm::ALL.iter().map(|e| e.id).collect::<Vec<_>>());
     assert_eq!(choices("wiring"), wiring::ALL.iter().map(|w| w.id).collect::<Vec<_>>());
+    assert_eq!(choices("weights"), weight::ALL.iter().map(|f| f.id).collect::<Vec<_>>());
     assert_eq!(choices("init"), init::ALL.iter().map(|i| i.id).collect::<Vec<_>>());
 }
 

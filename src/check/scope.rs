@@ -32,8 +32,13 @@ impl Scope {
     /// The values of an attribute to ask with: those of the plan that are served, the default first,
     /// then what is served beyond them.
     pub fn values(&self, attr: &Attr) -> Vec<Value> {
-        let planned: Vec<Value> = attr.values.iter().map(|value| value.json()).collect();
-        let Some(served) = self.served.attrs.get(attr.name) else { return planned };
+        let mut planned: Vec<Value> = attr.values.iter().map(|value| value.json()).collect();
+        let Some(served) = self.served.attrs.get(attr.name) else {
+            if self.operator.later().contains(&attr.name) {
+                planned.truncate(1);
+            }
+            return planned;
+        };
         let beyond = served.iter().filter(|value| !holds(&planned, value));
         let beyond: Vec<Value> = beyond.map(|value| attr.written(value)).collect();
         planned.into_iter().filter(|value| holds(served, value)).chain(beyond).collect()
@@ -251,9 +256,12 @@ impl Change {
 
 /// A declaration of all that the specification has of an operator.
 pub fn everything(operator: &dyn Operator) -> Served {
+    let later = operator.attrs().iter().filter(|attr| operator.later().contains(&attr.name));
+    let values = |attr: &Attr| attr.values.iter().map(|value| value.json()).collect();
     Served {
         dir: Some(operator.dirs().to_vec()),
         dtype: Some(operator.dtypes().to_vec()),
+        attrs: later.map(|attr| (attr.name.to_string(), values(attr))).collect(),
         ..Served::default()
     }
 }

@@ -1,11 +1,11 @@
-//! `plummet list norms|wirings|inits|tasks`, and all of them as a page.
+//! `plummet list norms|wirings|inits|weights|tasks`, and all of them as a page.
 
 use clap::ArgMatches;
 use serde_json::json;
 
 use super::{Outcome, answer, one};
 use crate::choice::{Choice, Constant, Entry, Listed};
-use crate::op::norm;
+use crate::op::{norm, weight};
 use crate::setting::Invalid;
 use crate::stack::{init, wiring};
 use crate::task;
@@ -26,8 +26,9 @@ pub(super) fn run(matches: &ArgMatches) -> Outcome {
         "norms" => rows(norm::ALL),
         "wirings" => rows(wiring::ALL),
         "inits" => rows(init::ALL),
+        "weights" => rows(weight::ALL),
         "tasks" => rows(task::ALL),
-        _ => return Err(Invalid::new("list", what, "norms, wirings, inits, tasks").into()),
+        _ => return Err(Invalid::new("list", what, "norms, wirings, inits, weights, tasks").into()),
     };
     if matches.get_flag("json") {
         let rows = rows.iter().map(|Row { id, about, constants }| {
@@ -71,6 +72,7 @@ several with commas between: `--norm 'layer_norm(eps=1e-6)'`, `--wiring 'deepnor
         ("Norms", "norm", rows(norm::ALL)),
         ("Wirings", "wiring", rows(wiring::ALL)),
         ("Initialisations", "init", rows(init::ALL)),
+        ("Forms of weights", "weights", rows(weight::ALL)),
         ("Tasks", "task", rows(task::ALL)),
     ] {
         page += &format!("\n## {title}, `--{flag}`\n\n");

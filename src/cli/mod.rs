@@ -163,7 +163,7 @@ fn command() -> Command {
                 .about("List what there is to choose from")
                 .arg(
                     Arg::new("what")
-                        .value_name("norms|wirings|inits|tasks")
+                        .value_name("norms|wirings|inits|weights|tasks")
                         .required_unless_present("markdown"),
                 )
                 .arg(json_arg())

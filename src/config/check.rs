@@ -1,7 +1,7 @@
 //! What a configuration may be: every range, and every relation between fields. A refusal names the
 //! field that somebody gave.
 
-use super::{Checkpoint, Invalid, Optimizer, Positions, RunConfig};
+use super::{Checkpoint, Invalid, Optimizer, Positions, RunConfig, Setting};
 
 impl RunConfig {
     /// The first of some fields that is not at its default: the one that a refusal is about, since
@@ -114,6 +114,15 @@ impl RunConfig {
                 }
             });
         }
+        let groups = self.norm.constants().into_iter().find(|constant| constant.name == "groups");
+        if let Some(groups) = groups {
+            let divides = groups.value.parse().is_ok_and(|n: usize| self.width.is_multiple_of(n));
+            if !divides {
+                let norm = self.norm.show();
+                let allowed = format!("a norm whose groups divide width {}", self.width);
+                return Err(Invalid::new("norm", norm, allowed));
+            }
+        }
         if self.tied_head && !self.task.ends().can_be_tied() {
             let allowed = format!("false under task {}: it says no tokens", self.task.id());
             return Err(Invalid::new("tied-head", true, allowed));
@@ -142,6 +151,8 @@ impl RunConfig {
         real("norm-noise", self.norm_noise, self.norm_noise >= 0.0, from)?;
         real("z-loss", self.z_loss, self.z_loss >= 0.0, from)?;
         real("adam-eps", self.adam_eps, self.adam_eps >= 0.0, from)?;
+        real("softcap", self.softcap, self.softcap >= 0.0, from)?;
+        real("logit-softcap", self.logit_softcap, self.logit_softcap >= 0.0, from)?;
         if let Some(std) = self.embed_std {
             real("embed-std", std, std >= 0.0, "auto, or a finite number from 0 up")?;
         }

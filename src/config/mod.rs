@@ -13,9 +13,10 @@ use crate::choices;
 use crate::op::activation::Function;
 use crate::op::loss::CrossEntropy;
 use crate::op::norm::NormChoice;
+use crate::op::weight::WeightForm;
 pub use crate::setting::{Invalid, Setting};
 use crate::stack::{Architecture, Init, MAPS, Wiring};
-pub use crate::stack::{DropPer, FeedForward, Positions, Survival, Survivors};
+pub use crate::stack::{DropPer, FeedForward, Positions, QkNorm, Survival, Survivors};
 use crate::task::{SHA256, Source, TaskChoice, Wanted};
 
 choices! {
@@ -249,6 +250,9 @@ config! {
     norm as "norm": NormChoice = NormChoice::usual("layer_norm");
     /// Where norm, skip and branch meet, with constants where they are not the usual ones.
     wiring as "wiring": Wiring = Wiring::usual("pre_ln");
+    /// What stands between the learned matrices of the blocks and their products, with constants where
+    /// they are not the usual ones.
+    weights as "weights": WeightForm = WeightForm::usual("plain");
     /// How weights start, with constants where they are not the usual ones.
     init as "init": Init = Init::usual("xavier_normal");
     /// Standard deviation of the token embedding; auto is 1, 0.02 under gpt2 and normal_02, and
@@ -256,6 +260,13 @@ config! {
     embed_std as "embed-std": Option<f64> = None;
     /// How a token's place enters the stack.
     positions as "positions": Positions = Positions::None;
+    /// The norm of queries and keys, of every head, before places are rotated.
+    qk_norm as "qk-norm": QkNorm = QkNorm::None;
+    /// What the scores of attention stay below in magnitude, as softcap·tanh(score/softcap); 0 caps
+    /// nothing.
+    softcap as "softcap": f64 = 0.0;
+    /// What the logits of the head stay below in magnitude, in the same way; 0 caps nothing.
+    logit_softcap as "logit-softcap": f64 = 0.0;
     /// The nonlinearity of the feed-forward.
     activation as "activation": Function = Function::Relu;
     /// The feed-forward sublayer.
@@ -371,6 +382,10 @@ const LATER: &[&str] = &[
     "freeze",
     "depth-exponent",
     "base-depth",
+    "weights",
+    "qk-norm",
+    "softcap",
+    "logit-softcap",
 ];
 
 /// Fields that say where and how a run is kept, not what it computes.
@@ -584,6 +599,10 @@ impl RunConfig {
             seq: self.seq,
             places: self.seq,
             norm: self.norm.clone(),
+            qk_norm: self.qk_norm,
+            softcap: self.softcap,
+            logit_softcap: self.logit_softcap,
+            weights: self.weights.clone(),
             norms_embedding: self.wiring.norms_embedding(),
             norms_output: self.wiring.norms_output(),
             wiring: self.wiring.clone(),
@@ -722,6 +741,10 @@ mod tests {
             ("freeze", "norms"),
             ("depth-exponent", "1"),
             ("base-depth", "2"),
+            ("weights", "weight_norm"),
+            ("qk-norm", "rms"),
+            ("softcap", "50"),
+            ("logit-softcap", "30"),
         ] {
             assert!(LATER.contains(&name) && usual.identity().get(name).is_none(), "{name}");
             let mut other = usual.clone();

@@ -161,8 +161,9 @@ impl RunConfig {
         let none = self.stochastic_depth == 0.0;
         idle(none, "survivors", "without stochastic-depth".to_string());
         idle(none, "drop-per", "without stochastic-depth".to_string());
-        let values = matches!(self.task.ends().head, Head::Values { .. });
-        idle(values, "z-loss", under("task"));
+        let classes = matches!(self.task.ends().head, Head::Classes { .. });
+        idle(!classes, "z-loss", under("task"));
+        idle(!classes, "logit-softcap", under("task"));
         idle(!self.task.reads_text(), "text", under("task"));
     }
 }

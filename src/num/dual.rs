@@ -117,6 +117,9 @@ impl Num for Dual {
     fn narrow(self, dtype: Dtype) -> Self {
         Dual::new(dtype.round(self.v), self.d)
     }
+    fn held(self) -> Self {
+        Dual::new(self.v, 0.0)
+    }
 }
 
 #[cfg(test)]

@@ -60,6 +60,11 @@ pub trait Num:
     /// The value rounded to a dtype; a derivative passes through.
     fn narrow(self, dtype: Dtype) -> Self;
 
+    /// The same number, as a constant to whoever differentiates.
+    fn held(self) -> Self {
+        self
+    }
+
     /// 0.
     fn zero() -> Self {
         Self::num(0.0)

@@ -43,7 +43,9 @@ mod shape;
 pub mod shift_noise;
 pub mod simd;
 pub mod sinkhorn;
+pub mod softcap;
 pub mod softmax;
+pub mod weight;
 pub mod weighted_sum;
 
 pub use call::Call;
@@ -117,6 +119,8 @@ pub enum Initial {
     Value(f64),
     /// Every element √width.
     SqrtWidth,
+    /// The lengths of the rows of the first argument, as it starts itself.
+    RowLengths,
 }
 
 /// Which values an argument may take; who draws problems keeps to it.
@@ -167,6 +171,11 @@ impl Arg {
     /// The same argument, starting at √width.
     pub const fn from_sqrt_width(mut self) -> Self {
         self.initial = Initial::SqrtWidth;
+        self
+    }
+    /// The same argument, starting at the lengths of the rows of the first one.
+    pub const fn from_row_lengths(mut self) -> Self {
+        self.initial = Initial::RowLengths;
         self
     }
     /// The same argument, which is positive.

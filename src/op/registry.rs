@@ -9,14 +9,18 @@ use super::embedding::{AddPositions, Embedding};
 use super::head_gain::HeadGain;
 use super::linear::Linear;
 use super::loss::{CrossEntropy, MeanSquaredError, Reduction};
-use super::norm::{self, BatchNorm, RmsNorm};
+use super::norm::{self, BatchNorm, GroupNorm, LayerNorm, PowerNorm, RmsNorm, ScaleNorm};
 use super::per_head::PerHead;
 use super::ramp::Ramp;
 use super::residual::{GainedResidual, Residual, Scale};
 use super::rotary::Rotary;
 use super::shift_noise::ShiftNoise;
 use super::sinkhorn::Sinkhorn;
+use super::softcap::Softcap;
 use super::softmax::Softmax;
+use super::weight;
+use super::weight::scaled_standardised::{Floor, ScaledStandardised};
+use super::weight::standardised::{Deviation, Root, Standardised};
 use super::weighted_sum::WeightedSum;
 use super::{Op, SharedOp};
 use crate::choice::Described;
@@ -34,6 +38,8 @@ fn listed() -> Vec<SharedOp> {
     ops.extend(Function::ALL.iter().map(|&function| shared(Gated { function })));
     ops.extend([
         shared(BatchNorm { training: false, ..BatchNorm::new() }),
+        shared(GroupNorm { groups: 3, ..GroupNorm::new() }),
+        shared(PowerNorm { training: false, ..PowerNorm::new() }),
         shared(RmsNorm { offset: 1.0, ..RmsNorm::new() }),
         shared(Softmax),
         shared(Dropout { p: 0.3, seed: 5, training: true }),
@@ -52,11 +58,15 @@ fn listed() -> Vec<SharedOp> {
         shared(Scale { factor: 0.3 }),
         shared(Ramp { over: 9 }),
         shared(ShiftNoise { size: 0.5, seed: 5 }),
+        shared(Softcap { cap: 1.5 }),
         shared(Linear),
         shared(Embedding),
         shared(AddPositions),
         shared(MeanSquaredError),
     ]);
+    ops.extend(per_heads().map(|norm| shared(PerHead { head_width: 6, norm })));
+    ops.extend(weight::ALL.iter().flat_map(|form| (form.make)().operators()));
+    ops.extend(weight_variants());
     ops.extend(attentions().into_iter().map(shared));
     ops.extend(losses().into_iter().map(shared));
     ops
@@ -67,7 +77,20 @@ pub fn named(id: &str) -> Option<SharedOp> {
     ALL.iter().find(|op| op.id() == id).cloned()
 }
 
-fn attentions() -> [Attention; 5] {
+fn per_heads() -> [SharedOp; 3] {
+    [shared(LayerNorm::new()), shared(RmsNorm::new()), shared(ScaleNorm::new())]
+}
+
+fn weight_variants() -> [SharedOp; 3] {
+    let outside = Standardised::new();
+    [
+        shared(Standardised { deviation: Deviation::Unbiased, ..outside }),
+        shared(Standardised { root: Root::Inside, ..outside }),
+        shared(ScaledStandardised { floor: Floor::Added, gamma: 1.7, ..ScaledStandardised::new() }),
+    ]
+}
+
+fn attentions() -> [Attention; 7] {
     let full = Attention { causal: false, ..Attention::causal(2) };
     [
         full,
@@ -75,6 +98,8 @@ fn attentions() -> [Attention; 5] {
         Attention { heads: 4, kv_heads: 2, ..full },
         Attention { layout: Layout::HeadMajor, scale: Some(0.7), ..full },
         Attention { layout: Layout::HeadMajor, heads: 3, kv_heads: 1, ..Attention::causal(3) },
+        Attention { softcap: 2.5, ..full },
+        Attention { softcap: 2.5, kv_heads: 1, ..Attention::causal(2) },
     ]
 }
 

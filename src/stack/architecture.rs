@@ -1,10 +1,11 @@
 //! What a stack is built from.
 
-use super::{Init, Wiring};
+use super::{Init, QkNorm, Wiring};
 use crate::choices;
 use crate::op::activation::Function;
 use crate::op::dropout::{DropPer, Survivors};
 use crate::op::norm::NormChoice;
+use crate::op::weight::WeightForm;
 
 choices! {
     /// How a token's place enters the stack.
@@ -64,6 +65,14 @@ pub struct Architecture {
     pub places: usize,
     /// The norm.
     pub norm: NormChoice,
+    /// The norm of queries and keys.
+    pub qk_norm: QkNorm,
+    /// What the scores of attention stay below; 0 caps nothing.
+    pub softcap: f64,
+    /// What the logits of the head stay below; 0 caps nothing.
+    pub logit_softcap: f64,
+    /// What stands between the learned matrices of the blocks and their products.
+    pub weights: WeightForm,
     /// Where norm, skip and branch meet.
     pub wiring: Wiring,
     /// How weights start.

@@ -99,34 +99,47 @@ impl<'a> Builder<'a> {
     }
 
     /// A norm over `width` features.
-    fn norm_by(&mut self, name: &str, op: SharedOp, width: usize, x: Id) -> Id {
-        let example = op.example(2, width);
-        let mut args = vec![x];
-        for (arg, shape) in op.args().iter().zip(&example).skip(1) {
-            let start = Start::Value(match arg.initial {
-                Initial::Value(value) => value,
-                Initial::SqrtWidth => (width as f64).sqrt(),
-                Initial::Drawn => unreachable!("a norm says what its {} starts at", arg.name),
-            });
+    pub(super) fn norm_by(&mut self, name: &str, op: SharedOp, width: usize, x: Id) -> Id {
+        let outs = self.with_own(name, op, &[x], width, self.stack.learns_norms);
+        self.noise(&format!("{name}.noisy"), outs[0])
+    }
+
+    /// Applies an operator to its first arguments. The others are tensors of its own, named behind `name`
+    /// and as large as in its example of this size; what it carries is taken over in training.
+    fn with_own(
+        &mut self,
+        name: &str,
+        op: SharedOp,
+        given: &[Id],
+        width: usize,
+        learns: bool,
+    ) -> Vec<Id> {
+        let x = self.program.shape(given[0]);
+        let example = op.example(x.rows(), x.cols());
+        let (mut args, mut states) = (given.to_vec(), Vec::new());
+        for (arg, shape) in op.args().iter().zip(&example).skip(given.len()) {
+            let start = match arg.initial {
+                Initial::Value(value) => Start::Value(value),
+                Initial::SqrtWidth => Start::Value((width as f64).sqrt()),
+                Initial::RowLengths => Start::RowLengths(given[0]),
+                Initial::Drawn => unreachable!("{} says what its {} starts at", op.id(), arg.name),
+            };
             let tensor = format!("{name}.{}", arg.name);
             args.push(match arg.kind {
-                Kind::Weight if self.stack.learns_norms => {
-                    self.program.weight(&tensor, shape.sizes(), start)
-                }
+                Kind::Weight if learns => self.program.weight(&tensor, shape.sizes(), start),
                 _ => self.program.state(&tensor, shape.sizes(), start),
             });
+            if arg.kind == Kind::State {
+                states.extend(args.last());
+            }
         }
-        let states: Vec<Id> = (op.args().iter().zip(&args))
-            .filter(|(arg, _)| arg.kind == Kind::State)
-            .map(|(_, &id)| id)
-            .collect();
         let outs = self.program.apply_shared(name, op, &args);
         if self.training {
             for (&from, &to) in outs[1..].iter().zip(&states) {
                 self.program.carry(from, to);
             }
         }
-        self.noise(&format!("{name}.noisy"), outs[0])
+        outs
     }
 
     /// x + f, named `name`.
@@ -190,13 +203,26 @@ impl<'a> Builder<'a> {
 
     fn linear(&mut self, name: &str, x: Id, features: usize, role: Role) -> Id {
         let shape = [features, self.program.shape(x).cols()];
-        let weight = self.program.weight(&format!("{name}.weight"), &shape, Start::Drawn(role));
+        let tensor = format!("{name}.weight");
+        let weight = self.program.weight(&tensor, &shape, Start::Drawn(role));
+        let weight = self.formed(&tensor, weight);
         let bias = if self.stack.biases.contains(&name) {
             self.program.weight(&format!("{name}.bias"), &[features], Start::Value(0.0))
         } else {
             Id::ABSENT
         };
         self.program.apply(name, Linear, &[x, weight, bias])
+    }
+
+    /// The matrix of a product, in the form that the stack has its weights in.
+    fn formed(&mut self, name: &str, weight: Id) -> Id {
+        let mut given = vec![weight];
+        for op in self.stack.weights.operators() {
+            let width = self.program.shape(weight).cols();
+            let outs = self.with_own(&format!("{name}.{}", op.id()), op, &given, width, true);
+            given = [&[weight], &outs[..]].concat();
+        }
+        given.get(1).copied().unwrap_or(weight)
     }
 
     fn attention(&mut self, x: Id) -> Id {
@@ -206,15 +232,17 @@ impl<'a> Builder<'a> {
         let q = self.linear("attn.q", x, stack.width, Role::Query);
         let k = self.linear("attn.k", x, kv_heads * head_width, Role::Key);
         let v = self.linear("attn.v", x, kv_heads * head_width, Role::Value);
-        let mut q = self.inside(Part::Query, q);
-        let mut k = self.inside(Part::Key, k);
+        let q = self.inside(Part::Query, q);
+        let k = self.inside(Part::Key, k);
         let v = self.inside(Part::Value, v);
+        let ([mut q, mut k], scale) = self.qk_norm([q, k], head_width);
         if stack.positions == Positions::Rotary {
             q = self.program.apply("attn.q.rotated", Rotary::new(head_width, stack.seq), &[q]);
             k = self.program.apply("attn.k.rotated", Rotary::new(head_width, stack.seq), &[k]);
         }
-        let attention = Attention { kv_heads, causal: stack.causal, ..Attention::causal(heads) };
-        let attention = Attention { scale: stack.attention_scale, ..attention };
+        let (causal, softcap) = (stack.causal, stack.softcap);
+        let scale = scale.or(stack.attention_scale);
+        let attention = Attention { kv_heads, causal, scale, softcap, ..Attention::causal(heads) };
         let mixed = self.program.apply("attn.mixed", attention, &[q, k, v, Id::ABSENT, Id::ABSENT]);
         let mixed = self.inside(Part::Mixed, mixed);
         self.linear("attn.out", mixed, stack.width, Role::Out)

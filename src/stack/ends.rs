@@ -7,6 +7,7 @@ use super::Builder;
 use crate::op::embedding::Embedding;
 use crate::op::linear::Linear;
 use crate::op::loss::{CrossEntropy, MeanSquaredError, Reduction};
+use crate::op::softcap::Softcap;
 use crate::program::{Id, Role, Start};
 
 /// Name of the input of tokens, `[samples, seq]`.
@@ -135,11 +136,12 @@ impl Ends {
         } else {
             b.program.weight("head.weight", &[n, stack.width], Start::Drawn(Role::Head))
         };
-        let said = b.program.apply(LOGITS, Linear, &[x, head, Id::ABSENT]);
-        if stack.logits_factor != 1.0 {
-            b.program.call(said, "head.products");
+        let mut said = b.program.apply("head.products", Linear, &[x, head, Id::ABSENT]);
+        said = b.scale("head.scaled", stack.logits_factor, said);
+        if stack.logit_softcap > 0.0 && matches!(self.head, Head::Classes { .. }) {
+            said = b.program.apply("head.capped", Softcap { cap: stack.logit_softcap }, &[said]);
         }
-        let said = b.scale(LOGITS, stack.logits_factor, said);
+        b.program.call(said, LOGITS);
         match self.head {
             Head::Classes { .. } => {
                 let loss = CrossEntropy {

@@ -5,12 +5,15 @@
 //! `blocks.{i}.norm1.weight`, `blocks.{i}.attn.{q,k,v,out}.weight`, `blocks.{i}.norm2.weight`,
 //! `blocks.{i}.ffn.{up,gate,down}.weight`, `norm.weight`, `head.weight`; a wiring that needs more
 //! adds `norm1_in`, `norm1_out`, `scale1`, `read1`, `mix1` and `sum1`, those of the feed-forward
-//! with a 2, and `attn.norm`, `ffn.norm` under the block, and `embed_norm` before it.
+//! with a 2, and `attn.norm`, `ffn.norm` under the block, and `embed_norm` before it. Norms of
+//! queries and keys are `attn.{q,k}.norm`; what a form of weights has besides the matrix is named behind it,
+//! `attn.q.weight.weight_norm.gain`.
 
 mod architecture;
 mod block;
 mod ends;
 pub mod init;
+mod qk_norm;
 pub mod wiring;
 
 pub use crate::op::dropout::{DropPer, Survivors};
@@ -18,6 +21,7 @@ pub use architecture::{Architecture, FeedForward, MAPS, Positions, Survival};
 pub use block::{Branch, Builder, Part, Sublayer};
 pub use ends::{Ends, Front, Head, LOGITS, PATCHES, TARGETS, TOKENS};
 pub use init::{Draw, Init, states};
+pub use qk_norm::QkNorm;
 pub use wiring::{Streams, Wire, Wiring};
 
 use crate::op::embedding::AddPositions;

@@ -1,7 +1,7 @@
 //! What the commands print.
 
 use super::support::*;
-use plummet::op::norm;
+use plummet::op::{norm, weight};
 use plummet::stack::{init, wiring};
 use plummet::task;
 use serde_json::Value as Json;
@@ -13,8 +13,14 @@ fn list_names_everything_there_is() {
     let wirings: Vec<&str> = wiring::ALL.iter().map(|wiring| wiring.id).collect();
     let inits: Vec<&str> = init::ALL.iter().map(|init| init.id).collect();
     let tasks: Vec<&str> = task::ALL.iter().map(|task| task.id).collect();
-    for (what, ids) in [("norms", norms), ("wirings", wirings), ("inits", inits), ("tasks", tasks)]
-    {
+    let weights: Vec<&str> = weight::ALL.iter().map(|form| form.id).collect();
+    for (what, ids) in [
+        ("norms", norms),
+        ("wirings", wirings),
+        ("inits", inits),
+        ("weights", weights),
+        ("tasks", tasks),
+    ] {
         let listed = answered(&plummet(&["list", what]));
         // The constants of an entry stand below it.
         let entries = listed.lines().filter(|line| !line.starts_with(' '));

@@ -23,6 +23,9 @@ fn a_choice_that_is_not_there_is_refused() {
         (&["--norm", "lawyer_norm"], &["norm = lawyer_norm", "layer_norm, rms_norm"]),
         (&["--wiring", "mid_ln"], &["wiring = mid_ln", "pre_ln", "post_ln"]),
         (&["--init", "he"], &["init = he", "kaiming_normal"]),
+        (&["--weights", "spectral"], &["weights = spectral", "plain, standardised"]),
+        (&["--weights", "weight_norm(eps=-1)"], &["weights = weight_norm", "eps a finite number"]),
+        (&["--qk-norm", "batch"], &["qk-norm = batch", "none, l2, layer, rms"]),
         (&["--preset", "gpt5"], &["preset = gpt5", "gpt2", "llama"]),
         (&["--task", "images"], &["task = images", "markov, hops"]),
         (&["--bias", "yes"], &["bias = yes", "true or false"]),
@@ -51,6 +54,9 @@ fn a_number_out_of_range_is_refused() {
         (&["--ffn-ratio", "1e300"], &["ffn-ratio = 1", "up to 64"]),
         (&["--snapshot-seconds", "1e30"], &["snapshot-seconds = 1", "0 to"]),
         (&["--embed-std", "-1"], &["embed-std = -1", "from 0 up"]),
+        (&["--softcap", "-1"], &["softcap = -1", "from 0 up"]),
+        (&["--softcap", "inf"], &["softcap = inf", "finite"]),
+        (&["--logit-softcap", "NaN"], &["logit-softcap = NaN", "finite"]),
         (&["--seed", "-1"], &["seed = -1", "whole number"]),
     ]);
 }
@@ -64,6 +70,18 @@ fn a_device_that_is_not_there_is_refused() {
             &["precision = f64", "f32 on a device other than cpu"],
         ),
     ]);
+    let interpreted = ["--device", "cuda_interpreted"];
+    for (field, value, op) in [
+        ("--norm", "group_norm", "group_norm"),
+        ("--norm", "partial_rms_norm(share=0.5)", "partial_rms_norm"),
+        ("--weights", "sigma_reparam", "power_iteration"),
+        ("--softcap", "50", "attention"),
+        ("--logit-softcap", "30", "softcap"),
+    ] {
+        let given = [&interpreted[..], &[field, value]].concat();
+        let why = format!("cpu for {op}, which has no kernels yet");
+        all_refused(&[(&given, &["device = cuda_interpreted", &why])]);
+    }
     // With a GPU behind it the run is trained; where there is none, a line says what is missing.
     if !cfg!(feature = "cuda") {
         all_refused(&[(&["--device", "cuda"], &["device = cuda", "without the feature cuda"])]);
@@ -91,6 +109,7 @@ fn a_task_that_cannot_be_had_is_refused() {
 fn fields_that_do_not_fit_each_other_are_refused() {
     all_refused(&[
         (&["--heads", "3"], &["heads = 3", "a divisor of width 8"]),
+        (&["--norm", "group_norm(groups=3)"], &["norm = group_norm(groups=3)", "divide width 8"]),
         (&["--heads", "0"], &["heads = 0", "1 to"]),
         (&["--kv-heads", "3"], &["kv-heads = 3", "a divisor of heads 2"]),
         (&["--kv-heads", "0"], &["kv-heads = 0", "a divisor of heads 2"]),
@@ -171,7 +190,10 @@ fn what_the_parser_refuses_reads_the_same() {
     refused(&plummet(&["trian"]), &["command = trian", "train", "sweep", "list"]);
     refused(&plummet(&["train", "--lr"]), &["lr = (nothing)", "value"]);
     refused(&plummet(&["sweep"]), &["FILE.toml", "nothing"]);
-    refused(&plummet(&["list", "colours"]), &["list = colours", "norms, wirings, inits, tasks"]);
+    refused(
+        &plummet(&["list", "colours"]),
+        &["list = colours", "norms, wirings, inits, weights, tasks"],
+    );
     refused(&plummet(&["train", "--lr", "1", "--lr", "2"]), &["lr"]);
 }
 

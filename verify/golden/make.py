@@ -185,6 +185,77 @@ def norms():
     rms_norm("zero_and_constant_row", x)
     rms_norm("small_values", d(3, 5) * 2.0**-12)
     rms_norm("width_one", d(3, 1))
+    x = d(3, 6)
+    args = {"x": x, "weight": d(6, std=0.3)}
+    # Gemma's: the weight is learned around zero, and nothing is rounded before it.
+    group.add("rms_norm", "gemma", {"eps": 1e-6, "offset": 1.0, "cast": "after_weight"}, args,
+              lambda a: {"y": a["x"] * torch.rsqrt(a["x"].pow(2).mean(-1, keepdim=True) + 1e-6) * (1 + a["weight"])})
+
+    def rms_norm_outside(name, x, eps=1e-8):
+        draw = Draw("norms", "rms_norm_outside", name, "affine")
+        width = x.shape[-1]
+        args = {"x": x, "weight": draw(width, mean=1.0, std=0.5)}
+        group.add("rms_norm_outside", name, {"eps": eps}, args,
+                  lambda a: {"y": a["weight"] * a["x"] / (a["x"].norm(2, dim=-1, keepdim=True) * width**-0.5 + eps)})
+
+    d = Draw("norms", "rms_norm_outside")
+    rms_norm_outside("plain", d(3, 7))
+    rms_norm_outside("three_axes_eps_half", d(2, 2, 5), eps=0.5)
+    rms_norm_outside("small_values_eps_1e-3", d(3, 5) * 2.0**-12, eps=1e-3)
+
+    def partial_rms_norm(name, x, share, eps=1e-6):
+        draw = Draw("norms", "partial_rms_norm", name, "affine")
+        seen = math.ceil(x.shape[-1] * share)
+        args = {"x": x, "weight": draw(x.shape[-1], mean=1.0, std=0.5)}
+        group.add("partial_rms_norm", name, {"share": share, "eps": eps}, args,
+                  lambda a: {"y": a["weight"] * a["x"] * torch.rsqrt(
+                      a["x"][..., :seen].pow(2).mean(-1, keepdim=True) + eps)})
+
+    d = Draw("norms", "partial_rms_norm")
+    partial_rms_norm("as_published", d(3, 20), 0.0625)
+    partial_rms_norm("three_axes_half", d(2, 2, 7), 0.5)
+    partial_rms_norm("all", d(3, 5), 1.0)
+    partial_rms_norm("eps_half", d(3, 8), 0.25, eps=0.5)
+
+    def group_norm(name, x, groups, eps=1e-5, zero=()):
+        draw = Draw("norms", "group_norm", name, "affine")
+        c = x.shape[-1]
+        args = {"x": x, "weight": draw(c, mean=1.0, std=0.5), "bias": draw(c)}
+        group.add("group_norm", name, {"groups": groups, "eps": eps}, args,
+                  lambda a: {"y": F.group_norm(a["x"], groups, a["weight"], a["bias"], eps)}, zero=zero)
+
+    d = Draw("norms", "group_norm")
+    group_norm("two_of_three", d(4, 6), 2)
+    group_norm("one", d(3, 5), 1)
+    group_norm("eight_eps_1e-2", d(2, 24), 8, eps=1e-2)
+    group_norm("as_many_as_columns", d(3, 4), 4, zero=("x", "weight"))
+
+    def l2_norm(name, x, eps=1e-12):
+        group.add("l2_norm", name, {"eps": eps}, {"x": x}, lambda a: {"y": F.normalize(a["x"], dim=-1, eps=eps)})
+
+    d = Draw("norms", "l2_norm")
+    l2_norm("plain", d(3, 7))
+    l2_norm("three_axes", d(2, 2, 5))
+    l2_norm("eps_reached", torch.cat([d(2, 5), d(2, 5) * 2.0**-10]), eps=0.125)
+
+    def power_norm(name, x, eps=1e-5, momentum=0.1, training=True):
+        draw = Draw("norms", "power_norm", name, "affine")
+        c = x.shape[1]
+        args = {"x": x, "weight": draw(c, mean=1.0, std=0.5), "bias": draw(c), "running_psi2": draw(c).abs() + 0.5}
+
+        def fn(a):
+            psi2 = a["x"].pow(2).mean(0) if training else a["running_psi2"]
+            moved = (1 - momentum) * a["running_psi2"] + momentum * psi2 if training else a["running_psi2"]
+            return {"y": a["weight"] * a["x"] / (psi2 + eps).sqrt() + a["bias"], "running_psi2": moved}
+
+        group.add("power_norm", name, {"eps": eps, "momentum": momentum, "training": training}, args, fn,
+                  wrt=["x", "weight", "bias"])
+
+    d = Draw("norms", "power_norm")
+    power_norm("training", d(5, 4))
+    power_norm("training_momentum_0.3_eps_1e-2", d(4, 5), eps=1e-2, momentum=0.3)
+    power_norm("training_big_mean", d(5, 3, mean=300.0))
+    power_norm("evaluation", d(5, 6), training=False)
 
     def scale_norm(name, x, eps=1e-5, weight=1.75):
         group.add("scale_norm", name, {"eps": eps}, {"x": x, "weight": torch.tensor([weight])},
@@ -265,6 +336,91 @@ def norms():
     return group
 
 
+# ---------------------------------------------------------------- forms of weights
+
+
+def weights():
+    group = Group("weights")
+
+    def standardised(name, weight, eps=1e-5, deviation="population", root="outside", gain=True):
+        draw = Draw("weights", "standardised", name, "gain")
+        args = {"weight": weight}
+        if gain:
+            args["gain"] = draw(weight.shape[0], mean=1.0, std=0.5)
+
+        def fn(a):
+            centred = a["weight"] - a["weight"].mean(1, keepdim=True)
+            var = a["weight"].var(1, keepdim=True, correction=int(deviation == "unbiased"))
+            y = centred / (var.sqrt() + eps if root == "outside" else (var + eps).sqrt())
+            return {"y": y * a["gain"][:, None] if gain else y}
+
+        group.add("standardised", name, {"eps": eps, "deviation": deviation, "root": root}, args, fn)
+
+    d = Draw("weights", "standardised")
+    standardised("plain", d(4, 7, std=0.3, mean=0.1))
+    standardised("unbiased", d(4, 5, std=0.3), deviation="unbiased")
+    standardised("inside_eps_1e-2", d(3, 5, std=0.3), eps=1e-2, root="inside", gain=False)
+    standardised("unbiased_eps_half", d(3, 6), eps=0.5, deviation="unbiased")
+
+    def scaled_standardised(name, weight, eps=1e-4, floor="floor", gamma=1.0):
+        draw = Draw("weights", "scaled_standardised", name, "gain")
+        args = {"weight": weight, "gain": draw(weight.shape[0], mean=1.0, std=0.5)}
+        n = weight.shape[1]
+
+        def fn(a):
+            if floor == "added":
+                # As timm has it.
+                scale = a["gain"] * gamma * n**-0.5
+                return {"y": F.batch_norm(a["weight"][None], None, None, scale, None, True, 0.0, eps)[0]}
+            var, mean = torch.var_mean(a["weight"], 1, keepdim=True, correction=0)
+            scale = torch.rsqrt(torch.clamp(var * n, min=eps)) * a["gain"][:, None]
+            return {"y": gamma * (a["weight"] * scale - mean * scale)}
+
+        group.add("scaled_standardised", name, {"eps": eps, "floor": floor, "gamma": gamma}, args, fn)
+
+    d = Draw("weights", "scaled_standardised")
+    scaled_standardised("plain", d(4, 7, std=0.3, mean=0.1))
+    scaled_standardised("below_the_floor", torch.cat([d(2, 5), d(2, 5) * 2.0**-10]), eps=0.125)
+    scaled_standardised("added", d(3, 6, std=0.3), eps=1e-6, floor="added")
+    scaled_standardised("added_eps_half_relu", d(3, 5), eps=0.5, floor="added", gamma=1.7139588594436646)
+
+    def weight_norm(name, weight):
+        draw = Draw("weights", "weight_norm", name, "gain")
+        args = {"weight": weight, "gain": draw(weight.shape[0], mean=1.0, std=0.5)}
+        group.add("weight_norm", name, {"eps": 1e-12}, args,
+                  lambda a: {"y": torch._weight_norm(a["weight"], a["gain"][:, None], 0)})
+
+    d = Draw("weights", "weight_norm")
+    weight_norm("plain", d(4, 7, std=0.3))
+    weight_norm("three_by_two", d(3, 2))
+
+    def sigma_reparam(name, weight):
+        draw = Draw("weights", "sigma_reparam", name, "state")
+        v, u = F.normalize(draw(weight.shape[0]), dim=0), F.normalize(draw(weight.shape[1]), dim=0)
+        args = {"weight": weight, "v": v, "u": u, "gamma": torch.tensor([1.375])}
+        group.add("sigma_reparam", name, {}, args,
+                  lambda a: {"y": a["gamma"] * a["weight"] / torch.einsum("o,oi,i->", a["v"], a["weight"], a["u"])},
+                  wrt=["weight", "gamma"])
+
+    d = Draw("weights", "sigma_reparam")
+    sigma_reparam("tall", d(5, 3))
+    sigma_reparam("wide", d(2, 6))
+
+    def power_iteration(name, weight):
+        u = F.normalize(Draw("weights", "power_iteration", name, "state")(weight.shape[1]), dim=0)
+
+        def fn(a):
+            v = F.normalize(a["weight"].mv(a["u"]), dim=0)
+            return {"y": v, "u": F.normalize(a["weight"].T.mv(v), dim=0)}
+
+        group.add("power_iteration", name, {}, {"weight": weight, "u": u}, fn, wrt=None)
+
+    d = Draw("weights", "power_iteration")
+    power_iteration("tall", d(5, 3))
+    power_iteration("wide", d(2, 6))
+    return group
+
+
 # ---------------------------------------------------------------- activations
 
 
@@ -281,10 +437,11 @@ def activations():
 # ---------------------------------------------------------------- attention
 
 
-def attend(q, k, v, mask=None, bias=None, causal=False, scale=None):
+def attend(q, k, v, mask=None, bias=None, causal=False, scale=None, softcap=0.0):
     """F.scaled_dot_product_attention; a row that may attend to nothing gives zeros.
 
-    causal is bottom-right aligned, PyTorch's is_causal top-left, so the mask is built here.
+    causal is bottom-right aligned, PyTorch's is_causal top-left, so the mask is built here. It has no
+    soft cap, which is written out.
     """
     tq, tk = q.shape[-2], k.shape[-2]
     allowed = torch.ones(1, 1, tq, tk, dtype=torch.bool)
@@ -295,6 +452,12 @@ def attend(q, k, v, mask=None, bias=None, causal=False, scale=None):
     some = allowed.any(-1, keepdim=True)
     safe = allowed | ~some
     attn_mask = safe if bias is None else bias.masked_fill(~safe, -math.inf)
+    if softcap:
+        k, v = (t.repeat_interleave(q.shape[1] // t.shape[1], 1) for t in (k, v))
+        scores = q @ k.transpose(-1, -2) * (q.shape[-1] ** -0.5 if scale is None else scale)
+        scores = softcap * torch.tanh(scores / softcap) + (0.0 if bias is None else bias)
+        y = torch.softmax(scores.masked_fill(~safe, -math.inf), -1) @ v
+        return torch.where(some, y, 0.0)
     with sdpa_kernel(SDPBackend.MATH):
         y = F.scaled_dot_product_attention(q, k, v, attn_mask=attn_mask, scale=scale,
                                            enable_gqa=q.shape[1] != k.shape[1])
@@ -316,7 +479,7 @@ def attention():
     group = Group("attention")
 
     def case(name, b=2, hq=2, hk=None, tq=4, tk=None, k=3, causal=False, scale=None, mask=None, bias=False, std=1.0,
-             zero=()):
+             softcap=0.0, zero=()):
         d = Draw("attention", "attention", name)
         hk, tk = hk or hq, tk or tq
         args = {"q": d(b, hq, tq, k, std=std), "k": d(b, hk, tk, k, std=std), "v": d(b, hk, tk, k)}
@@ -328,8 +491,8 @@ def attention():
             args["mask"] = m
         if bias:
             args["bias"] = d(1, hq, tq, tk)
-        group.add("attention", name, {"causal": causal, "scale": scale}, args,
-                  lambda a: {"y": attend(a["q"], a["k"], a["v"], a.get("mask"), a.get("bias"), causal, scale)},
+        group.add("attention", name, {"causal": causal, "scale": scale, "softcap": softcap}, args,
+                  lambda a: {"y": attend(a["q"], a["k"], a["v"], a.get("mask"), a.get("bias"), causal, scale, softcap)},
                   zero=zero)
         if mask:
             for row in mask:
@@ -353,6 +516,9 @@ def attention():
     case("scale_1_large_scores", b=1, scale=1.0, tq=3, std=4.0)
     case("longer_keys_grouped_mask_bias_scale", b=2, hq=4, hk=2, tq=2, tk=4, k=2, scale=1.1, mask=[(0, 0, 0)],
          bias=True)
+    case("softcap", b=1, tq=3, softcap=1.5)
+    case("softcap_gemma_2", b=1, hq=4, hk=2, tq=4, k=4, causal=True, softcap=50.0, std=4.0)
+    case("softcap_mask_bias_scale", b=2, hq=2, tq=3, tk=4, scale=1.3, mask=[(1, 0, 2)], bias=True, softcap=0.75)
 
     def softmax(name, x, smooth=True, zero=()):
         group.add("softmax", name, {}, {"x": x}, lambda a: {"y": F.softmax(a["x"], -1)}, smooth=smooth, zero=zero)
@@ -375,6 +541,13 @@ def attention():
     rotary("offset_7", 2, 1, 3, 4, offset=7)
     rotary("width_two", 1, 1, 5, 2)
     rotary("interleaved", 1, 2, 3, 6, interleaved=True)
+
+    def softcap(name, x, cap):
+        group.add("softcap", name, {"cap": cap}, {"x": x}, lambda a: {"y": torch.tanh(a["x"] / cap) * cap})
+
+    d = Draw("attention", "softcap")
+    softcap("gemma_2", d(3, 5, std=20.0), 30.0)
+    softcap("saturated", d(2, 6), 0.25)
     return group
 
 
@@ -897,7 +1070,7 @@ def main():
     check = parser.parse_args().check
     here, total, differ = pathlib.Path(__file__).parent, 0, []
     files = {}
-    for make in (norms, activations, attention, losses, linear, blocks, stacks, optimizers, schedules):
+    for make in (norms, weights, activations, attention, losses, linear, blocks, stacks, optimizers, schedules):
         group = make()
         files[group.name] = [line(c) for c in group.cases]
         ops = {}

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use plummet::check::bodies::{Case, Results};
+use plummet::choice::Described;
 use plummet::op::activation::{Activation, Function, Gated};
 use plummet::op::attention::{Attention, Layout};
 use plummet::op::embedding::{AddPositions, Embedding};
@@ -11,7 +12,10 @@ use plummet::op::loss::{CrossEntropy, MeanSquaredError, Reduction};
 use plummet::op::norm;
 use plummet::op::residual::Residual;
 use plummet::op::rotary::Rotary;
+use plummet::op::softcap::Softcap;
 use plummet::op::softmax::Softmax;
+use plummet::op::weight;
+use plummet::op::weight::standardised::{Root, Standardised};
 use plummet::op::{Arg, Kind, Op, Shape, SharedOp};
 
 use serde_json::Value;
@@ -31,7 +35,8 @@ pub struct Problem {
 pub type Named<'g> = (&'g str, &'g Tensor, Box<dyn Fn(&Results) -> &[f64]>);
 
 /// The outputs in the order of ours.
-const OUTPUTS: [&[&str]; 3] = [&["y", "loss"], &["running_mean"], &["running_var"]];
+const OUTPUTS: [&[&str]; 3] =
+    [&["y", "loss"], &["running_mean", "running_psi2", "u"], &["running_var"]];
 
 impl Problem {
     /// Every output and gradient of a case.
@@ -97,8 +102,8 @@ fn operator(golden: &Golden) -> (SharedOp, Vec<&'static str>) {
         (op, names)
     };
     match golden.op.as_str() {
-        id if norm::named(id).is_some() => {
-            let op = (norm::named(id).unwrap().make)();
+        id if has_constants(id).is_some() => {
+            let op = has_constants(id).unwrap();
             let told = |attr: &Value| attr.as_str().map_or_else(|| attr.to_string(), String::from);
             let consts = op.consts();
             let stated = consts.iter().filter(|constant| !golden.attrs[constant.name].is_null());
@@ -107,12 +112,21 @@ fn operator(golden: &Golden) -> (SharedOp, Vec<&'static str>) {
                 op.with(constant.name, &value).unwrap_or_else(|error| panic!("{id}: {error}"))
             }))
         }
+        "weight_standardize" => {
+            let op = Standardised {
+                eps: golden.number("eps"),
+                root: Root::Inside,
+                ..Standardised::new()
+            };
+            own(Arc::new(op))
+        }
         "activation" => own(Arc::new(Activation { function: function(golden) })),
         "attention" => own(Arc::new(Attention {
             heads: golden.args["q"].shape[1],
             kv_heads: golden.args["k"].shape[1],
             causal: golden.flag("causal"),
             scale: golden.attrs["scale"].as_f64(),
+            softcap: golden.attrs["softcap"].as_f64().unwrap_or(0.0),
             layout: Layout::HeadMajor,
         })),
         "softmax" => own(Arc::new(Softmax)),
@@ -134,6 +148,14 @@ fn operator(golden: &Golden) -> (SharedOp, Vec<&'static str>) {
         "residual" => own(Arc::new(residual(golden))),
         other => panic!("no operator for golden {other}"),
     }
+}
+
+/// The norms, the forms of weights and what else has its constants by the names of the file.
+fn has_constants(id: &str) -> Option<SharedOp> {
+    let form = || weight::ALL.iter().flat_map(|form| (form.make)().operators());
+    let cap = || -> SharedOp { Arc::new(Softcap { cap: 1.0 }) };
+    let norm = norm::named(id).map(|entry| (entry.make)());
+    norm.or_else(|| form().chain([cap()]).find(|op| op.id() == id))
 }
 
 fn function(golden: &Golden) -> Function {

@@ -18,7 +18,7 @@ fn f32_strays_from_f64_as_far_as_rounding_explains() {
     for entry in norm::ALL {
         for wiring in wiring::ALL.iter().map(|entry| entry.id) {
             let config = config(&[
-                ("norm", entry.id),
+                ("norm", norm_of(entry.id)),
                 ("wiring", wiring),
                 ("bias", "true"),
                 ("positions", "rotary"),

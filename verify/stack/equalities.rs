@@ -174,6 +174,69 @@ fn branches_with_a_gain_of_zero_leave_the_stream_alone() {
     }
 }
 
+/// The gain starts at the lengths of the rows, so that a form is nothing at first.
+#[test]
+fn weight_norm_starts_as_no_form() {
+    let [(config, plain), (_, normed)] =
+        ["plain", "weight_norm"].map(|form| wired("pre_ln", &[("weights", form)]));
+    let at_start = |program: Program| -> f64 {
+        let program = Arc::new(program);
+        loss(&program, &config.init.weights(&program, config.depth, None, 1))
+    };
+    let (plain, normed) = (at_start(plain), at_start(normed));
+    // A quotient and a product of every weight round, some tens of weights on the way of a number.
+    assert!((plain - normed).abs() < 1e-14 * plain, "{plain} and {normed}");
+}
+
+/// Where a step uses a formed matrix, and nothing else does, a plain one is used by another stack.
+#[test]
+fn every_matrix_of_a_block_is_formed_and_no_other() {
+    let (_, program) = wired("pre_ln", &[("weights", "scaled_standardised"), ("ffn", "gated")]);
+    for step in program.steps().iter().filter(|step| step.op.id() == "linear") {
+        let (out, matrix) = (program.get(step.outs[0]), program.get(step.args[1]));
+        let formed = matrix.name.ends_with(".weight.scaled_standardised");
+        assert_eq!(formed, out.name.starts_with("blocks."), "{} of {}", out.name, matrix.name);
+    }
+    let learned = |name: &str| program.find(name).is_some();
+    assert!(learned("blocks.0.attn.q.weight") && learned("blocks.1.ffn.gate.weight"));
+    assert!(learned("blocks.1.ffn.gate.weight.scaled_standardised.gain"));
+}
+
+/// With a cap far above every score attention is plain, and under a cap of 0 it is so bit by bit.
+#[test]
+fn a_high_cap_is_none() {
+    let (config, plain) = wired("pre_ln", &[]);
+    let (_, off) = wired("pre_ln", &[("softcap", "0"), ("logit-softcap", "0")]);
+    assert_eq!(outcome(&config, off), outcome(&config, plain.clone()));
+    let (_, high) = wired("pre_ln", &[("softcap", "1e9"), ("logit-softcap", "1e9")]);
+    let (_, low) = wired("pre_ln", &[("softcap", "0.1")]);
+    let [plain, high, low] = [plain, high, low].map(|program| outcome(&config, program)[0].0);
+    assert!((plain - high).abs() < 1e-13 * plain && (plain - low).abs() > 1e-6 * plain, "{low}");
+}
+
+/// Queries and keys of length 1 meet as cosines, whatever the size of their matrices.
+#[test]
+fn normed_queries_and_keys_forget_the_size_of_their_matrices() {
+    for form in ["l2", "layer", "rms"] {
+        let (config, program) = wired("pre_ln", &[("qk-norm", form)]);
+        let program = Arc::new(program);
+        let mut weights = weights(&config, &program);
+        let before: f64 = loss(&program, &weights);
+        let mut at = 0;
+        for (_, value) in program.weights() {
+            let range = at..at + value.shape.len();
+            at = range.end;
+            if value.name.ends_with("attn.q.weight") || value.name.ends_with("attn.k.weight") {
+                weights[range].iter_mut().for_each(|w| *w *= 1024.0);
+            }
+        }
+        let after: f64 = loss(&program, &weights);
+        // eps is below 10⁻² of the squares that it stands beside, and then below 10⁻⁸ of them.
+        let allowed = if form == "l2" { 1e-12 } else { 1e-3 };
+        assert!((after - before).abs() < allowed * before, "{form}: {before} and {after}");
+    }
+}
+
 #[test]
 fn what_is_dropped_in_training_only_is_whole_in_evaluation() {
     let (config, plain) = wired("pre_ln", &[]);

@@ -3,7 +3,7 @@
 use super::support::*;
 use plummet::config::RunConfig;
 use plummet::num::Dual;
-use plummet::op::norm;
+use plummet::op::{norm, weight};
 use plummet::program::Program;
 use plummet::rng::Rng;
 use plummet::stack::{Ends, Front, Head, wiring};
@@ -47,14 +47,15 @@ fn check_program(config: &RunConfig, program: &Arc<Program>) {
 fn every_norm_under_every_wiring_has_the_right_gradient() {
     for entry in norm::ALL {
         for wiring in wiring::ALL.iter().map(|entry| entry.id) {
-            check(&config(&[("norm", entry.id), ("wiring", wiring), ("depth", "3")]));
+            let norm = norm_of(entry.id);
+            check(&config(&[("norm", norm), ("wiring", wiring), ("depth", "3")]));
         }
     }
 }
 
 #[test]
 fn every_part_of_a_stack_has_the_right_gradient() {
-    let parts: [&[(&str, &str)]; 12] = [
+    let parts: [&[(&str, &str)]; 18] = [
         &[("ffn", "gated"), ("activation", "silu")],
         &[("positions", "rotary")],
         &[("positions", "learned")],
@@ -67,11 +68,69 @@ fn every_part_of_a_stack_has_the_right_gradient() {
         &[("preset", "gpt2"), ("activation", "gelu_tanh")],
         &[("preset", "llama"), ("heads", "4"), ("kv-heads", "1"), ("bias", "true")],
         &[("preset", "deepnet"), ("init", "orthogonal"), ("tied-head", "true")],
+        &[("qk-norm", "l2"), ("heads", "4"), ("kv-heads", "2")],
+        &[("qk-norm", "layer"), ("positions", "rotary")],
+        &[("qk-norm", "rms"), ("positions", "rotary"), ("kv-heads", "1")],
+        &[("softcap", "0.5"), ("positions", "rotary"), ("bias", "true")],
+        &[("logit-softcap", "1.5"), ("softcap", "50")],
+        &[("weights", "weight_norm"), ("qk-norm", "rms"), ("checkpoint", "1"), ("ffn", "gated")],
     ];
     for part in parts {
         for wiring in ["pre_ln", "post_ln", "peri_ln"] {
             check(&config(&[&[("wiring", wiring)], part].concat()));
         }
+    }
+}
+
+#[test]
+fn every_form_of_weights_has_the_right_gradient() {
+    for weights in forms() {
+        for wiring in ["pre_ln", "post_ln", "layer_scale"] {
+            check(&config(&[("weights", weights), ("wiring", wiring), ("bias", "true")]));
+        }
+    }
+}
+
+/// The forms, each in every way that it can be computed.
+fn forms() -> [&'static str; 7] {
+    let forms = [
+        "plain",
+        "standardised(eps=0.01)",
+        "standardised(root=inside,deviation=unbiased)",
+        "scaled_standardised",
+        "scaled_standardised(floor=added,gamma=1.7)",
+        "weight_norm",
+        "sigma_reparam",
+    ];
+    let listed = weight::ALL.iter();
+    assert!(listed.clone().all(|form| forms.iter().any(|text| text.starts_with(form.id))));
+    forms
+}
+
+/// Of sigma_reparam the gradient leaves out how the singular vectors turn: it is the slope where the
+/// iteration has come to them, since the singular value is largest there.
+#[test]
+fn forms_of_weights_agree_with_central_differences() {
+    for form in forms() {
+        let config = config(&[("weights", form), ("depth", "1")]);
+        let program = program(&config);
+        let weights = weights(&config, &program);
+        let states = carried(&program, &weights, 3000);
+        let (_, gradient) = gradient_from::<f64>(&program, &weights, &states, 0);
+        let mut rng = Rng::new(4);
+        let direction: Vec<f64> = weights.iter().map(|_| rng.normal()).collect();
+        let moved = |h: f64| -> f64 {
+            let at: Vec<f64> = weights.iter().zip(&direction).map(|(w, d)| w + h * d).collect();
+            loss_from(&program, &at, &states)
+        };
+        let slope: f64 = gradient.iter().zip(&direction).map(|(g, d)| g * d).sum();
+        let h = 1e-4;
+        let near = (moved(h) - moved(-h)) / (2.0 * h);
+        let far = (moved(2.0 * h) - moved(-2.0 * h)) / (4.0 * h);
+        let exact = near + (near - far) / 3.0;
+        let scale = length(&gradient) * length(&direction);
+        let budget = 1e-9 * scale + 0.1 * (near - far).abs();
+        assert!((exact - slope).abs() <= budget, "{form}: {slope} against {exact} ({budget:e})");
     }
 }
 

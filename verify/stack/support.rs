@@ -25,6 +25,12 @@ pub fn config(fields: &[(&str, &str)]) -> RunConfig {
     RunConfig::from_settings(small.into_iter().chain(fields.iter().copied())).unwrap()
 }
 
+/// A norm with constants that a stack of this width takes: of groups of one column nothing but the bias
+/// would be left.
+pub fn norm_of(id: &'static str) -> &'static str {
+    if id == "group_norm" { "group_norm(groups=2)" } else { id }
+}
+
 /// The program of a training pass over tokens.
 pub fn program(config: &RunConfig) -> Arc<Program> {
     between(config, &Ends::tokens(VOCABULARY))
@@ -43,7 +49,11 @@ pub fn weights(config: &RunConfig, program: &Program) -> Vec<f64> {
     for (_, value) in program.weights() {
         let range = at..at + value.shape.len();
         at = range.end;
-        if let Source::Weight(Start::Value(_) | Start::OneHot(_)) = value.source {
+        let constant =
+            |start| matches!(start, Start::Value(_) | Start::OneHot(_) | Start::RowLengths(_));
+        if let Source::Weight(start) = value.source
+            && constant(start)
+        {
             let mut rng = Rng::new(5).named(&value.name);
             weights[range].iter_mut().for_each(|w| *w += 0.2 * rng.normal());
         }
@@ -72,11 +82,30 @@ pub fn numbers<T: Num>(values: &[f64]) -> Buffer<T> {
 
 /// The loss of one pass.
 pub fn loss<T: Element>(program: &Arc<Program>, weights: &[T]) -> T {
+    loss_from(program, weights, &stack::states(program))
+}
+
+/// The loss of one pass that is given what is carried.
+pub fn loss_from<T: Element>(program: &Arc<Program>, weights: &[T], states: &[f64]) -> T {
     let mut runner = Runner::inference(Host::new(), program.clone());
     feed(&mut runner);
-    let states = numbers(&stack::states(program));
-    runner.forward(&weights.iter().copied().collect(), &states, &mut Unobserved);
+    runner.forward(&weights.iter().copied().collect(), &numbers(states), &mut Unobserved);
     runner.output()[0]
+}
+
+/// What is carried after so many passes without an update.
+pub fn carried(program: &Arc<Program>, weights: &[f64], passes: usize) -> Vec<f64> {
+    let mut runner = Runner::training(Host::<f64>::new(), program.clone(), 0);
+    feed(&mut runner);
+    let (weights, states) = (numbers(weights), stack::states(program));
+    let mut pair = [numbers(&states), numbers(&states)];
+    for _ in 0..passes {
+        let [states, next] = &mut pair;
+        runner.forward(&weights, states, &mut Unobserved);
+        runner.copy_carried(next);
+        pair.swap(0, 1);
+    }
+    pair[0].to_vec()
 }
 
 /// The loss of one pass and the gradients of all weights.
@@ -85,9 +114,19 @@ pub fn gradient<T: Element>(
     weights: &[f64],
     segment: usize,
 ) -> (f64, Vec<f64>) {
+    gradient_from::<T>(program, weights, &stack::states(program), segment)
+}
+
+/// The same of a pass that is given what is carried.
+pub fn gradient_from<T: Element>(
+    program: &Arc<Program>,
+    weights: &[f64],
+    states: &[f64],
+    segment: usize,
+) -> (f64, Vec<f64>) {
     let mut runner = Runner::training(Host::<T>::new(), program.clone(), segment);
     feed(&mut runner);
-    let states = numbers(&stack::states(program));
+    let states = numbers(states);
     let (weights, one) = (numbers(weights), numbers(&[1.0]));
     let mut gradients = Buffer::zeros(weights.len());
     runner.forward(&weights, &states, &mut Unobserved);

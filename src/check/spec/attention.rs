@@ -46,7 +46,11 @@ impl Operator for Attention {
         &[
             Attr { name: "causal", values: &[Bool(false), Bool(true)] },
             Attr { name: "scale", values: &[Null, Num(0.0), Num(0.3), Num(1.0), Num(-0.5)] },
+            Attr { name: "softcap", values: &[Num(0.0), Num(2.5), Num(50.0), Num(0.25)] },
         ]
+    }
+    fn later(&self) -> &'static [&'static str] {
+        &["softcap"]
     }
     fn variants(&self) -> &'static [(&'static str, [&'static str; 2])] {
         &[("attention.empty_row", ["zero", "nan"])]
@@ -135,6 +139,26 @@ fn scale<R: Num>(p: &Problem<R>) -> R {
     p.call.attrs["scale"].as_f64().map_or_else(|| R::one() / R::count(width).sqrt(), R::num)
 }
 
+/// The cap of the scores; none for 0, and in calls of before there was one.
+fn cap<R: Num>(p: &Problem<R>) -> Option<R> {
+    let cap = p.call.attrs.get("softcap").and_then(|cap| cap.as_f64());
+    cap.filter(|&cap| cap > 0.0).map(R::num)
+}
+
+/// A score under the cap.
+fn capped<R: Num>(p: &Problem<R>, score: R) -> R {
+    cap(p).map_or(score, |cap| cap * (score / cap).tanh())
+}
+
+/// The derivative of [`capped`], which may be formed from the capped score.
+fn slope<R: Num>(p: &Problem<R>, score: R) -> Option<R> {
+    cap(p).map(|cap| {
+        let t = (score / cap).tanh();
+        let t = t.loosened(2.0 * t.value().abs());
+        R::one() - t * t
+    })
+}
+
 /// A key that a query attends to.
 #[derive(Clone, Copy)]
 struct Attended<R> {
@@ -150,7 +174,7 @@ struct Attended<R> {
 fn attended<R: Num>(p: &Problem<R>, s: &Sizes, b: usize, h: usize, i: usize) -> Vec<Attended<R>> {
     let query = row(p.get("q"), s.query(b, h, i));
     let score = |j: usize| -> R {
-        let score = R::dot(query, row(p.get("k"), s.key(b, h, j))) * scale(p);
+        let score = capped(p, R::dot(query, row(p.get("k"), s.key(b, h, j))) * scale(p));
         match p.opt("bias") {
             Some(bias) => score + bias.data[(h * s.queries + i) * s.keys + j],
             None => score,
@@ -230,10 +254,12 @@ impl<R: Num> Formula<R> for Attention {
                     // The sum over one head may be kept before it joins that of the others.
                     ds = ds.kept(dtype);
                 }
+                let score = R::dot(q, row(k, key)) * scale(p);
+                let du = slope(p, score).map_or(ds, |slope| (ds * slope).kept(dtype));
                 to_bias[(h * s.queries + i) * s.keys + j].push(ds);
                 for c in 0..width {
-                    to_q[c].push((ds * k.data[key * width + c], times));
-                    to_k[key * width + c].push((ds * q[c], queries));
+                    to_q[c].push((du * k.data[key * width + c], times));
+                    to_k[key * width + c].push((du * q[c], queries));
                     to_v[key * width + c].push((share.kept(dtype) * dy[c], queries));
                 }
             }

@@ -33,7 +33,8 @@ impl Derived {
                 Allowed::NotNegative => &[1e-5, 1e-3, 4.0],
                 Allowed::Share => &[0.0, 1.0, 0.5],
                 Allowed::Finite => &[0.0, 1.0, -0.75],
-                Allowed::Count | Allowed::Any => return None,
+                Allowed::Count => &[1.0, 3.0],
+                Allowed::Any => return None,
             };
             let mut values = vec![usual];
             values.extend(others.iter().filter(|other| **other != usual));
@@ -65,7 +66,7 @@ impl Operator for Derived {
         &self.attrs
     }
     fn slots(&self, case: &Case) -> Vec<Slot> {
-        let shapes = self.op.example(case.size("rows"), case.size("cols"));
+        let shapes = self.with(&case.attrs).example(case.size("rows"), case.size("cols"));
         let slot = |(arg, shape): (&Arg, &Shape)| {
             let (role, fill) = match (arg.kind, arg.values) {
                 (Kind::Real, _) => (Role::Data, Fill::Rows),

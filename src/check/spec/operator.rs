@@ -121,10 +121,11 @@ pub fn domain(attr: &str) -> (f64, f64) {
         "eps" | "lr" | "weight_decay" | "max_norm" | "layer" | "warmup" | "total" => {
             (0.0, f64::MAX)
         }
-        "momentum" | "p" | "label_smoothing" => (0.0, 1.0),
+        "softcap" => (0.0, f64::MAX),
+        "momentum" | "p" | "label_smoothing" | "share" => (0.0, 1.0),
         "beta1" | "beta2" => (0.0, 1.0 - f64::EPSILON / 2.0),
         "loss_scale" => (f64::MIN_POSITIVE, f64::MAX),
-        "step" | "depth" | "normalized_dims" | "heads" | "kv_heads" => (1.0, f64::MAX),
+        "step" | "depth" | "normalized_dims" | "heads" | "kv_heads" | "groups" => (1.0, f64::MAX),
         _ => (f64::MIN, f64::MAX),
     }
 }
@@ -439,6 +440,10 @@ pub trait Operator:
     fn axes(&self) -> &'static [Axis];
     /// The attributes that cases vary.
     fn attrs(&self) -> &[Attr] {
+        &[]
+    }
+    /// Attributes that came later: a target that does not declare one is asked with its default alone.
+    fn later(&self) -> &'static [&'static str] {
         &[]
     }
     /// All attributes of a request: those that the case chose, and those that follow from sizes.

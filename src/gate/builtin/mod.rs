@@ -5,7 +5,7 @@
 //! The kernels for a GPU can be put in their place, interpreted; the norm that clipping needs, schedules
 //! and initialisations are the CPU's in any case.
 //!
-//! There is no `weight_standardize`, no `lecun_uniform` and no 16-bit arithmetic.
+//! There is no `lecun_uniform` and no 16-bit arithmetic; what has no kernels is not served by them.
 
 mod program;
 mod training;
@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use crate::backend::device::{Device, Interpreted};
 use crate::backend::{Backend, Host};
 use crate::check::call::{Broken, Call, Candidate, Claims, Dir, Hello, Identity, Reply, Served};
+use crate::check::scope;
 use crate::check::spec::init::SCHEMES;
 use crate::check::spec::operator::{Setting, number};
 use crate::check::tensor::{Dtype, Tensor, Tensors};
@@ -37,7 +38,7 @@ const COMPOSED: [&str; 4] = ["feed_forward", "residual", "transformer_block", "t
 
 /// Whether an operator of the specification runs as a program, forward and backward.
 fn is_program(op: &str) -> bool {
-    COMPOSED.contains(&op) || crate::op::named(op).is_some()
+    COMPOSED.contains(&op) || program::operator(op).is_some()
 }
 
 /// What the trainer does outside of programs, forward only.
@@ -60,10 +61,19 @@ impl Builtin {
         Builtin { dtype: Dtype::F32, kernels: Some(Device::new(Interpreted::default())) }
     }
 
+    /// Whether the operators that it takes have what they run by.
+    fn runs(&self, op: &str) -> bool {
+        let by_kernels = || program::operator(op).is_none_or(|op| op.kernels().is_some());
+        self.kernels.is_none() || by_kernels()
+    }
+
     fn served(&self, op: &str) -> Served {
         let dir = if is_program(op) { vec![Dir::Fwd, Dir::Bwd] } else { vec![Dir::Fwd] };
-        let mut served =
-            Served { dir: Some(dir), dtype: Some(vec![self.dtype]), ..Served::default() };
+        let known = crate::check::spec::find(op).map(scope::everything).unwrap_or_default();
+        let mut served = Served { dir: Some(dir), dtype: Some(vec![self.dtype]), ..known };
+        if op == "attention" && self.kernels.is_some() {
+            served.attrs.insert("softcap".into(), vec![json!(0.0)]);
+        }
         if op == "init" {
             let judged =
                 |id: &str| SCHEMES.iter().any(|s| matches!(s, Setting::Word(w) if *w == id));
@@ -81,7 +91,7 @@ impl Builtin {
 
 impl Candidate for Builtin {
     fn hello(&mut self) -> Result<Hello, Broken> {
-        let served = |op: &&str| is_program(op) || TRAINING.contains(op);
+        let served = |op: &&str| (is_program(op) && self.runs(op)) || TRAINING.contains(op);
         let names = crate::check::spec::names().into_iter().filter(served);
         let ops = names.map(|op| (op.to_string(), self.served(op))).collect();
         let identity = Identity {

@@ -9,12 +9,14 @@ use crate::backend::{Backend, Observer, Runner, Seen, Unobserved};
 use crate::check::call::{Attrs, Call, Dir};
 use crate::check::spec::operator::number;
 use crate::check::tensor::Tensors;
+use crate::choice::Described;
 use crate::config::RunConfig;
 use crate::op::activation::{Activation, Function, Gated};
 use crate::op::attention::Layout;
 use crate::op::linear::Linear;
 use crate::op::norm::{LayerNorm, NormChoice};
 use crate::op::residual::Residual;
+use crate::op::weight::standardised::{Root, Standardised};
 use crate::op::{self, Kind, SharedOp};
 use crate::program::{Id, Program, Source, Start};
 use crate::setting::Setting;
@@ -72,6 +74,14 @@ pub fn run<B: Backend>(backend: &B, call: &Call) -> Tensors {
     tensors.collect()
 }
 
+/// The operator that a name of the specification means.
+pub fn operator(id: &str) -> Option<SharedOp> {
+    if id == "weight_standardize" {
+        return Some(Arc::new(Standardised { root: Root::Inside, ..Standardised::new() }));
+    }
+    op::named(id)
+}
+
 /// The operator with every constant that an attribute names.
 fn configured(op: SharedOp, attrs: &Attrs) -> SharedOp {
     // The protocol calls the function of an activation `fn`.
@@ -111,6 +121,7 @@ fn shape(call: &Call, output: &str) -> Vec<usize> {
             shape
         }
         ("y", "attention") => of("q"),
+        ("y", "weight_standardize") => of("weight"),
         ("y", _) => of("x"),
         (state, _) => of(state),
     }
@@ -156,7 +167,7 @@ impl Maker<'_> {
     /// An operator by itself, with the constants that the attributes name.
     fn single(&mut self) -> Vec<(&'static str, Id)> {
         let id = self.call.op.as_str();
-        let op = op::named(id).unwrap_or_else(|| unreachable!("{id} is no program"));
+        let op = operator(id).unwrap_or_else(|| unreachable!("{id} is no program"));
         let mut op = configured(op, &self.call.attrs);
         let is_norm = op::norm::named(id).is_some();
         if id == "attention" {

@@ -41,6 +41,11 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("att_bias_first_head", "axis", "the bias of the first head serves all"),
     mutant("att_bias_as_mask", "mask", "a bias that is not 0 closes"),
     mutant("att_bias_with_mask", "mask", "the bias is dropped when there is a mask as well"),
+    mutant("att_softcap_ignored", "wiring", "the soft cap is not applied"),
+    mutant("att_softcap_hard", "wiring", "scores are clipped at the cap, not bent"),
+    mutant("att_softcap_bias", "wiring", "the cap is applied to the bias too"),
+    mutant("att_softcap_unscaled", "wiring", "the cap is applied before the scale"),
+    mutant("att_softcap_factor", "wiring", "tanh(s/c) without the factor c"),
     mutant("att_gqa_modulo", "axis", "query head h reads key head h mod Hk"),
     mutant("att_gqa_first", "axis", "every query head reads the first key head"),
     mutant("att_padding_lanes", "tile", "lanes that pad the keys to 8 count with a score of 0"),
@@ -53,6 +58,9 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant { native: true, ..mutant("att_native", "precision", "sums in the storage dtype") },
     mutant("attb_dq_scale", "backward", "dq without the scale"),
     mutant("attb_dk_scale", "backward", "dk without the scale"),
+    mutant("attb_softcap_slope", "backward", "dq and dk without 1 − (s/c)²"),
+    mutant("attb_softcap_raw", "backward", "1 − (s/c)² of the score before the cap"),
+    mutant("attb_softcap_dbias", "backward", "dbias with 1 − (s/c)² too"),
     mutant("attb_dv_unmasked", "backward", "dv from shares before the mask"),
     mutant("attb_no_row_sum", "backward", "ds without the row's sum D"),
     mutant("attb_row_sum_early", "backward", "D is taken before the mask"),
@@ -92,6 +100,7 @@ pub const CONTROLS: &[Control] = &[
     control("att_pairwise", "sums in pairs"),
     control("att_wide", "sums in f64"),
     control("attb_row_sum_of_y", "D as dy·y of the stored answer"),
+    control("attb_softcap_of_capped", "1 − (s/c)² from the capped score"),
     control("attb_narrow", "dp and ds kept in the storage dtype"),
 ];
 
@@ -119,6 +128,8 @@ struct Model<'a, R> {
 
 /// Of one head of one sample, [queries, keys].
 struct Map<R> {
+    /// Scores before the cap and the bias.
+    raw: Vec<R>,
     scores: Vec<R>,
     open: Vec<bool>,
     shares: Vec<R>,
@@ -137,6 +148,33 @@ impl<R: Num> Model<'_, R> {
             (Some(scale), id) if id != "att_scale_default" => R::num(scale),
             _ => own,
         }
+    }
+
+    fn cap(&self) -> Option<R> {
+        let cap = self.p.call.attrs["softcap"].as_f64().filter(|&cap| cap > 0.0);
+        cap.filter(|_| !self.t.is("att_softcap_ignored")).map(R::num)
+    }
+
+    fn capped(&self, score: R) -> R {
+        let Some(cap) = self.cap() else { return score };
+        match self.t.id {
+            "att_softcap_hard" if score.abs() > cap => cap * (score / score.abs()),
+            "att_softcap_hard" => score,
+            "att_softcap_factor" => (score / cap).tanh(),
+            _ => cap * (score / cap).tanh(),
+        }
+    }
+
+    /// The derivative of a capped score.
+    fn slope(&self, raw: R) -> R {
+        let Some(cap) = self.cap() else { return R::one() };
+        let t = match self.t.id {
+            "attb_softcap_slope" => R::zero(),
+            "attb_softcap_raw" => raw / cap,
+            "attb_softcap_of_capped" => self.capped(raw) / cap,
+            _ => (raw / cap).tanh(),
+        };
+        R::one() - t * t
     }
 
     fn kv_head(&self, h: usize) -> usize {
@@ -197,7 +235,7 @@ impl<R: Num> Model<'_, R> {
         });
         let channels =
             if t.is("att_tail_width") && self.width > 8 { self.width / 8 * 8 } else { self.width };
-        let (mut scores, mut open) = (Vec::new(), Vec::new());
+        let (mut scores, mut open, mut raw) = (Vec::new(), Vec::new(), Vec::new());
         for i in 0..tq {
             for j in 0..tk {
                 let terms = (0..channels).map(|c| {
@@ -212,7 +250,12 @@ impl<R: Num> Model<'_, R> {
                 match t.id {
                     "att_scale_in_q" | "att_scale_in_k" | "att_scale_bias" => {}
                     "att_scale_twice" => score = score * scale * scale,
+                    "att_softcap_unscaled" => score = self.capped(score) * scale,
                     _ => score = score * scale,
+                }
+                raw.push(score);
+                if !t.is("att_softcap_bias") {
+                    score = self.capped(score);
                 }
                 let mut allowed = self.open(b, h, i, j);
                 if let Some(bias) = bias {
@@ -222,6 +265,9 @@ impl<R: Num> Model<'_, R> {
                         "att_bias_as_mask" => allowed = allowed && bias == R::zero(),
                         _ => score += bias,
                     }
+                }
+                if t.is("att_softcap_bias") {
+                    score = self.capped(score);
                 }
                 if t.is("att_scale_bias") {
                     score = score * scale;
@@ -260,7 +306,7 @@ impl<R: Num> Model<'_, R> {
                 shares[row.clone()].copy_from_slice(&self.shares(&scores[row.clone()], &open[row]));
             }
         }
-        Map { scores, open, shares }
+        Map { raw, scores, open, shares }
     }
 
     /// The softmax of a row of scores of which some are open.
@@ -443,12 +489,15 @@ impl<R: Num> Model<'_, R> {
                         ds.push(if t.is("attb_narrow") { slope.narrow(dtype) } else { slope });
                     }
                 }
+                // What reaches the products, by the slope of the cap.
+                let du: Vec<R> =
+                    ds.iter().zip(&map.raw).map(|(&ds, &raw)| ds * self.slope(raw)).collect();
                 let dq_scale = if t.is("attb_dq_scale") { R::one() } else { scale };
                 let dk_scale = if t.is("attb_dk_scale") { R::one() } else { scale };
                 for i in 0..tq {
                     for c in 0..width {
                         let terms: Vec<R> =
-                            (0..tk).map(|j| ds[i * tk + j] * k[j * width + c]).collect();
+                            (0..tk).map(|j| du[i * tk + j] * k[j * width + c]).collect();
                         let dq_own = total(&terms, t) * dq_scale;
                         let again = t.is("attb_stale") && t.calls > 0;
                         dq.push(if again { dq_own + dq_own } else { dq_own });
@@ -460,7 +509,7 @@ impl<R: Num> Model<'_, R> {
                     for c in 0..width {
                         let at = ((b * self.kv_heads + kv) * tk + j) * width + c;
                         let terms: Vec<R> =
-                            (0..counted).map(|i| ds[i * tk + j] * q[i * width + c]).collect();
+                            (0..counted).map(|i| du[i * tk + j] * q[i * width + c]).collect();
                         let own = total(&terms, t) * dk_scale;
                         dk[at] = if t.is("attb_dk_overwritten") { own } else { dk[at] + own };
                         let shares = if t.is("attb_dv_unmasked") { &unmasked } else { &map.shares };
@@ -477,7 +526,8 @@ impl<R: Num> Model<'_, R> {
                         dv[at] = if t.is("attb_dv_overwritten") { own } else { dv[at] + own };
                     }
                 }
-                for (n, &ds) in ds.iter().enumerate() {
+                let to_bias = if t.is("attb_softcap_dbias") { &du } else { &ds };
+                for (n, &ds) in to_bias.iter().enumerate() {
                     match t.id {
                         "attb_dbias_first" if b > 0 => {}
                         "attb_dbias_scaled" => dbias[h * tq * tk + n] += ds * scale,

@@ -6,6 +6,7 @@ use super::unsteady::Kept;
 use super::{Mutation, Native, natively};
 use crate::check::call::{Broken, Call, Candidate, Claims, Dir, Hello, Identity, Reply, Served};
 use crate::check::oracle;
+use crate::check::scope;
 use crate::check::spec;
 use crate::check::spec::operator::{Formula, Named, Problem};
 use crate::check::tensor::{Dtype, Tensor, Tensors};
@@ -39,7 +40,7 @@ impl Candidate for ModelCandidate {
         let served = Served {
             dir: Some(self.only.map_or(operator.dirs().to_vec(), |dir| vec![dir])),
             dtype: Some(dtypes.filter(|dtype| !self.native || dtype.bytes() == 2).collect()),
-            ..Served::default()
+            ..scope::everything(operator)
         };
         let identity = Identity {
             name: if self.id.is_empty() { self.op.into() } else { self.id.into() },

@@ -4,6 +4,9 @@
 //! y_i = Σ_j p_ij·v_j. With dp_ij = ⟨dy_i, v_j⟩ and D_i = Σ_j p_ij·dp_ij: ds = p ⊙ (dp − D),
 //! dq_i = scale·Σ_j ds_ij·k_j, dk_j = scale·Σ_i ds_ij·q_i, dv_j = Σ_i p_ij·dy_i, dbias = Σ ds.
 //!
+//! A soft cap c puts c·tanh(u/c) in the place of u_ij = scale·⟨q_i, k_j⟩, before the bias (Gemma 2, Riviere et
+//! al. 2024, arXiv 2408.00118, section 2): dq and dk are then made of ds ⊙ (1 − tanh(u/c)²).
+//!
 //! Forward keeps two numbers per row, max and Σ e^(s − max); vjp makes the probabilities again
 //! (Dao et al. 2022, arXiv 2205.14135). D comes from p and dp, not from ⟨dy, y⟩ as there: y need
 //! not be kept, and the row of ds sums to 0 as well as p sums to 1. The fast path is in `tiles`,
@@ -42,6 +45,8 @@ pub struct Attention {
     pub causal: bool,
     /// The factor of the products; none is 1/√K.
     pub scale: Option<f64>,
+    /// What the scaled products stay below, as c·tanh(u/c); 0 caps nothing.
+    pub softcap: f64,
     /// How q, k, v and y lie in memory.
     pub layout: Layout,
 }
@@ -84,7 +89,14 @@ impl Rows {
 impl Attention {
     /// Causal attention of tokens, with as many heads everywhere.
     pub fn causal(heads: usize) -> Self {
-        Attention { heads, kv_heads: heads, causal: true, scale: None, layout: Layout::TokenMajor }
+        Attention {
+            heads,
+            kv_heads: heads,
+            causal: true,
+            scale: None,
+            softcap: 0.0,
+            layout: Layout::TokenMajor,
+        }
     }
 
     fn sizes(&self, q: Shape, k: Shape) -> Sizes {
@@ -146,7 +158,15 @@ impl Op for Attention {
         ];
         ARGS
     }
-    crate::constants! { dyn Op; heads: Count, kv_heads: Count, causal: Any, scale: Finite, layout: Any }
+    crate::constants! {
+        dyn Op;
+        heads: Count,
+        kv_heads: Count,
+        causal: Any,
+        scale: Finite,
+        softcap: NotNegative,
+        layout: Any,
+    }
     fn outputs(&self, args: &[Shape]) -> Vec<Shape> {
         let Sizes { batch, queries, keys, width } = self.sizes(args[0], args[1]);
         let kv = self.shape(batch, self.kv_heads, keys, width);
@@ -179,8 +199,9 @@ impl Op for Attention {
             _ => &[],
         }
     }
+    /// None for capped scores.
     fn kernels(&self) -> Option<&dyn Kernels> {
-        Some(self)
+        (self.softcap == 0.0).then_some(self)
     }
 }
 
@@ -218,13 +239,14 @@ impl<T: Num> Reference<T> for Attention {
             }
             for j in 0..sizes.keys {
                 let ds = p[j] * (dp[j] - mean);
+                let du = ds * self.slope(self.product(args, b, h, i, j));
                 for c in 0..sizes.width {
                     let (at_q, at_k) = (q_rows.at(i, c), k_rows.at(j, c));
                     if let Some(dq) = dargs[0].get_mut(at_q) {
-                        *dq += scale * ds * k[at_k];
+                        *dq += scale * du * k[at_k];
                     }
                     if let Some(dk) = dargs[1].get_mut(at_k) {
-                        *dk += scale * ds * q[at_q];
+                        *dk += scale * du * q[at_q];
                     }
                     if let Some(dv) = dargs[2].get_mut(at_k) {
                         *dv += p[j] * dy[at_q];
@@ -257,9 +279,8 @@ impl Attention {
 
     /// The logits of query i of head h of sample b, −∞ where it may not attend.
     fn logits<T: Num>(&self, args: &[View<T>], b: usize, h: usize, i: usize) -> Vec<T> {
-        let [q, k, mask, bias] = [args[0], args[1], args[3], args[4]];
-        let sizes = self.sizes(q.shape, k.shape);
-        let (q_rows, k_rows) = self.places(b, h, sizes);
+        let [mask, bias] = [args[3], args[4]];
+        let sizes = self.sizes(args[0].shape, args[1].shape);
         let mut logits = vec![T::num(f64::NEG_INFINITY); sizes.keys];
         for (j, logit) in logits.iter_mut().enumerate() {
             // The last query sees the last key: i − queries is aligned with j − keys.
@@ -268,15 +289,38 @@ impl Attention {
             if future || allowed.is_some_and(|allowed| allowed.value() == 0.0) {
                 continue;
             }
-            let mut sum = T::zero();
-            for c in 0..sizes.width {
-                sum += q.data[q_rows.at(i, c)] * k.data[k_rows.at(j, c)];
-            }
-            sum = T::num(self.scale(sizes.width)) * sum;
+            let score = self.capped(self.product(args, b, h, i, j));
             let bias = bias.get((h * sizes.queries + i) * sizes.keys + j);
-            *logit = bias.map_or(sum, |&bias| sum + bias);
+            *logit = bias.map_or(score, |&bias| score + bias);
         }
         logits
+    }
+
+    /// scale·⟨q_i, k_j⟩ of head h of sample b.
+    fn product<T: Num>(&self, args: &[View<T>], b: usize, h: usize, i: usize, j: usize) -> T {
+        let [q, k] = [args[0], args[1]];
+        let sizes = self.sizes(q.shape, k.shape);
+        let (q_rows, k_rows) = self.places(b, h, sizes);
+        let mut sum = T::zero();
+        for c in 0..sizes.width {
+            sum += q.data[q_rows.at(i, c)] * k.data[k_rows.at(j, c)];
+        }
+        T::num(self.scale(sizes.width)) * sum
+    }
+
+    /// A scaled product as it enters the softmax.
+    fn capped<T: Num>(&self, product: T) -> T {
+        let cap = T::num(self.softcap);
+        if self.softcap == 0.0 { product } else { cap * (product / cap).tanh() }
+    }
+
+    /// The derivative of [`Attention::capped`].
+    fn slope<T: Num>(&self, product: T) -> T {
+        if self.softcap == 0.0 {
+            return T::one();
+        }
+        let t = (product / T::num(self.softcap)).tanh();
+        T::one() - t * t
     }
 }
 

@@ -3,8 +3,14 @@
 use super::*;
 use crate::check::bodies::{Case, Path, Results, Rows, fast_agrees, gradient};
 
-const FULL: Attention =
-    Attention { heads: 1, kv_heads: 1, causal: false, scale: None, layout: Layout::TokenMajor };
+const FULL: Attention = Attention {
+    heads: 1,
+    kv_heads: 1,
+    causal: false,
+    scale: None,
+    softcap: 0.0,
+    layout: Layout::TokenMajor,
+};
 
 /// One sample of one head, without mask and bias.
 fn shapes(queries: usize, keys: usize, width: usize) -> [Shape; 5] {
@@ -38,9 +44,11 @@ fn gradients_are_slopes() {
     for causal in [false, true] {
         for layout in [Layout::TokenMajor, Layout::HeadMajor] {
             let scale = Some(0.8);
-            let op = Attention { heads: 2, kv_heads: 1, causal, scale, layout };
-            let case = Case::draw(&op, Rows::Normal, 5, 6, 1);
-            gradient::agrees_with_differences(&op, &case).unwrap();
+            for softcap in [0.0, 1.5] {
+                let op = Attention { heads: 2, kv_heads: 1, causal, scale, softcap, layout };
+                let case = Case::draw(&op, Rows::Normal, 5, 6, 1);
+                gradient::agrees_with_differences(&op, &case).unwrap();
+            }
         }
     }
 }
@@ -121,6 +129,45 @@ fn causal_is_aligned_at_the_last_query_and_the_last_key() {
             assert!((y[0] - mean).abs() < 1e-12 && (y[1] - whole).abs() < 1e-14, "{i}: {y:?}");
         }
     }
+}
+
+#[test]
+fn capped_scores_stay_below_the_cap() {
+    let op = Attention { scale: Some(1.0), softcap: 2.0, ..FULL };
+    for n in [1, 15, 16, 17, 65] {
+        let mut case = Case::draw(&op, Rows::Normal, n, 4, 1);
+        fast_agrees(&op, &case).unwrap();
+        case.values[0].iter_mut().for_each(|q| *q *= 16.0);
+        fast_agrees(&op, &case.clone().without(3).without(4)).unwrap();
+    }
+    // Scores of ±2¹³ weigh as ±2, and pass nothing back.
+    let mut case = Case::of(&op, &shapes(1, 2, 1), Rows::Normal, 1);
+    case.values = vec![vec![8192.0], vec![1.0, -1.0], vec![1.0, 0.0], vec![], vec![]];
+    case.dy = vec![1.0];
+    for results in both(&op, &case) {
+        let share = 1.0 / (1.0 + (-4f64).exp());
+        assert!((results.outs[0][0] - share).abs() < 1e-6, "{}", results.outs[0][0]);
+        assert_eq!((&results.grads[0][..], &results.grads[1][..]), (&[0.0][..], &[0.0, 0.0][..]));
+        assert!(results.grads[2][0] > 0.9);
+    }
+}
+
+#[test]
+fn a_cap_far_above_the_scores_is_none() {
+    let (plain, capped) = (FULL, Attention { softcap: 2f64.powi(40), ..FULL });
+    let case = Case::draw(&plain, Rows::Normal, 17, 5, 1);
+    let [plain, capped] = [plain, capped].map(|op| Path::Reference.run(&op, &case));
+    for ((name, a), (_, b)) in plain.named().zip(capped.named()) {
+        let largest = a.iter().fold(0.0f64, |m, v| m.max(v.abs()));
+        // c·tanh(u/c) is u but for the roundings of two operations.
+        assert!(a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-14 * largest), "{name}");
+    }
+}
+
+#[test]
+fn capped_scores_have_no_kernels() {
+    assert!(FULL.kernels().is_some());
+    assert!(Attention { softcap: 50.0, ..FULL }.kernels().is_none());
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::ops::Range;
 use pulp::Simd;
 
 use super::{Attention, Rows, Sizes};
-use crate::op::elementary::exp;
+use crate::op::elementary::{exp, tanh};
 use crate::op::panel::{LANES, Left, Target, pack, product, transpose};
 use crate::op::{Fast, Grad, Shape, View};
 
@@ -21,12 +21,15 @@ impl Fast for Attention {
         let Sizes { batch, queries, .. } = self.sizes(args[0], args[1]);
         2 * batch * self.heads * queries
     }
-    /// A sample of q, dy, k and v, a tile of q and dy by channels, p and ds; and room to align.
+    /// A sample of q, dy, k and v, a tile of q and dy by channels, p, ds and under a cap its slopes; and
+    /// room to align.
     fn scratch(&self, args: &[Shape]) -> usize {
         let sizes = self.sizes(args[0], args[1]);
         let sample =
             self.heads * sizes.head(sizes.queries) + self.kv_heads * sizes.head(sizes.keys);
-        2 * (sample + sizes.head(TILE) + TILE * tiled(sizes.keys)) + LANES
+        let tile = TILE * tiled(sizes.keys);
+        let slopes = if self.softcap > 0.0 { tile } else { 0 };
+        2 * (sample + sizes.head(TILE) + tile) + slopes + LANES
     }
 
     fn forward(
@@ -189,6 +192,24 @@ impl Attention {
         }
     }
 
+    /// Puts c·tanh(u/c) in the place of every product u of a tile.
+    #[inline(always)]
+    fn cap(&self, s: &mut [[f32; TILE]]) {
+        let (cap, per_cap) = (self.softcap as f32, (1.0 / self.softcap) as f32);
+        for s in s {
+            *s = s.map(|u| cap * tanh(u * per_cap));
+        }
+    }
+
+    /// The derivatives 1 − (s/c)² of a tile of capped products s.
+    #[inline(always)]
+    fn slopes(&self, s: &[[f32; TILE]], slopes: &mut [[f32; TILE]]) {
+        let per_cap = (1.0 / self.softcap) as f32;
+        for (slopes, s) in slopes.iter_mut().zip(s) {
+            *slopes = s.map(|s| (s * per_cap).mul_add(-(s * per_cap), 1.0));
+        }
+    }
+
     /// Adds the bias to a tile of logits by keys, and puts −∞ where a query may not attend.
     #[inline(always)]
     fn bias_and_mask(&self, sizes: Sizes, args: &[View<f32>], tile: &Tile, s: &mut [[f32; TILE]]) {
@@ -305,6 +326,9 @@ impl pulp::WithSimd for Forward<'_, '_> {
                 let s = &mut s[..tile.keys];
                 transpose(channels, q);
                 products_by_keys(simd, k, channels, s);
+                if op.softcap > 0.0 {
+                    op.cap(s);
+                }
                 op.bias_and_mask(sizes, args, &tile, s);
 
                 let max = largest(s);
@@ -366,6 +390,8 @@ impl pulp::WithSimd for Backward<'_, '_, '_> {
         let dy_channels = take(&mut scratch, sizes.head(TILE));
         let p = rows(take(&mut scratch, TILE * tiled(sizes.keys)));
         let ds = rows(take(&mut scratch, TILE * tiled(sizes.keys)));
+        let slopes = if op.softcap > 0.0 { TILE * tiled(sizes.keys) } else { 0 };
+        let slopes = rows(take(&mut scratch, slopes));
         for sample in 0..sizes.batch {
             op.pack_sample(simd, q, args[0].data, sample, op.heads, sizes.queries, width, scale);
             op.pack_sample(simd, dy_sample, dy, sample, op.heads, sizes.queries, width, 1.0);
@@ -379,6 +405,10 @@ impl pulp::WithSimd for Backward<'_, '_, '_> {
                 transpose(dy_channels, dy);
                 products_by_keys(simd, k, q_channels, p);
                 products_by_keys(simd, v, dy_channels, ds);
+                if op.softcap > 0.0 {
+                    op.cap(p);
+                    op.slopes(p, slopes);
+                }
                 op.bias_and_mask(sizes, args, &tile, p);
 
                 // A lane of no query has 1/Σ = 0, hence p = 0 and no part in any gradient.
@@ -408,6 +438,13 @@ impl pulp::WithSimd for Backward<'_, '_, '_> {
                         let start = (tile.head * sizes.queries + tile.first + l) * sizes.keys;
                         for (dbias, ds) in dbias[start..][..sizes.keys].iter_mut().zip(&*ds) {
                             *dbias += ds[l];
+                        }
+                    }
+                }
+                if op.softcap > 0.0 {
+                    for (ds, slopes) in ds.iter_mut().zip(&*slopes) {
+                        for l in 0..TILE {
+                            ds[l] *= slopes[l];
                         }
                     }
                 }

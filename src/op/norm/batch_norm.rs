@@ -272,7 +272,7 @@ impl Fast for BatchNorm {
 /// Blocks of rows that stay in the second cache, so few that the rounding error of a sum of sums
 /// grows with the rows of a block and the number of blocks, not their product.
 #[inline(always)]
-fn blocks(rows: usize, cols: usize) -> impl Iterator<Item = Range<usize>> {
+pub(super) fn blocks(rows: usize, cols: usize) -> impl Iterator<Item = Range<usize>> {
     let block = ((1 << 16) / cols).clamp(8, 64);
     (0..rows).step_by(block).map(move |first| first..rows.min(first + block))
 }

@@ -28,8 +28,13 @@ crate::list! { dyn Op;
     batch_norm::BatchNorm,
     derf::Derf,
     dynamic_tanh::DynamicTanh,
+    group_norm::GroupNorm,
+    l2_norm::L2Norm,
     layer_norm::LayerNorm,
+    partial_rms_norm::PartialRmsNorm,
+    power_norm::PowerNorm,
     rms_norm::RmsNorm,
+    rms_norm_outside::RmsNormOutside,
     scale_norm::ScaleNorm,
 }
 

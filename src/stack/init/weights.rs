@@ -1,5 +1,8 @@
 //! From a scheme to numbers: the weights of a program, drawn one by one.
 
+use std::collections::HashMap;
+use std::ops::Range;
+
 use faer::Mat;
 use rayon::prelude::*;
 
@@ -88,6 +91,8 @@ impl Init {
             rest = others;
         }
         parts.into_par_iter().for_each(|(value, part)| match start(value) {
+            // Of what is drawn here: below.
+            Start::RowLengths(_) => {}
             Start::Value(constant) => part.fill(constant),
             Start::OneHot(column) => {
                 part.fill(0.0);
@@ -102,7 +107,25 @@ impl Init {
                 draw.fill(value.shape, rng.named(&value.name), part);
             }
         });
+        fill_row_lengths(program, &mut weights);
         weights
+    }
+}
+
+/// Fills what starts at the lengths of the rows of another weight, which has been drawn.
+fn fill_row_lengths(program: &Program, weights: &mut [f64]) {
+    let (mut places, mut at) = (HashMap::new(), 0);
+    for (id, value) in program.weights() {
+        let place = at..at + value.shape.len();
+        at = place.end;
+        if let Start::RowLengths(of) = start(value) {
+            let matrix: &Range<usize> = &places[&of];
+            let rows = weights[matrix.clone()].chunks_exact(program.shape(of).cols());
+            let lengths: Vec<f64> =
+                rows.map(|row| row.iter().map(|w| w * w).sum::<f64>().sqrt()).collect();
+            weights[place.clone()].copy_from_slice(&lengths);
+        }
+        places.insert(id, place);
     }
 }
 
