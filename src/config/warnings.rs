@@ -144,6 +144,9 @@ impl RunConfig {
         let kept = self.stochastic_depth == 0.0 && self.survival != Survival::Linear;
         idle(kept, "survival", "without stochastic-depth".to_string());
         idle(!self.task.reads_text(), "text", under("task"));
+        idle(!self.task.reads_series(), "series", under("task"));
+        let file = self.task.reads_series() && !self.series.is_empty();
+        idle(!file, "column", "without a series".to_string());
     }
 }
 

@@ -7,7 +7,9 @@ use super::attention::{Attention, Layout};
 use super::dropout::{DropPath, Dropout};
 use super::embedding::{AddPositions, Embedding};
 use super::linear::Linear;
-use super::loss::{CrossEntropy, MeanSquaredError, Reduction};
+use super::loss::{
+    BinaryCrossEntropy, CrossEntropy, GaussianNll, MeanSquaredError, Reduction, StudentNll,
+};
 use super::norm::{self, BatchNorm, RmsNorm};
 use super::residual::{GainedResidual, Residual, Scale};
 use super::rotary::Rotary;
@@ -42,6 +44,9 @@ fn listed() -> Vec<SharedOp> {
         shared(Embedding),
         shared(AddPositions),
         shared(MeanSquaredError),
+        shared(GaussianNll),
+        shared(StudentNll),
+        shared(BinaryCrossEntropy),
     ]);
     ops.extend(attentions().into_iter().map(shared));
     ops.extend(losses().into_iter().map(shared));

@@ -14,7 +14,7 @@ pub mod wiring;
 
 pub use architecture::{Architecture, FeedForward, MAPS, Positions, Survival};
 pub use block::{Branch, Builder, Sublayer};
-pub use ends::{Ends, Front, Head, LOGITS, PATCHES, TARGETS, TOKENS};
+pub use ends::{Ends, Front, Head, LOGITS, Law, PATCHES, TARGETS, TOKENS};
 pub use init::{Draw, Init, states};
 pub use wiring::{Streams, Wire, Wiring};
 

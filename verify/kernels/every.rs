@@ -25,11 +25,12 @@ fn conditions() -> Vec<Options> {
     [&schedules[..], &edges].concat()
 }
 
+/// Those without are refused by their names, in a run and by the adapter.
 #[test]
-fn every_operator_has_kernels() {
+fn every_operator_but_the_newest_losses_has_kernels() {
     let without: Vec<&str> =
         all().iter().filter(|op| op.kernels().is_none()).map(|op| op.id()).collect();
-    assert_eq!(without, [""; 0]);
+    assert_eq!(without, ["gaussian_nll", "student_nll", "binary_cross_entropy"]);
 }
 
 #[test]

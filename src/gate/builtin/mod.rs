@@ -78,7 +78,12 @@ impl Builtin {
 
 impl Candidate for Builtin {
     fn hello(&mut self) -> Result<Hello, Broken> {
-        let served = |op: &&str| is_program(op) || TRAINING.contains(op);
+        // What has no kernels yet is not served by them.
+        let runs = |op: &str| match (&self.kernels, crate::op::named(op)) {
+            (Some(device), Some(op)) => device.runs(&*op),
+            _ => true,
+        };
+        let served = |op: &&str| is_program(op) && runs(op) || TRAINING.contains(op);
         let names = crate::check::spec::names().into_iter().filter(served);
         let ops = names.map(|op| (op.to_string(), self.served(op))).collect();
         let identity = Identity {
