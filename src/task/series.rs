@@ -36,6 +36,8 @@ choices! {
 
 /// Share of the values that training sees.
 const TRAINING_SHARE: f64 = 0.8;
+/// The fewest values that a line, a variance and its recursion are fitted to.
+const FEWEST: usize = 10;
 /// The largest table: some hundred thousand rows, and the numbers of it are held in memory.
 const LARGEST_TABLE: u64 = 1 << 26;
 /// Values of the process.
@@ -153,15 +155,16 @@ impl Walk {
     /// Says what is allowed where there is nothing to fit.
     fn new(law: Law, values: &[f64]) -> Result<Walk, String> {
         let training = (values.len() as f64 * TRAINING_SHARE) as usize;
-        if training < 3 || training + 2 > values.len() {
-            return Err(format!("10 values or more, not {},", values.len()));
+        if values.len() < FEWEST {
+            return Err(format!("{FEWEST} values or more, not {},", values.len()));
         }
         let seen = &values[..training];
         let center = mean(seen.iter().copied());
         let deviation = mean(seen.iter().map(|v| (v - center).powi(2))).sqrt();
         let narrow = |v: &f64| ((v - center) / deviation) as f32;
         let standard: Vec<f32> = values.iter().map(narrow).collect();
-        if deviation == 0.0 || !standard.iter().all(|v| v.is_finite()) {
+        let varies = deviation > 0.0 && deviation.is_finite();
+        if !varies || !standard.iter().all(|v| v.is_finite()) {
             return Err("values that vary in the training part, and finitely,".to_string());
         }
         let wide: Vec<f64> = standard.iter().copied().map(f64::from).collect();

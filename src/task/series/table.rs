@@ -2,7 +2,7 @@
 //!
 //! What is otherwise is refused with the line and the column; nothing is guessed.
 
-use csv::{ErrorKind, ReaderBuilder, StringRecord, Trim};
+use csv::{ErrorKind, Position, ReaderBuilder, StringRecord, Trim};
 
 use super::dates::Dates;
 use crate::setting::Invalid;
@@ -40,9 +40,11 @@ pub fn column(path: &str, bytes: &[u8], name: &str) -> Result<Vec<Cell>, Invalid
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let mut reader = ReaderBuilder::new().has_headers(false).trim(Trim::All).from_reader(bytes);
     let mut record = StringRecord::new();
+    let mut lines = Lines { bytes, at: 0, line: 1 };
     let mut next = |record: &mut StringRecord| {
-        let read = reader.read_record(record).map_err(|error| refused(broken(error.kind())))?;
-        Ok(read.then(|| record.position().map_or(0, csv::Position::line)))
+        let read = reader.read_record(record);
+        let read = read.map_err(|error| refused(broken(error.kind(), &mut lines)))?;
+        Ok(read.then(|| lines.of(record.position())))
     };
     if next(&mut record)?.is_none() {
         return Err(refused(
@@ -100,16 +102,41 @@ fn index(header: &StringRecord, name: &str) -> Result<usize, Wrong> {
     Err(Wrong::Column(format!("one of the columns of the series: {}", names.join(", "))))
 }
 
+/// Lines, counted from the front. The reader's own number is of the place behind the record before,
+/// from where a line break may still be to come.
+struct Lines<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    line: u64,
+}
+
+impl Lines<'_> {
+    /// The line of a record that begins at a position, or behind the line breaks there.
+    fn of(&mut self, position: Option<&Position>) -> u64 {
+        let from = position.map_or(0, |position| position.byte() as usize).min(self.bytes.len());
+        let breaks = self.bytes[from..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n'));
+        let to = from + breaks.count();
+        // A carriage return ends a line where no line feed does.
+        let ends = |i: &usize| match self.bytes[*i] {
+            b'\n' => true,
+            b'\r' => self.bytes.get(i + 1) != Some(&b'\n'),
+            _ => false,
+        };
+        self.line += (self.at..to).filter(ends).count() as u64;
+        self.at = self.at.max(to);
+        self.line
+    }
+}
+
 /// What a broken table should be.
-fn broken(kind: &ErrorKind) -> String {
-    let line = |position: &Option<csv::Position>| position.as_ref().map_or(0, |p| p.line());
+fn broken(kind: &ErrorKind, lines: &mut Lines) -> String {
     match kind {
         ErrorKind::UnequalLengths { pos, expected_len, len } => {
-            let line = line(pos);
+            let line = lines.of(pos.as_ref());
             format!("{expected_len} cells in every line, as line 1 has; line {line} has {len}")
         }
         ErrorKind::Utf8 { pos, err } => {
-            let (line, column) = (line(pos), err.field() + 1);
+            let (line, column) = (lines.of(pos.as_ref()), err.field() + 1);
             format!("a text in UTF-8; line {line}, column number {column}, is none")
         }
         other => format!("a readable table ({other:?})"),
@@ -138,7 +165,9 @@ mod tests {
             assert_eq!(read(text, "Close"), want, "{text:?}");
         }
         let spaced = TABLE.replace("2/1", "\n2/1");
-        assert_eq!(read(&spaced, "Open"), Ok(vec![(2, 1.0), (3, 3.0), (5, 3.0)]));
+        for text in [&spaced, &spaced.replace('\n', "\r\n"), &spaced.replace('\n', "\r")] {
+            assert_eq!(read(text, "Open"), Ok(vec![(2, 1.0), (3, 3.0), (5, 3.0)]), "{text:?}");
+        }
     }
 
     #[test]
