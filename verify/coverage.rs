@@ -44,7 +44,7 @@ fn every_operator_of_the_sources_is_in_the_registry() {
         .map(|op| format!("{op:?}").chars().take_while(|c| c.is_alphanumeric()).collect())
         .collect();
     let mut written = BTreeSet::new();
-    for folder in ["src/op", "src/op/attention", "src/op/norm", "src/op/weight"] {
+    for folder in ["src/op", "src/op/attention", "src/op/loss", "src/op/norm", "src/op/weight"] {
         for path in files(folder, "rs").values() {
             written.extend(operators(&text(path)));
         }

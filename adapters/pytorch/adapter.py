@@ -5,6 +5,7 @@ import os, sys
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
 import plummet, torch
 import torch.nn.functional as F
+from torch.distributions import StudentT
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 def layer_norm(x, weight=None, bias=None, *, normalized_dims, eps):
@@ -30,12 +31,23 @@ def attention(q, k, v, mask=None, bias=None, *, causal, scale):
     with sdpa_kernel(SDPBackend.MATH):  # the fused kernel has an exponential of 20 bits
         return F.scaled_dot_product_attention(q, k, v, scores, scale=scale, enable_gqa=True)
 
+def gaussian_nll(prediction, target):
+    location, log_scale = prediction.unflatten(-1, (-1, 2)).unbind(-1)
+    return F.gaussian_nll_loss(location, target, (2 * log_scale).exp(), full=True)
+
+def student_nll(prediction, target):
+    location, log_scale, r = prediction.unflatten(-1, (-1, 3)).unbind(-1)
+    return -StudentT(2 + F.softplus(r), location, log_scale.exp()).log_prob(target).mean()
+
 operators = {
     "layer_norm": layer_norm, "rms_norm": rms_norm, "batch_norm": batch_norm,
     "activation": activation, "attention": attention,
     "softmax": lambda x: torch.softmax(x, -1),
     "linear": lambda x, weight, bias=None: F.linear(x, weight, bias),
     "cross_entropy": lambda logits, target, **attrs: F.cross_entropy(logits, target, **attrs),
+    "binary_cross_entropy": lambda logits, target: F.binary_cross_entropy_with_logits(logits, target),
+    "mean_squared_error": lambda prediction, target: F.mse_loss(prediction, target),
+    "gaussian_nll": gaussian_nll, "student_nll": student_nll,
 }
 
 def read(dtype, shape, data):

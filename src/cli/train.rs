@@ -58,19 +58,21 @@ pub(super) fn failure(error: Error, config: &RunConfig, of: &str) -> Failure {
     Failure::from(format!("{line}; the same command goes on from there"))
 }
 
-/// A line where the store knows a text of this name, but not this content.
+/// A line where the store knows a file of this name, but not this content.
 pub(super) fn changed(runs: &[RunRecord], config: &RunConfig) -> Option<String> {
-    let (path, digest) = (&config.text.path, config.text.sha256.as_ref()?);
+    let (kind, source) = config.source()?;
+    let (path, digest) = (&source.path, source.sha256.as_ref()?);
     let holds = |run: &&RunRecord, field: &str, text: &str| run.config[field] == *text;
-    if runs.iter().any(|run| holds(&run, "text-sha256", digest)) || !Path::new(path).is_file() {
+    let known = format!("{kind}-sha256");
+    if runs.iter().any(|run| holds(&run, &known, digest)) || !Path::new(path).is_file() {
         return None;
     }
-    let others = runs.iter().filter(|run| holds(run, "text", path)).count();
+    let others = runs.iter().filter(|run| holds(run, kind, path)).count();
     let line = Warning::new(
-        "text",
+        kind,
         path,
         format!(
-            "the store holds {others} runs of a text of this name, but not of this content; they \
+            "the store holds {others} runs of a {kind} of this name, but not of this content; they \
              stay as they are, and this content is learned anew"
         ),
     );

@@ -127,6 +127,10 @@ impl RunConfig {
             let allowed = format!("false under task {}: it says no tokens", self.task.id());
             return Err(Invalid::new("tied-head", true, allowed));
         }
+        if self.label_smoothing != 0.0 && !self.task.ends().head.has_classes() {
+            let allowed = format!("0 under task {}: it says no classes", self.task.id());
+            return Err(Invalid::new("label-smoothing", self.label_smoothing, allowed));
+        }
         self.task.allows(&self.wanted(), self.given(&["seq"]).is_some())?;
         self.check_shares()?;
         let real = |field: &str, value: f64, holds: bool, allowed: &str| {

@@ -17,7 +17,7 @@ use crate::op::weight::WeightForm;
 pub use crate::setting::{Invalid, Setting};
 use crate::stack::{Architecture, Init, MAPS, Wiring};
 pub use crate::stack::{DropPer, FeedForward, Positions, QkNorm, Survival, Survivors};
-use crate::task::{SHA256, Source, TaskChoice, Wanted};
+use crate::task::{SERIES_SHA256, SHA256, Source, TaskChoice, Wanted};
 
 choices! {
     /// How the learning rate goes on after the warm-up.
@@ -176,10 +176,12 @@ macro_rules! config {
                 }),+]
             }
 
-            /// Reads one field; or `text-sha256`, behind `text`: what the text must contain.
+            /// Reads one field; or `text-sha256`, behind `text`, and `series-sha256`, behind `series`:
+            /// what the file must contain.
             pub fn set(&mut self, name: &str, text: &str) -> Result<(), Invalid> {
                 match name {
                     SHA256 => self.text.sha256 = Some(text.to_string()),
+                    SERIES_SHA256 => self.series.sha256 = Some(text.to_string()),
                     $($name => {
                         self.$field = <$type as Setting>::read(text)
                             .map_err(|allowed| Invalid::new(name, text, allowed))?;
@@ -210,6 +212,11 @@ config! {
     task as "task": TaskChoice = TaskChoice::usual("text");
     /// File or pipe whose bytes are learned, - for standard input; empty for the embedded Latin text.
     text as "text": Source = Source::default();
+    /// CSV file of which a column is the series that is learned, - for standard input; empty for a
+    /// GARCH(1,1) process.
+    series as "series": Source = Source::default();
+    /// Name of that column.
+    column as "column": String = String::new();
     /// Number of features of the residual stream.
     width as "width": usize = 64;
     /// Number of blocks, each of an attention and a feed-forward sublayer.
@@ -386,6 +393,8 @@ const LATER: &[&str] = &[
     "qk-norm",
     "softcap",
     "logit-softcap",
+    "series",
+    "column",
 ];
 
 /// Fields that say where and how a run is kept, not what it computes.
@@ -427,21 +436,24 @@ impl RunConfig {
         for field in RunConfig::fields() {
             let text = self.get(field.name).expect("a listed field");
             // Names stay text even where they look like a number.
-            let free = matches!(field.name, "text" | "store" | "name");
+            let free = matches!(field.name, "text" | "series" | "column" | "store" | "name");
             let parsed = if free { None } else { serde_json::from_str(&text).ok() };
             object.insert(field.name.to_string(), parsed.unwrap_or(Json::String(text)));
         }
-        if let Some(digest) = &self.text.sha256 {
-            object.insert(SHA256.to_string(), Json::String(digest.clone()));
+        for (name, file) in [(SHA256, &self.text), (SERIES_SHA256, &self.series)] {
+            if let Some(digest) = &file.sha256 {
+                object.insert(name.to_string(), Json::String(digest.clone()));
+            }
         }
         Json::Object(object)
     }
 
     /// The fields that a run's numbers depend on, as a JSON object.
     pub fn identity(&self) -> Json {
-        let mut json = self.identical().to_json();
+        let identical = self.identical();
+        let mut json = identical.to_json();
         if let Some(object) = json.as_object_mut() {
-            object.retain(|name, _| self.counts(name));
+            object.retain(|name, _| identical.counts(name));
         }
         json
     }
@@ -456,13 +468,19 @@ impl RunConfig {
     ///
     /// What the memory of a machine makes of `fit` changes no bit, so that it is one run with
     /// `none`. A checkpointing that is asked for by name stays apart: who asks wants its costs,
-    /// which are part of the record. A text that is not learned says nothing; the deviation of a
-    /// tied embedding is the one that it comes to.
+    /// which are part of the record. A text or a series that is not learned says nothing; the
+    /// deviation of a tied embedding is the one that it comes to.
     fn identical(&self) -> RunConfig {
         let mut config = self.clone();
         config.embed_std = self.embed_std();
         if !config.task.reads_text() {
             config.text = Source::default();
+        }
+        if !config.task.reads_series() {
+            config.series = Source::default();
+        }
+        if config.series.is_empty() {
+            config.column.clear();
         }
         if config.checkpoint == Checkpoint::Fit {
             config.checkpoint = Checkpoint::None;
@@ -474,8 +492,9 @@ impl RunConfig {
     pub fn from_json(json: &Json) -> Result<Self, Invalid> {
         let object = json.as_object().ok_or_else(|| Invalid::new("config", json, "an object"))?;
         let mut config = RunConfig::default();
-        // The digest goes behind the text that it is of.
-        let (last, first): (Vec<_>, Vec<_>) = object.iter().partition(|(name, _)| *name == SHA256);
+        // A digest goes behind the file that it is of.
+        let (last, first): (Vec<_>, Vec<_>) =
+            object.iter().partition(|(name, _)| [SHA256, SERIES_SHA256].contains(&name.as_str()));
         let mut gain = None;
         for (name, value) in first.into_iter().chain(last) {
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_string);
@@ -535,9 +554,10 @@ impl RunConfig {
         };
         let identical = self.identical();
         for field in RunConfig::fields() {
-            if self.counts(field.name) {
+            if identical.counts(field.name) {
                 let text = match field.name {
                     "text" => identical.text.content(),
+                    "series" => identical.series.content(),
                     name => identical.get(name).expect("a listed field"),
                 };
                 count(field.name, &text);
@@ -574,6 +594,23 @@ impl RunConfig {
         Some(own.min(std * multiplier / self.wiring.output_rms()))
     }
 
+    /// The file that is learned, behind its field, where the task reads one.
+    pub fn source(&self) -> Option<(&'static str, &Source)> {
+        match &self.task {
+            task if task.reads_text() => Some(("text", &self.text)),
+            task if task.reads_series() => Some(("series", &self.series)),
+            _ => None,
+        }
+    }
+
+    /// Says what the file that is learned contains.
+    pub(crate) fn pin(&mut self, sha256: Option<String>) {
+        match &self.task {
+            task if task.reads_series() => self.series.sha256 = sha256,
+            _ => self.text.sha256 = sha256,
+        }
+    }
+
     /// What the run asks of its task.
     pub fn wanted(&self) -> Wanted<'_> {
         Wanted {
@@ -582,6 +619,8 @@ impl RunConfig {
             batch: self.batch,
             seq: self.seq,
             text: &self.text,
+            series: &self.series,
+            column: &self.column,
         }
     }
 

@@ -165,6 +165,9 @@ impl RunConfig {
         idle(!classes, "z-loss", under("task"));
         idle(!classes, "logit-softcap", under("task"));
         idle(!self.task.reads_text(), "text", under("task"));
+        idle(!self.task.reads_series(), "series", under("task"));
+        let file = self.task.reads_series() && !self.series.is_empty();
+        idle(!file, "column", "without a series".to_string());
     }
 }
 

@@ -6,6 +6,17 @@
 //! costs λ·(ln Z)² more, Z = Σ_j e^(x_j) (Chowdhery et al. 2022, arXiv 2204.02311, section 5, with
 //! λ = 10⁻⁴), which adds 2λ·ln Z·p_j and is not blind to a shift of the logits.
 //! [`MeanSquaredError`]: mean (prediction − target)²; dprediction = 2(prediction − target)/n.
+//! [`GaussianNll`], [`StudentNll`] and [`BinaryCrossEntropy`]: −ln p of targets under a distribution
+//! that is predicted, a file each.
+
+mod binary_cross_entropy;
+mod gaussian_nll;
+mod half_step;
+mod student_nll;
+
+pub use binary_cross_entropy::BinaryCrossEntropy;
+pub use gaussian_nll::GaussianNll;
+pub use student_nll::StudentNll;
 
 use super::device::{Chip, Kernels, Launch, Param};
 use super::elementary::exp_nonpositive;
@@ -397,6 +408,47 @@ impl Fast for MeanSquaredError {
             dtarget.put(all.clone(), differences().map(|difference| -difference));
         });
     }
+}
+
+/// The shape of a mean over targets, each predicted by so many numbers.
+fn scalar(args: &[Shape], numbers: usize) -> Vec<Shape> {
+    let (prediction, target) = (args[0], args[1]);
+    assert_eq!(
+        (prediction.rows(), prediction.cols()),
+        (target.rows(), numbers * target.cols()),
+        "{numbers} numbers for every target of {target:?}"
+    );
+    vec![Shape::new(&[])]
+}
+
+/// Every target, behind the numbers that predict it.
+#[inline(always)]
+fn places<'a, T: Num, const N: usize>(
+    args: &[View<'a, T>],
+) -> impl Iterator<Item = ([T; N], T)> + Clone + use<'a, T, N> {
+    let (predictions, _) = args[0].data.as_chunks::<N>();
+    predictions.iter().copied().zip(args[1].data.iter().copied())
+}
+
+/// The mean of what targets cost, each a `constant` more: the sum is in `f64`, which costs nothing here
+/// and keeps every digit.
+#[inline(always)]
+fn mean(costs: impl Iterator<Item = f64>, constant: f64) -> f32 {
+    let (sum, count) = costs.fold((0.0, 0usize), |(sum, n), cost| (sum + cost, n + 1));
+    (sum / count as f64 + constant) as f32
+}
+
+/// Puts the slopes of every target's numbers and of the target itself where they belong.
+#[inline(always)]
+fn sort_gradients<const N: usize>(
+    dargs: &mut [Grad],
+    args: &[View<f32>],
+    slopes: impl Fn(([f32; N], f32)) -> ([f32; N], f32) + Copy,
+) {
+    let [dprediction, dtarget] = dargs else { unreachable!("two arguments") };
+    let all = places(args).map(slopes);
+    dprediction.put(0..args[0].data.len(), all.clone().flat_map(|(prediction, _)| prediction));
+    dtarget.put(0..args[1].data.len(), all.map(|(_, target)| target));
 }
 
 /// Threads of the one block that adds what others have left.

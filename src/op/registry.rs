@@ -8,7 +8,9 @@ use super::dropout::{DropPath, DropPer, Dropout, Survivors};
 use super::embedding::{AddPositions, Embedding};
 use super::head_gain::HeadGain;
 use super::linear::Linear;
-use super::loss::{CrossEntropy, MeanSquaredError, Reduction};
+use super::loss::{
+    BinaryCrossEntropy, CrossEntropy, GaussianNll, MeanSquaredError, Reduction, StudentNll,
+};
 use super::norm::{self, BatchNorm, GroupNorm, LayerNorm, PowerNorm, RmsNorm, ScaleNorm};
 use super::per_head::PerHead;
 use super::ramp::Ramp;
@@ -63,6 +65,9 @@ fn listed() -> Vec<SharedOp> {
         shared(Embedding),
         shared(AddPositions),
         shared(MeanSquaredError),
+        shared(GaussianNll),
+        shared(StudentNll),
+        shared(BinaryCrossEntropy),
     ]);
     ops.extend(per_heads().map(|norm| shared(PerHead { head_width: 6, norm })));
     ops.extend(weight::ALL.iter().flat_map(|form| (form.make)().operators()));

@@ -1,12 +1,14 @@
 //! What a stack reads and what it says: the two ends between which the blocks stand.
 //!
 //! tokens → row of a table, or patches → linear map; the last stream → linear map → cross-entropy
-//! of classes, or mean squared error of values. Which of them, the task says.
+//! of classes, mean squared error of values, or negative log-likelihood under a distribution of each.
+//! Which of them, the task says.
 
 use super::Builder;
+use crate::choices;
 use crate::op::embedding::Embedding;
 use crate::op::linear::Linear;
-use crate::op::loss::{CrossEntropy, MeanSquaredError, Reduction};
+use crate::op::loss::{CrossEntropy, GaussianNll, MeanSquaredError, Reduction, StudentNll};
 use crate::op::softcap::Softcap;
 use crate::program::{Id, Role, Start};
 
@@ -34,6 +36,26 @@ pub enum Front {
     },
 }
 
+choices! {
+    /// The distribution that a value is said to have.
+    Law {
+        /// Normal, by location and log scale ([`GaussianNll`]).
+        Gaussian = "gaussian",
+        /// Student's, by location, log scale and degrees of freedom ([`StudentNll`]).
+        Student = "student",
+    }
+}
+
+impl Law {
+    /// How many numbers say which distribution of the kind it is.
+    pub fn numbers(self) -> usize {
+        match self {
+            Law::Gaussian => GaussianNll::NUMBERS,
+            Law::Student => StudentNll::NUMBERS,
+        }
+    }
+}
+
 /// What a stack says at every place of a sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Head {
@@ -48,6 +70,29 @@ pub enum Head {
         /// Numbers of a place.
         n: usize,
     },
+    /// A distribution of each of so many numbers, under the negative log-likelihood. Every place
+    /// counts.
+    Distribution {
+        /// Which kind of distribution.
+        law: Law,
+        /// Numbers of a place.
+        n: usize,
+    },
+}
+
+impl Head {
+    /// Numbers that it says at every place.
+    fn says(self) -> usize {
+        match self {
+            Head::Classes { n } | Head::Values { n } => n,
+            Head::Distribution { law, n } => law.numbers() * n,
+        }
+    }
+
+    /// Whether it says which of some classes, whose targets can be smoothed.
+    pub fn has_classes(self) -> bool {
+        matches!(self, Head::Classes { .. })
+    }
 }
 
 /// The front and the head of a stack.
@@ -87,7 +132,7 @@ impl Ends {
         };
         let said = match self.head {
             Head::Classes { .. } => 1,
-            Head::Values { n } => n,
+            Head::Values { n } | Head::Distribution { n, .. } => n,
         };
         read + said
     }
@@ -101,7 +146,9 @@ impl Ends {
         };
         let targets = match self.head {
             Head::Classes { .. } => b.program.input(TARGETS, &[samples, seq]),
-            Head::Values { n } => b.program.input(TARGETS, &[samples, seq, n]),
+            Head::Values { n } | Head::Distribution { n, .. } => {
+                b.program.input(TARGETS, &[samples, seq, n])
+            }
         };
         (read, targets)
     }
@@ -130,7 +177,7 @@ impl Ends {
     pub(super) fn close(&self, b: &mut Builder, x: Id, table: Id, targets: Id, training: bool) {
         let stack = b.stack;
         assert!(!stack.tied_head || self.can_be_tied(), "{self:?} have no head to tie");
-        let (Head::Classes { n } | Head::Values { n }) = self.head;
+        let n = self.head.says();
         let head = if stack.tied_head {
             table
         } else {
@@ -153,6 +200,12 @@ impl Ends {
                 b.program.apply("loss", loss, &[said, targets])
             }
             Head::Values { .. } => b.program.apply("loss", MeanSquaredError, &[said, targets]),
+            Head::Distribution { law: Law::Gaussian, .. } => {
+                b.program.apply("loss", GaussianNll, &[said, targets])
+            }
+            Head::Distribution { law: Law::Student, .. } => {
+                b.program.apply("loss", StudentNll, &[said, targets])
+            }
         };
     }
 }

@@ -19,7 +19,7 @@ pub mod wiring;
 pub use crate::op::dropout::{DropPer, Survivors};
 pub use architecture::{Architecture, FeedForward, MAPS, Positions, Survival};
 pub use block::{Branch, Builder, Part, Sublayer};
-pub use ends::{Ends, Front, Head, LOGITS, PATCHES, TARGETS, TOKENS};
+pub use ends::{Ends, Front, Head, LOGITS, Law, PATCHES, TARGETS, TOKENS};
 pub use init::{Draw, Init, states};
 pub use qk_norm::QkNorm;
 pub use wiring::{Streams, Wire, Wiring};

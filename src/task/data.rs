@@ -60,6 +60,10 @@ pub trait Data: Debug + Send + Sync {
     fn text(&self) -> Option<&TextFacts> {
         None
     }
+    /// The SHA-256 of the file that it was read from, in hexadecimal.
+    fn sha256(&self) -> Option<&String> {
+        self.text()?.sha256.as_ref()
+    }
 }
 
 /// What is known of a text.

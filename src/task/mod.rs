@@ -13,7 +13,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 pub use data::{Batch, Data, NOT_COUNTED, TextFacts};
-pub use source::{LARGEST, SHA256, Source};
+pub use source::{LARGEST, SERIES_SHA256, SHA256, Source};
 
 use crate::choice::{Choice, Constant};
 use crate::setting::Invalid;
@@ -32,6 +32,10 @@ pub struct Wanted<'a> {
     pub seq: usize,
     /// The text of a task that reads one.
     pub text: &'a Source,
+    /// The table of a task that reads one.
+    pub series: &'a Source,
+    /// Which of its columns.
+    pub column: &'a str,
 }
 
 /// Something to learn.
@@ -59,6 +63,10 @@ pub trait Task: Debug + Send + Sync {
     fn reads_text(&self) -> bool {
         false
     }
+    /// Whether `--series` says what is learned.
+    fn reads_series(&self) -> bool {
+        false
+    }
     /// Checks its constants, and the configuration as far as the task asks for something.
     ///
     /// A `seq` that was given, and not the usual one, is what to change where it does not fit.
@@ -82,4 +90,5 @@ crate::list! { dyn Task;
     text::Text,
     markov::Markov,
     hops::Hops,
+    series::Series,
 }

@@ -1,4 +1,4 @@
-//! Which text a run learns: where it lies, what was in it, and its bytes.
+//! Which text or table a run learns: where it lies, what was in it, and its bytes.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -12,6 +12,9 @@ use crate::setting::{Invalid, Setting};
 
 /// The name of the digest in a stored configuration, beside `text`.
 pub const SHA256: &str = "text-sha256";
+
+/// The same beside `series`.
+pub const SERIES_SHA256: &str = "series-sha256";
 
 /// The longest text, and the most bytes that all texts of a command have together. They are held in
 /// memory; far fewer are seen in any run that a CPU can do.
@@ -41,7 +44,7 @@ const KINDS: &[(&[u8], &str)] = &[
     (b"\xfe\xff", "in UTF-16"),
 ];
 
-/// A text by its place and, once it has been read, by its content.
+/// A text, or the table of a series, by its place and, once it has been read, by its content.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Source {
     /// The file or pipe; `-` for standard input, empty for the embedded text.
@@ -83,13 +86,13 @@ impl Setting for Source {
     }
 }
 
-/// The bytes of a text, `most` of them at most.
-pub(super) fn read(source: &Source, most: u64) -> Result<Vec<u8>, Invalid> {
+/// The bytes of what `field` names, `most` of them at most.
+pub(super) fn read(field: &str, source: &Source, most: u64) -> Result<Vec<u8>, Invalid> {
     let path = &source.path;
     let unreadable =
-        |error: io::Error| Invalid::new("text", path, format!("a readable file ({error})"));
+        |error: io::Error| Invalid::new(field, path, format!("a readable file ({error})"));
     let long = |what: &str| {
-        Invalid::new("text", path, format!("a text of up to {} ({what})", amount(most)))
+        Invalid::new(field, path, format!("a {field} of up to {} ({what})", amount(most)))
     };
     let mut bytes = Vec::new();
     let mut up_to = |from: &mut dyn Read| {

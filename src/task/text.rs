@@ -39,7 +39,7 @@ impl Task for Text {
             let bytes = lipsum::LIBER_PRIMUS.as_bytes().to_vec();
             return Ok(Box::new(stream(bytes, None, None)));
         }
-        let bytes = source::read(wanted.text, most)?;
+        let bytes = source::read("text", wanted.text, most)?;
         let (digest, kind) = (source::digest(&bytes), source::kind(&bytes));
         Ok(Box::new(stream(bytes, Some(digest), kind)))
     }

@@ -26,21 +26,22 @@ impl Corpus {
         Ok(corpus)
     }
 
-    /// Checks that there is enough for a configuration, and the text that it pins.
+    /// Checks that there is enough for a configuration, and the file that it pins.
     pub(super) fn suits(&self, config: &RunConfig) -> Result<(), Invalid> {
-        if let (Some(pinned), Some(found)) = (&config.text.sha256, self.sha256())
+        if let (Some((field, source)), Some(found)) = (config.source(), self.sha256())
+            && let Some(pinned) = &source.sha256
             && pinned != found
         {
             let allowed =
-                format!("the text of SHA-256 {pinned:.12}…; it has changed, to {found:.12}…");
-            return Err(Invalid::new("text", &config.text.path, allowed));
+                format!("the {field} of SHA-256 {pinned:.12}…; it has changed, to {found:.12}…");
+            return Err(Invalid::new(field, &source.path, allowed));
         }
         self.0.suffices(&config.wanted(), config.given(&["seq"]).is_some())
     }
 
-    /// The SHA-256 of a text that was read, in hexadecimal.
+    /// See [`Data::sha256`].
     pub(super) fn sha256(&self) -> Option<&String> {
-        self.0.text()?.sha256.as_ref()
+        self.0.sha256()
     }
 
     /// The reference loss of a name.

@@ -120,7 +120,7 @@ pub fn run_on(
     config.check()?;
     corpus.suits(config)?;
     let mut config = config.clone();
-    config.text.sha256 = corpus.sha256().cloned();
+    config.pin(corpus.sha256().cloned());
     let config = &config;
     // What cannot be trained is refused before the store hears of it.
     fits(config, &corpus)?;

@@ -1,18 +1,19 @@
-//! Reading texts: each once, from a file or a pipe, up to a stated length.
+//! Reading texts and series: each once, from a file or a pipe, up to a stated length.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Corpus;
-use crate::config::{Invalid, RunConfig, Warning};
+use crate::config::{Invalid, RunConfig, Setting, Warning};
 use crate::task::LARGEST;
 
 /// The texts of a command, each read once however many runs learn it: a pipe gives its bytes once,
 /// and a file that changes meanwhile must not be two texts.
 #[derive(Debug, Default)]
 pub struct Library {
-    read: HashMap<PathBuf, Arc<Corpus>>,
+    /// By the file, and by what a task makes of it.
+    read: HashMap<(PathBuf, [String; 2]), Arc<Corpus>>,
     bytes: u64,
 }
 
@@ -22,12 +23,16 @@ impl Library {
     /// # Errors
     /// As for [`Corpus::load`].
     pub fn corpus(&mut self, config: &RunConfig) -> Result<Arc<Corpus>, Invalid> {
-        if !config.task.reads_text() {
+        // The process that stands for no series is one of the seed.
+        let Some((_, source)) =
+            config.source().filter(|(field, source)| *field == "text" || !source.is_empty())
+        else {
             return Corpus::load(config).map(Arc::new);
-        }
-        let path = &config.text.path;
+        };
+        let path = &source.path;
         // A pipe has no other name than the given one.
         let known = std::fs::canonicalize(path).unwrap_or_else(|_| PathBuf::from(path));
+        let known = (known, [config.task.show(), config.column.clone()]);
         if let Some(corpus) = self.read.get(&known) {
             corpus.suits(config)?;
             return Ok(corpus.clone());
@@ -57,8 +62,9 @@ impl Library {
     /// As for [`Corpus::load`].
     pub fn resolved(&mut self, config: &RunConfig) -> Result<RunConfig, Invalid> {
         let mut config = config.clone();
-        if config.task.reads_text() {
-            config.text.sha256 = self.corpus(&config)?.sha256().cloned();
+        if config.source().is_some() {
+            let sha256 = self.corpus(&config)?.sha256().cloned();
+            config.pin(sha256);
         }
         Ok(config)
     }

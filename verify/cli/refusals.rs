@@ -27,7 +27,7 @@ fn a_choice_that_is_not_there_is_refused() {
         (&["--weights", "weight_norm(eps=-1)"], &["weights = weight_norm", "eps a finite number"]),
         (&["--qk-norm", "batch"], &["qk-norm = batch", "none, l2, layer, rms"]),
         (&["--preset", "gpt5"], &["preset = gpt5", "gpt2", "llama"]),
-        (&["--task", "images"], &["task = images", "markov, hops"]),
+        (&["--task", "images"], &["task = images", "markov, hops, series"]),
         (&["--bias", "yes"], &["bias = yes", "true or false"]),
         (&["--checkpoint", "some"], &["checkpoint = some", "auto"]),
     ]);
@@ -242,4 +242,50 @@ fn a_run_that_is_not_there_is_refused() {
     let none = place.dir.path().join("none.sqlite");
     refused(&plummet(&["show", "--store", text(&none)]), &["none.sqlite", "no such file"]);
     assert!(!none.exists(), "reading must not create");
+}
+
+#[test]
+fn a_series_that_cannot_be_learned_is_refused() {
+    let place = Place::empty();
+    let lines = |n: u32| -> String { (0..n).map(|i| format!("{i},{}\n", 1 + i % 7)).collect() };
+    let file = |name: &str, text: String| place.file(name, text.as_bytes());
+    let long = file("long.csv", format!("row,Close\n{}", lines(200)));
+    let short = file("short.csv", format!("row,Close\n{}", lines(30)));
+    let flat = file("flat.csv", format!("row,Close\n{}", "1,2\n".repeat(200)));
+    let zero = file("zero.csv", format!("row,Close\n{}5,0\n", lines(200)));
+    let series = |path: &std::path::Path, more: &[&str], named: &[&str]| {
+        let flags = [&["--task", "series", "--series", text(path)], more].concat();
+        let line = refused(&place.train(&flags), named);
+        assert!(line.contains("allowed is"), "{line}");
+    };
+    let close = ["--column", "Close"];
+    series(&long, &[], &["column = :", "'row', 'Close'"]);
+    series(&long, &["--column", "close"], &["column = close", "'row', 'Close'"]);
+    series(&short, &close, &["series = ", "50 values or more at seq 8", "29"]);
+    series(&flat, &close, &["flat.csv", "vary", "'Close'"]);
+    series(&zero, &close, &["zero.csv", "above 0", "line 202", "'Close'"]);
+    series(place.dir.path(), &close, &["series = ", "a readable file"]);
+    series(&place.dir.path().join("no.csv"), &close, &["no.csv", "a readable file"]);
+    series(
+        std::path::Path::new("/dev/zero"),
+        &close,
+        &["/dev/zero", "64.0 MiB (this one goes on)"],
+    );
+    all_refused(&[
+        (&["--task", "series(returns=levels)"], &["returns=log where no --series"]),
+        (&["--task", "series(head=cauchy)"], &["head gaussian, student"]),
+        (
+            &["--task", "series", "--label-smoothing", "0.1"],
+            &["label-smoothing = 0.1", "0 under task series: it says no classes"],
+        ),
+        (&["--task", "series", "--tied-head", "true"], &["tied-head = true", "task series"]),
+        (
+            &["--task", "series", "--device", "cuda_interpreted"],
+            &["device = cuda_interpreted", "cpu for gaussian_nll, which has no kernels yet"],
+        ),
+        (
+            &["--task", "series(head=student)", "--device", "cuda_interpreted"],
+            &["cpu for student_nll, which has no kernels yet"],
+        ),
+    ]);
 }

@@ -136,3 +136,47 @@ fn a_killed_run_does_not_go_on_over_another_text() {
     assert_eq!(runs[0], before, "the snapshot of the first text is left alone");
     assert_ne!(runs[1]["run"], before["run"]);
 }
+
+/// The same for the table of a series, whose column and returns are other runs.
+#[test]
+fn a_series_is_known_by_its_content_and_its_column() {
+    let place = Place::empty();
+    let rows: String = (0..200).map(|i| format!("{},{}\n", 1 + i % 7, 1 + i % 11)).collect();
+    let content = format!("a,b\n{rows}");
+    let file = place.file("table.csv", content.as_bytes());
+    let copy = place.file("copy.csv", content.as_bytes());
+    let run = |path: &Path, column: &str, task: &str| {
+        let flags = ["--task", task, "--series", text(path), "--column", column, "--json"];
+        run_of(&place.train(&flags))
+    };
+    let first = run(&file, "a", "series");
+    assert_eq!(run(&copy, "a", "series"), first);
+    let others = [
+        run(&file, "b", "series"),
+        run(&file, "a", "series(returns=levels)"),
+        run(&file, "a", "series(head=student)"),
+        run(&place.file("copy.csv", content.replace("7,7", "7,8").as_bytes()), "a", "series"),
+        run_of(&place.train(&["--task", "series", "--json"])),
+    ];
+    for (i, other) in others.iter().enumerate() {
+        assert!(*other != first && !others[..i].contains(other), "{i}: {others:?}");
+    }
+    // A column of no series says nothing.
+    let process = plummet(
+        &[
+            &[
+                "train",
+                "--task",
+                "series",
+                "--column",
+                "a",
+                "--json",
+                "--store",
+                text(&place.store),
+            ],
+            TINY,
+        ]
+        .concat(),
+    );
+    assert!(String::from_utf8_lossy(&process.stdout).contains(&others[4]));
+}

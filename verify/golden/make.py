@@ -17,6 +17,7 @@ import zlib
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.distributions import StudentT
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 torch.set_num_threads(1)
@@ -604,6 +605,32 @@ def losses():
         d = Draw("losses", "mse", name)
         group.add("mse", name, {"reduction": "mean"}, {"x": d(*shape), "target": d(*shape)},
                   lambda a: {"loss": F.mse_loss(a["x"], a["target"], reduction="mean")}, wrt=["x"])
+
+    def likelihood(op, name, numbers, shape, cost, std=1.0, far=1.0):
+        d = Draw("losses", op, name)
+        args = {"prediction": d(*shape[:-1], numbers * shape[-1], std=std), "target": d(*shape, std=far)}
+        # The numbers of a target stand side by side.
+        group.add(op, name, {"reduction": "mean"}, args, lambda a: {
+            "loss": cost(*a["prediction"].reshape(*shape, numbers).unbind(-1), a["target"]).mean()})
+
+    def gaussian(location, log_scale, y):
+        return F.gaussian_nll_loss(location, y, torch.exp(2 * log_scale), full=True, eps=1e-300, reduction="none")
+
+    def student(location, log_scale, r, y):
+        return -StudentT(2 + F.softplus(r), location, torch.exp(log_scale)).log_prob(y)
+
+    for name, shape, std, far in (("plain", (4, 5), 1.0, 1.0), ("three_axes", (2, 3, 1), 1.0, 1.0), ("one", (1,), 1.0, 1.0),
+                                  ("wide", (3, 2), 3.0, 1.0), ("far_targets", (3, 4), 0.5, 100.0)):
+        likelihood("gaussian_nll", name, 2, shape, gaussian, std, far)
+        likelihood("student_nll", name, 3, shape, student, std, far)
+
+    for name, shape, std, hard in (("plain", (4, 5), 1.0, False), ("hard_targets", (2, 3, 4), 1.0, True),
+                                   ("one", (1,), 1.0, False), ("large_logits", (3, 5), 60.0, True)):
+        d = Draw("losses", "binary_cross_entropy", name)
+        target = d(*shape).abs().clamp_max(1)
+        args = {"logits": d(*shape, std=std), "target": torch.round(target) if hard else target}
+        group.add("binary_cross_entropy", name, {"reduction": "mean"}, args,
+                  lambda a: {"loss": F.binary_cross_entropy_with_logits(a["logits"], a["target"])})
     return group
 
 

@@ -8,7 +8,9 @@ use plummet::op::activation::{Activation, Function, Gated};
 use plummet::op::attention::{Attention, Layout};
 use plummet::op::embedding::{AddPositions, Embedding};
 use plummet::op::linear::Linear;
-use plummet::op::loss::{CrossEntropy, MeanSquaredError, Reduction};
+use plummet::op::loss::{
+    BinaryCrossEntropy, CrossEntropy, GaussianNll, MeanSquaredError, Reduction, StudentNll,
+};
 use plummet::op::norm;
 use plummet::op::residual::Residual;
 use plummet::op::rotary::Rotary;
@@ -142,6 +144,9 @@ fn operator(golden: &Golden) -> (SharedOp, Vec<&'static str>) {
             },
         })),
         "mse" => (Arc::new(MeanSquaredError), vec!["x", "target"]),
+        "gaussian_nll" => own(Arc::new(GaussianNll)),
+        "student_nll" => own(Arc::new(StudentNll)),
+        "binary_cross_entropy" => own(Arc::new(BinaryCrossEntropy)),
         "linear" => own(Arc::new(Linear)),
         "feed_forward" => own(Arc::new(feed_forward(golden))),
         "embedding" => embedding(golden),

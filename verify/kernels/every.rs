@@ -26,7 +26,7 @@ fn conditions() -> Vec<Options> {
 }
 
 /// The operators that run on the CPU alone.
-const WITHOUT: [&str; 18] = [
+const WITHOUT: [&str; 21] = [
     "group_norm",
     "l2_norm",
     "partial_rms_norm",
@@ -43,6 +43,9 @@ const WITHOUT: [&str; 18] = [
     "sinkhorn",
     "ramp",
     "shift_noise",
+    "gaussian_nll",
+    "student_nll",
+    "binary_cross_entropy",
     // With a soft cap.
     "attention",
     // With a z-loss.

@@ -6,6 +6,7 @@
 mod archs;
 mod every;
 mod formulas;
+mod likelihoods;
 mod mutants;
 mod noise;
 mod norms;

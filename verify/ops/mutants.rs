@@ -14,7 +14,7 @@ use plummet::num::{Bound, Dd, Dual, Stochastic};
 use plummet::op::activation::{Activation, Function};
 use plummet::op::attention::Attention;
 use plummet::op::dropout::Dropout;
-use plummet::op::loss::CrossEntropy;
+use plummet::op::loss::{BinaryCrossEntropy, CrossEntropy, MeanSquaredError};
 use plummet::op::norm::{BatchNorm, LayerNorm, RmsNorm};
 use plummet::op::residual::Residual;
 use plummet::op::softmax::Softmax;
@@ -172,6 +172,7 @@ fn mutants() -> Vec<Mutant> {
         Mutant::is(attention, Attention { causal: false, ..attention }),
         Mutant::fast_is(attention, Attention { scale: Some(1.0), ..attention }),
         Mutant::fast_is(loss, CrossEntropy { label_smoothing: 0.01, ..loss }),
+        Mutant::fast_is(BinaryCrossEntropy, MeanSquaredError),
         Mutant::fast_is(dropout, Dropout { seed: 6, ..dropout }),
         Mutant::fast_is(Residual { alpha: 1.7, beta: 0.6 }, Residual { alpha: 0.6, beta: 1.7 }),
         Mutant::fast_is(

@@ -6,7 +6,7 @@ use plummet::num::Dual;
 use plummet::op::{norm, weight};
 use plummet::program::Program;
 use plummet::rng::Rng;
-use plummet::stack::{Ends, Front, Head, wiring};
+use plummet::stack::{Ends, Front, Head, Law, wiring};
 use std::sync::Arc;
 
 /// Compares, weight by weight, the gradient with the exact derivative along a random direction.
@@ -139,7 +139,12 @@ fn every_front_and_head_has_the_right_gradient() {
     let tokens = Front::Tokens { vocabulary: VOCABULARY };
     let patches = Front::Patches { features: 3 };
     for front in [tokens, patches] {
-        for head in [Head::Classes { n: VOCABULARY }, Head::Values { n: 2 }] {
+        for head in [
+            Head::Classes { n: VOCABULARY },
+            Head::Values { n: 2 },
+            Head::Distribution { law: Law::Gaussian, n: 2 },
+            Head::Distribution { law: Law::Student, n: 2 },
+        ] {
             for wiring in ["pre_ln", "post_ln"] {
                 let config = config(&[("wiring", wiring), ("positions", "learned")]);
                 check_program(&config, &between(&config, &Ends { front, head }));

@@ -144,7 +144,7 @@ fn normal_cdf<R: Num>(x: R) -> R {
 }
 
 /// σ(x) = 1/(1 + e^(−x)), from the exponential that cannot overflow.
-fn sigmoid<R: Num>(x: R) -> R {
+pub(super) fn sigmoid<R: Num>(x: R) -> R {
     if x.value() < 0.0 {
         let e = x.exp();
         e / (R::one() + e)

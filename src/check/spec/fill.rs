@@ -71,6 +71,11 @@ pub fn fill(slot: &Slot, kind: Rows, upstream: Upstream, dtype: Dtype, rng: &mut
         Fill::Squares => {
             each(&mut |rng| if rng.below(8) == 0 { 0.0 } else { rng.normal().powi(2) })
         }
+        Fill::Share if whole => each(&mut |rng| [0.0, 1.0, 0.5][rng.below(3)]),
+        Fill::Share => each(&mut |rng| match rng.below(6) {
+            hard @ (0 | 1) => hard as f64,
+            _ => rng.uniform(),
+        }),
         Fill::Upstream => gradient(upstream, count, cols, rng),
         Fill::Below(limit) => each(&mut |rng| label(limit, rng)),
         Fill::Labels { classes, ignored } => each(&mut |rng| match rng.below(5) {

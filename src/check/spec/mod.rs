@@ -8,6 +8,7 @@ mod activation;
 mod adamw;
 mod attention;
 mod batch_norm;
+mod binary_cross_entropy;
 pub mod case;
 mod cast;
 mod clip_grad_norm;
@@ -19,11 +20,14 @@ mod dynamic_tanh;
 mod exact_rows;
 mod feed_forward;
 pub mod fill;
+mod gaussian_nll;
 pub mod init;
 mod layer_norm;
 mod layers;
 mod linear;
 mod lr_schedule;
+mod mean_loss;
+mod mean_squared_error;
 mod norm;
 pub mod operator;
 pub mod random;
@@ -32,6 +36,7 @@ mod residual;
 mod rms_norm;
 mod scale_norm;
 mod softmax;
+mod student_nll;
 mod transformer_block;
 mod transformer_stack;
 pub mod truth;
@@ -59,6 +64,10 @@ const WRITTEN: &[&dyn Operator] = &[
     &transformer_block::TransformerBlock,
     &transformer_stack::TransformerStack,
     &cross_entropy::CrossEntropy,
+    &binary_cross_entropy::BinaryCrossEntropy,
+    &mean_squared_error::MeanSquaredError,
+    &gaussian_nll::GaussianNll,
+    &student_nll::StudentNll,
     &adamw::AdamW,
     &clip_grad_norm::ClipGradNorm,
     &lr_schedule::LrSchedule,

@@ -166,6 +166,8 @@ pub enum Fill {
     Positive,
     /// Squares of normal numbers, some of them 0.
     Squares,
+    /// From 0 to 1, about a third of them 0 or 1 itself.
+    Share,
     /// The upstream gradient that the case names.
     Upstream,
     /// Whole numbers below this.

@@ -24,6 +24,10 @@ use crate::stack::{
     self, Architecture, Builder, Ends, FeedForward, LOGITS, MAPS, Positions, Wiring,
 };
 
+/// Operators whose output is a loss.
+const LOSSES: [&str; 5] =
+    ["cross_entropy", "binary_cross_entropy", "mean_squared_error", "gaussian_nll", "student_nll"];
+
 /// Runs a call and answers with every output of its pass.
 pub fn run<B: Backend>(backend: &B, call: &Call) -> Tensors {
     let mut maker = Maker { call, program: Program::new() };
@@ -201,7 +205,7 @@ impl Maker<'_> {
             Kind::Clock => self.program.input(arg.name, &[2]),
         });
         let args: Vec<Id> = args.collect();
-        let first = if id == "cross_entropy" { "loss" } else { "y" };
+        let first = if LOSSES.contains(&id) { "loss" } else { "y" };
         let states = op.args().iter().filter(|arg| arg.kind == Kind::State).map(|arg| arg.name);
         let names: Vec<&'static str> = std::iter::once(first).chain(states).collect();
         names.into_iter().zip(self.program.apply_shared(first, op, &args)).collect()

@@ -10,6 +10,7 @@ mod activation;
 mod adamw;
 mod attention;
 mod batch_norm;
+mod binary_cross_entropy;
 mod candidate;
 mod careless;
 mod clip_grad_norm;
@@ -18,11 +19,14 @@ mod drop_path;
 mod dropout;
 mod dynamic_tanh;
 mod feed_forward;
+mod gaussian_nll;
 mod init;
 mod layer_norm;
 mod layers;
 mod linear;
 mod lr_schedule;
+mod mean_loss;
+mod mean_squared_error;
 mod native;
 mod norm;
 mod residual;
@@ -30,6 +34,7 @@ mod rms_norm;
 mod scale_norm;
 mod size;
 mod softmax;
+mod student_nll;
 mod transformer_block;
 mod transformer_stack;
 pub mod unsteady;
@@ -152,6 +157,10 @@ models!(
     transformer_block,
     transformer_stack,
     cross_entropy,
+    binary_cross_entropy,
+    mean_squared_error,
+    gaussian_nll,
+    student_nll,
     adamw,
     clip_grad_norm,
     lr_schedule,

@@ -85,6 +85,8 @@ const STACK: &[Sort] = &[&[
     &[1, 2, 1, 2, 4, 8, 1, 50_257, 9],
     &[1, 2, 1, 1, 5, 3, 1, 65_537, 9],
 ]];
+/// Rows and targets of a row.
+const TARGETS: &[Sort] = &[&[&[65_537, 1], &[257, 259]]];
 const ADAMW: &[Sort] =
     &[&[&[65_537, 9], &[70_001, 7]], &[&[129, 4097], &[33, 16_383]], &[&[513, 1024]]];
 const CLIP: &[Sort] = &[&[&[65_537, 9, 3], &[70_001, 7, 2]], &[&[129, 4097, 3], &[5, 131_075, 2]]];
@@ -152,6 +154,7 @@ fn sorts(op: &str) -> &'static [Sort] {
         "weight_standardize" => STANDARDIZE,
         "softmax" => CLASSES,
         "cross_entropy" => LOGITS,
+        "binary_cross_entropy" | "mean_squared_error" | "gaussian_nll" | "student_nll" => TARGETS,
         "activation" => ACTIVATION,
         "linear" => LINEAR,
         "feed_forward" => FEED_FORWARD,
