@@ -12,6 +12,7 @@ use crate::memory::amount;
 use crate::record::{Measure, Outcome as RunOutcome, ReferenceLoss, RunRecord, Summary};
 use crate::stack;
 use crate::store::Filter;
+use crate::task::Source;
 use crate::train::{Corpus, Error, Library, fits, run_on};
 
 pub(super) fn run(matches: &ArgMatches) -> Outcome {
@@ -58,20 +59,25 @@ pub(super) fn failure(error: Error, config: &RunConfig, of: &str) -> Failure {
     Failure::from(format!("{line}; the same command goes on from there"))
 }
 
-/// A line where the store knows a text of this name, but not this content.
+/// A line where the store knows a file of this name, but not this content.
 pub(super) fn changed(runs: &[RunRecord], config: &RunConfig) -> Option<String> {
-    let (path, digest) = (&config.text.path, config.text.sha256.as_ref()?);
+    config.files().into_iter().find_map(|(field, file)| changed_file(runs, field, file))
+}
+
+fn changed_file(runs: &[RunRecord], field: &'static str, file: &Source) -> Option<String> {
+    let (path, digest) = (&file.path, file.sha256.as_ref()?);
     let holds = |run: &&RunRecord, field: &str, text: &str| run.config[field] == *text;
-    if runs.iter().any(|run| holds(&run, "text-sha256", digest)) || !Path::new(path).is_file() {
+    let known = format!("{field}-sha256");
+    if runs.iter().any(|run| holds(&run, &known, digest)) || !Path::new(path).is_file() {
         return None;
     }
-    let others = runs.iter().filter(|run| holds(run, "text", path)).count();
+    let others = runs.iter().filter(|run| holds(run, field, path)).count();
     let line = Warning::new(
-        "text",
+        field,
         path,
         format!(
-            "the store holds {others} runs of a text of this name, but not of this content; they \
-             stay as they are, and this content is learned anew"
+            "the store holds {others} runs of a {field} of this name, but not of this content; \
+             they stay as they are, and this content is learned anew"
         ),
     );
     (others > 0).then(|| format!("note: {line}"))

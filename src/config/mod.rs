@@ -16,7 +16,7 @@ use crate::op::norm::NormChoice;
 pub use crate::setting::{Invalid, Setting};
 use crate::stack::{Architecture, Init, MAPS, Wiring};
 pub use crate::stack::{FeedForward, Positions, Survival};
-use crate::task::{SHA256, Source, TaskChoice, Wanted};
+use crate::task::{Source, TaskChoice, Wanted};
 
 choices! {
     /// How the learning rate goes on after the warm-up.
@@ -161,10 +161,15 @@ macro_rules! config {
                 }),+]
             }
 
-            /// Reads one field; or `text-sha256`, behind `text`: what the text must contain.
+            /// Reads one field; or `text-sha256`, behind `text`: what the text must contain, and so
+            /// for every file.
             pub fn set(&mut self, name: &str, text: &str) -> Result<(), Invalid> {
+                let digest = name.strip_suffix(SHA256);
+                if let Some(file) = digest.and_then(|file| self.file_mut(file)) {
+                    file.sha256 = Some(text.to_string());
+                    return Ok(());
+                }
                 match name {
-                    SHA256 => self.text.sha256 = Some(text.to_string()),
                     $($name => {
                         self.$field = <$type as Setting>::read(text)
                             .map_err(|allowed| Invalid::new(name, text, allowed))?;
@@ -195,6 +200,12 @@ config! {
     task as "task": TaskChoice = TaskChoice::usual("text");
     /// File or pipe whose bytes are learned, - for standard input; empty for the embedded Latin text.
     text as "text": Source = Source::default();
+    /// NIfTI file that a target is predicted from; empty for seeded blobs whose optimum is known.
+    volume as "volume": Source = Source::default();
+    /// NIfTI file on the voxels of --volume whose mean is predicted.
+    target as "target": Source = Source::default();
+    /// Number of different training samples; auto is all that there are.
+    samples as "samples": Option<usize> = None;
     /// Number of features of the residual stream.
     width as "width": usize = 64;
     /// Number of blocks, each of an attention and a feed-forward sublayer.
@@ -325,6 +336,13 @@ impl Setting for Checkpoint {
 /// The field that the gain of `layer_scale` was, in records of before wirings had constants.
 const FORMER_GAIN: &str = "layer-scale";
 
+/// What follows a file's field in the name of its digest in a stored configuration.
+const SHA256: &str = "-sha256";
+
+/// Fields that came later: left out of what a run is known by where they have their usual value, so
+/// that runs of before stay what they are.
+const LATER: &[&str] = &["device", "volume", "target", "samples"];
+
 /// Fields that say where and how a run is kept, not what it computes.
 const OUTSIDE: &[&str] = &["threads", "store", "name", "snapshot-seconds", "memory"];
 
@@ -349,10 +367,15 @@ impl RunConfig {
                 config = RunConfig::preset(config.preset);
             }
         }
-        for (name, text) in settings {
+        for (name, text) in settings.clone() {
             if name != "preset" {
                 config.set(name, text)?;
             }
+        }
+        if let Some(seq) = config.task.seq()
+            && settings.into_iter().all(|(name, _)| name != "seq")
+        {
+            config.seq = seq;
         }
         config.check()?;
         Ok(config)
@@ -364,23 +387,25 @@ impl RunConfig {
         for field in RunConfig::fields() {
             let text = self.get(field.name).expect("a listed field");
             // Names stay text even where they look like a number.
-            let free = matches!(field.name, "text" | "store" | "name");
+            let free = self.file(field.name).is_some() || matches!(field.name, "store" | "name");
             let parsed = if free { None } else { serde_json::from_str(&text).ok() };
             object.insert(field.name.to_string(), parsed.unwrap_or(Json::String(text)));
         }
-        if let Some(digest) = &self.text.sha256 {
-            object.insert(SHA256.to_string(), Json::String(digest.clone()));
+        for (field, file) in self.files() {
+            if let Some(digest) = &file.sha256 {
+                object.insert(format!("{field}{SHA256}"), Json::String(digest.clone()));
+            }
         }
         Json::Object(object)
     }
 
     /// The fields that a run's numbers depend on, as a JSON object.
     pub fn identity(&self) -> Json {
-        let mut json = self.identical().to_json();
+        let identical = self.identical();
+        let mut json = identical.to_json();
+        let later = identical.later();
         if let Some(object) = json.as_object_mut() {
-            // Runs of before there were other devices stay what they are.
-            let usual = |name: &str| name == "device" && self.device == Device::Cpu;
-            object.retain(|name, _| !OUTSIDE.contains(&name.as_str()) && !usual(name));
+            object.retain(|name, _| !OUTSIDE.contains(&name.as_str()) && !later(name));
         }
         json
     }
@@ -394,8 +419,13 @@ impl RunConfig {
     fn identical(&self) -> RunConfig {
         let mut config = self.clone();
         config.embed_std = self.embed_std();
-        if !config.task.reads_text() {
-            config.text = Source::default();
+        for (field, _) in self.files() {
+            if let Some(file) = config.file_mut(field).filter(|_| !self.task.reads(field)) {
+                *file = Source::default();
+            }
+        }
+        if !self.task.reads("samples") {
+            config.samples = None;
         }
         if config.checkpoint == Checkpoint::Fit {
             config.checkpoint = Checkpoint::None;
@@ -407,8 +437,9 @@ impl RunConfig {
     pub fn from_json(json: &Json) -> Result<Self, Invalid> {
         let object = json.as_object().ok_or_else(|| Invalid::new("config", json, "an object"))?;
         let mut config = RunConfig::default();
-        // The digest goes behind the text that it is of.
-        let (last, first): (Vec<_>, Vec<_>) = object.iter().partition(|(name, _)| *name == SHA256);
+        // The digest goes behind the file that it is of.
+        let (last, first): (Vec<_>, Vec<_>) =
+            object.iter().partition(|(name, _)| name.ends_with(SHA256));
         let mut gain = None;
         for (name, value) in first.into_iter().chain(last) {
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_string);
@@ -467,13 +498,13 @@ impl RunConfig {
             }
         };
         let identical = self.identical();
+        let later = identical.later();
         for field in RunConfig::fields() {
             // As in the identity.
-            let usual = field.name == "device" && self.device == Device::Cpu;
-            if !OUTSIDE.contains(&field.name) && !usual {
-                let text = match field.name {
-                    "text" => identical.text.content(),
-                    name => identical.get(name).expect("a listed field"),
+            if !OUTSIDE.contains(&field.name) && !later(field.name) {
+                let text = match identical.file(field.name) {
+                    Some(file) => file.content(),
+                    None => identical.get(field.name).expect("a listed field"),
                 };
                 count(field.name, &text);
             }
@@ -507,6 +538,40 @@ impl RunConfig {
         Some(std / self.wiring.output_rms())
     }
 
+    /// The fields that are files.
+    pub fn files(&self) -> [(&'static str, &Source); 3] {
+        [("text", &self.text), ("volume", &self.volume), ("target", &self.target)]
+    }
+
+    /// The file of a field that is one.
+    pub fn file(&self, field: &str) -> Option<&Source> {
+        self.files().into_iter().find(|(name, _)| *name == field).map(|(_, file)| file)
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn file_mut(&mut self, field: &str) -> Option<&mut Source> {
+        match field {
+            "text" => Some(&mut self.text),
+            "volume" => Some(&mut self.volume),
+            "target" => Some(&mut self.target),
+            _ => None,
+        }
+    }
+
+    /// The files that the task reads, as far as they are given.
+    pub(crate) fn files_read(&self) -> Vec<(&'static str, &Source)> {
+        let read = |(field, file): &(&str, &Source)| self.task.reads(field) && !file.is_empty();
+        self.files().into_iter().filter(read).collect()
+    }
+
+    /// Whether a field came later and has its usual value.
+    fn later(&self) -> impl Fn(&str) -> bool {
+        let usual = RunConfig::default();
+        let usual = LATER.iter().filter(move |name| self.get(name) == usual.get(name));
+        let usual: Vec<&str> = usual.copied().collect();
+        move |name| usual.contains(&name)
+    }
+
     /// What the run asks of its task.
     pub fn wanted(&self) -> Wanted<'_> {
         Wanted {
@@ -515,6 +580,9 @@ impl RunConfig {
             batch: self.batch,
             seq: self.seq,
             text: &self.text,
+            volume: &self.volume,
+            target: &self.target,
+            samples: self.samples,
         }
     }
 

@@ -143,7 +143,9 @@ impl RunConfig {
         idle(!self.wiring.has_norm(), "norm", under("wiring"));
         let kept = self.stochastic_depth == 0.0 && self.survival != Survival::Linear;
         idle(kept, "survival", "without stochastic-depth".to_string());
-        idle(!self.task.reads_text(), "text", under("task"));
+        for field in ["text", "volume", "target", "samples"] {
+            idle(!self.task.reads(field), field, under("task"));
+        }
     }
 }
 

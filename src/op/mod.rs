@@ -33,6 +33,7 @@ pub mod linear;
 pub mod loss;
 pub mod norm;
 mod panel;
+pub mod place;
 mod registry;
 pub mod residual;
 pub mod rotary;

@@ -9,6 +9,7 @@ use super::embedding::{AddPositions, Embedding};
 use super::linear::Linear;
 use super::loss::{CrossEntropy, MeanSquaredError, Reduction};
 use super::norm::{self, BatchNorm, RmsNorm};
+use super::place::AtPlace;
 use super::residual::{GainedResidual, Residual, Scale};
 use super::rotary::Rotary;
 use super::softmax::Softmax;
@@ -37,10 +38,12 @@ fn listed() -> Vec<SharedOp> {
         shared(Residual { alpha: 1.7, beta: 0.6 }),
         shared(GainedResidual),
         shared(Rotary::new(6, 8)),
+        shared(Rotary::in_cube(6, 2)),
         shared(Scale { factor: 0.3 }),
         shared(Linear),
         shared(Embedding),
         shared(AddPositions),
+        shared(AtPlace { place: 2 }),
         shared(MeanSquaredError),
     ]);
     ops.extend(attentions().into_iter().map(shared));

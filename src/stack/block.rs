@@ -1,5 +1,6 @@
 //! One block: its two branches, and the pieces that a wiring puts together.
 
+use super::architecture::cube_root;
 use super::{Architecture, FeedForward, Positions, Streams, Survival};
 use crate::op::activation::{Activation, Gated};
 use crate::op::attention::Attention;
@@ -128,9 +129,17 @@ impl<'a> Builder<'a> {
         let mut q = self.linear("attn.q", x, stack.width, Role::Query);
         let mut k = self.linear("attn.k", x, kv_heads * head_width, Role::Key);
         let v = self.linear("attn.v", x, kv_heads * head_width, Role::Value);
-        if stack.positions == Positions::Rotary {
-            q = self.program.apply("attn.q.rotated", Rotary::new(head_width, stack.seq), &[q]);
-            k = self.program.apply("attn.k.rotated", Rotary::new(head_width, stack.seq), &[k]);
+        let rotary = match stack.positions {
+            Positions::None | Positions::Learned => None,
+            Positions::Rotary => Some(Rotary::new(head_width, stack.seq)),
+            Positions::Rotary3 => {
+                let edge = cube_root(stack.seq).expect("the configuration has checked it");
+                Some(Rotary::in_cube(head_width, edge))
+            }
+        };
+        if let Some(rotary) = rotary {
+            q = self.program.apply("attn.q.rotated", rotary.clone(), &[q]);
+            k = self.program.apply("attn.k.rotated", rotary, &[k]);
         }
         let attention = Attention { kv_heads, causal: stack.causal, ..Attention::causal(heads) };
         let mixed = self.program.apply("attn.mixed", attention, &[q, k, v, Id::ABSENT, Id::ABSENT]);

@@ -1,21 +1,23 @@
 //! What a stack reads and what it says: the two ends between which the blocks stand.
 //!
-//! tokens → row of a table, or patches → linear map; the last stream → linear map → cross-entropy
-//! of classes, or mean squared error of values. Which of them, the task says.
+//! tokens → row of a table, or patches → linear map; the last stream, or one place of it → linear
+//! map → cross-entropy of classes, or mean squared error of values. Which of them, the task says.
 
 use super::Builder;
 use crate::op::embedding::Embedding;
 use crate::op::linear::Linear;
 use crate::op::loss::{CrossEntropy, MeanSquaredError, Reduction};
+use crate::op::place::AtPlace;
 use crate::program::{Id, Role, Start};
 
 /// Name of the input of tokens, `[samples, seq]`.
 pub const TOKENS: &str = "tokens";
 /// Name of the input of patches, `[samples, seq, features]`.
 pub const PATCHES: &str = "patches";
-/// Name of the input of targets: `[samples, seq]` classes, or `[samples, seq, n]` values.
+/// Name of the input of targets: `[samples, seq]` classes, or `[samples, seq, n]` values, or the
+/// `[samples, 1, n]` of one place.
 pub const TARGETS: &str = "targets";
-/// Name of what the head gives, `[samples, seq, n]`.
+/// Name of what the head gives, `[samples, seq, n]` or `[samples, 1, n]`.
 pub const LOGITS: &str = "logits";
 
 /// What a stack reads at every place of a sequence.
@@ -33,7 +35,7 @@ pub enum Front {
     },
 }
 
-/// What a stack says at every place of a sequence.
+/// What a stack says at every place of a sequence, or at one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Head {
     /// One of so many classes, under the cross-entropy. A place whose target is the
@@ -45,6 +47,14 @@ pub enum Head {
     /// So many numbers, under the mean squared error. Every place counts.
     Values {
         /// Numbers of a place.
+        n: usize,
+    },
+    /// So many numbers at one place of the sequence, under the mean squared error. No other place
+    /// is read.
+    ValuesAt {
+        /// The place, counted from 0.
+        place: usize,
+        /// Numbers of it.
         n: usize,
     },
 }
@@ -86,7 +96,7 @@ impl Ends {
         };
         let said = match self.head {
             Head::Classes { .. } => 1,
-            Head::Values { n } => n,
+            Head::Values { n } | Head::ValuesAt { n, .. } => n,
         };
         read + said
     }
@@ -101,6 +111,7 @@ impl Ends {
         let targets = match self.head {
             Head::Classes { .. } => b.program.input(TARGETS, &[samples, seq]),
             Head::Values { n } => b.program.input(TARGETS, &[samples, seq, n]),
+            Head::ValuesAt { n, .. } => b.program.input(TARGETS, &[samples, 1, n]),
         };
         (read, targets)
     }
@@ -129,11 +140,15 @@ impl Ends {
     pub(super) fn close(&self, b: &mut Builder, x: Id, table: Id, targets: Id, training: bool) {
         let stack = b.stack;
         assert!(!stack.tied_head || self.can_be_tied(), "{self:?} have no head to tie");
-        let (Head::Classes { n } | Head::Values { n }) = self.head;
+        let (Head::Classes { n } | Head::Values { n } | Head::ValuesAt { n, .. }) = self.head;
         let head = if stack.tied_head {
             table
         } else {
             b.program.weight("head.weight", &[n, stack.width], Start::Drawn(Role::Head))
+        };
+        let x = match self.head {
+            Head::ValuesAt { place, .. } => b.program.apply("read", AtPlace { place }, &[x]),
+            _ => x,
         };
         let said = b.program.apply(LOGITS, Linear, &[x, head, Id::ABSENT]);
         match self.head {
@@ -145,7 +160,9 @@ impl Ends {
                 };
                 b.program.apply("loss", loss, &[said, targets])
             }
-            Head::Values { .. } => b.program.apply("loss", MeanSquaredError, &[said, targets]),
+            Head::Values { .. } | Head::ValuesAt { .. } => {
+                b.program.apply("loss", MeanSquaredError, &[said, targets])
+            }
         };
     }
 }

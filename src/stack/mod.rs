@@ -12,7 +12,7 @@ mod ends;
 pub mod init;
 pub mod wiring;
 
-pub use architecture::{Architecture, FeedForward, MAPS, Positions, Survival};
+pub use architecture::{Architecture, FeedForward, MAPS, Positions, Survival, cube_root};
 pub use block::{Branch, Builder, Sublayer};
 pub use ends::{Ends, Front, Head, LOGITS, PATCHES, TARGETS, TOKENS};
 pub use init::{Draw, Init, states};

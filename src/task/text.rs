@@ -31,15 +31,15 @@ impl Task for Text {
     fn baseline(&self) -> String {
         "unigram".to_string()
     }
-    fn reads_text(&self) -> bool {
-        true
+    fn reads(&self, field: &str) -> bool {
+        field == "text"
     }
     fn load(&self, wanted: &Wanted, most: u64) -> Result<Box<dyn Data>, Invalid> {
         if wanted.text.is_empty() {
             let bytes = lipsum::LIBER_PRIMUS.as_bytes().to_vec();
             return Ok(Box::new(stream(bytes, None, None)));
         }
-        let bytes = source::read(wanted.text, most)?;
+        let bytes = source::read("text", wanted.text, most)?;
         let (digest, kind) = (source::digest(&bytes), source::kind(&bytes));
         Ok(Box::new(stream(bytes, Some(digest), kind)))
     }

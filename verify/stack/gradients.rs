@@ -54,9 +54,10 @@ fn every_norm_under_every_wiring_has_the_right_gradient() {
 
 #[test]
 fn every_part_of_a_stack_has_the_right_gradient() {
-    let parts: [&[(&str, &str)]; 12] = [
+    let parts: [&[(&str, &str)]; 13] = [
         &[("ffn", "gated"), ("activation", "silu")],
         &[("positions", "rotary")],
+        &[("positions", "rotary3"), ("width", "12"), ("seq", "8")],
         &[("positions", "learned")],
         &[("heads", "4"), ("kv-heads", "2")],
         &[("bias", "true")],
@@ -80,7 +81,8 @@ fn every_front_and_head_has_the_right_gradient() {
     let tokens = Front::Tokens { vocabulary: VOCABULARY };
     let patches = Front::Patches { features: 3 };
     for front in [tokens, patches] {
-        for head in [Head::Classes { n: VOCABULARY }, Head::Values { n: 2 }] {
+        let values = [Head::Values { n: 2 }, Head::ValuesAt { place: 1, n: 2 }];
+        for head in [&[Head::Classes { n: VOCABULARY }], &values[..]].concat() {
             for wiring in ["pre_ln", "post_ln"] {
                 let config = config(&[("wiring", wiring), ("positions", "learned")]);
                 check_program(&config, &between(&config, &Ends { front, head }));

@@ -13,4 +13,5 @@ mod rules;
 mod spikes;
 mod start;
 mod stop;
+mod volume;
 mod whole;
