@@ -162,10 +162,11 @@ fn golden_name(id: &str) -> &str {
 }
 
 /// Operators that no other implementation was asked about, and why.
-const WITHOUT_GOLDEN: [(&str, &str); 4] = [
+const WITHOUT_GOLDEN: [(&str, &str); 5] = [
     ("dropout", "its numbers are its own generator's; statistics and limits are checked instead"),
     ("drop_path", "its numbers are its own generator's; statistics and limits are checked instead"),
     ("scale", "one product with a constant: there is nothing to get from elsewhere"),
+    ("at_place", "it copies: there is nothing to get from elsewhere"),
     ("gained_residual", "one product and one sum, checked against dual numbers at every size"),
 ];
 

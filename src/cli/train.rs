@@ -172,10 +172,12 @@ pub(super) fn summary_text(record: &RunRecord) -> String {
     let Some(s) = &record.summary else {
         return format!("run             {}\n", record.id);
     };
+    let config = RunConfig::from_json(&record.config);
+    let unit = config.map_or("nats", |config| config.task.ends().head.unit());
     let mut lines = vec![
         ("run", record.id.clone()),
         ("outcome", s.outcome.to_string()),
-        ("loss", format!("{:.4} nats (mean of the last 20 of {} steps)", s.loss, s.steps)),
+        ("loss", format!("{:.4} {unit} (mean of the last 20 of {} steps)", s.loss, s.steps)),
         ("trend", s.trend.to_string()),
         ("held-out loss", held_out(s)),
         ("references", references(s)),

@@ -59,6 +59,16 @@ pub enum Head {
     },
 }
 
+impl Head {
+    /// What its loss is counted in.
+    pub fn unit(self) -> &'static str {
+        match self {
+            Head::Classes { .. } => "nats",
+            Head::Values { .. } | Head::ValuesAt { .. } => "mean squared error",
+        }
+    }
+}
+
 /// The front and the head of a stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ends {

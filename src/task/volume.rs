@@ -7,8 +7,9 @@
 //! units of the variance of the training targets, so that it is 1 less the share that is explained.
 //!
 //! References, on the held-out cubes: the mean of the training targets; ridge regression on the
-//! voxels of the centre patch and the means of all patches, of the samples that the run trains on;
-//! and, of the seeded blobs that are learned without files, bayes = τ²/patch³ over that variance.
+//! voxels of the centre patch and the means of all patches, and on the histogram of the centre patch,
+//! both of the samples that the run trains on; and, of the seeded blobs that are learned without
+//! files, bayes = τ²/patch³ over that variance.
 
 mod blobs;
 mod cubes;

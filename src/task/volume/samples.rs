@@ -12,6 +12,10 @@ use crate::task::{Batch, Data, Wanted};
 /// The most cubes that are held out: a measurement goes over all of them.
 const HELD_OUT: usize = 1024;
 
+/// Values of a histogram: so many to a standard deviation, up to so many deviations from the mean.
+const BINS: f64 = 3.0;
+const FARTHEST: f64 = 4.0;
+
 /// Cubes for training, then held-out ones, with their targets.
 #[derive(Debug)]
 pub(super) struct Samples {
@@ -118,34 +122,47 @@ impl Samples {
         }
     }
 
-    /// What ridge regression sees of a sample: the voxels of the centre patch, and the mean of every
-    /// patch. Returns the target.
-    fn features(&self, sample: usize, row: &mut Vec<f64>) -> f64 {
-        let start = self.starts[sample] as usize;
-        let centre = self.cubes.voxels(self.cubes.centre(start));
-        row.extend(centre.map(|voxel| f64::from(self.voxels[voxel])));
-        row.extend(self.cubes.patches(start).map(|patch| self.cubes.mean(&self.voxels, patch)));
-        f64::from(self.targets[sample])
+    /// The voxels of the centre patch of a sample.
+    fn centre(&self, sample: usize) -> impl Iterator<Item = f64> {
+        let centre = self.cubes.centre(self.starts[sample] as usize);
+        self.cubes.voxels(centre).map(|voxel| f64::from(self.voxels[voxel]))
+    }
+
+    /// What is linear in a sample: the voxels of its centre patch, and the mean of every patch.
+    fn linear(&self, sample: usize) -> Vec<f64> {
+        let patches = self.cubes.patches(self.starts[sample] as usize);
+        let means = patches.map(|patch| self.cubes.mean(&self.voxels, patch));
+        self.centre(sample).chain(means).collect()
+    }
+
+    /// How many voxels of the centre patch have which value: each is shared out between the two
+    /// values next to it.
+    fn histogram(&self, sample: usize) -> Vec<f64> {
+        let mut counts = vec![0.0; 2 * (FARTHEST * BINS) as usize + 1];
+        for value in self.centre(sample) {
+            let at = (value + FARTHEST).clamp(0.0, 2.0 * FARTHEST) * BINS;
+            let bin = (at as usize).min(counts.len() - 2);
+            counts[bin] += 1.0 - (at - bin as f64);
+            counts[bin + 1] += at - bin as f64;
+        }
+        counts
     }
 
     /// The mean squared error of a prediction over all held-out samples.
-    fn held_out_error(&self, mut predict: impl FnMut(usize) -> f64) -> f64 {
+    fn held_out_error(&self, predict: impl Fn(usize) -> f64) -> f64 {
         let samples = self.training..self.starts.len();
         let count = samples.len() as f64;
         samples.map(|i| (predict(i) - f64::from(self.targets[i])).powi(2)).sum::<f64>() / count
     }
 
-    /// That of ridge regression on the training samples of a run.
-    fn ridge(&self, wanted: &Wanted) -> Option<f64> {
-        let features = self.cubes.patch.pow(3) + self.cubes.cube.pow(3);
-        let read = |i: usize, row: &mut Vec<f64>| self.features(self.chosen(wanted, i), row);
-        let ridge = Ridge::of(self.wanted(wanted), features, read)?;
-        let mut row = Vec::new();
-        Some(self.held_out_error(|sample| {
-            row.clear();
-            self.features(sample, &mut row);
-            ridge.predict(&row)
-        }))
+    /// That of ridge regression on some features of the training samples of a run.
+    fn ridge(&self, wanted: &Wanted, features: impl Fn(usize) -> Vec<f64>) -> Option<f64> {
+        let read = |i: usize| {
+            let sample = self.chosen(wanted, i);
+            (features(sample), f64::from(self.targets[sample]))
+        };
+        let ridge = Ridge::of(self.wanted(wanted), read)?;
+        Some(self.held_out_error(|sample| ridge.predict(&features(sample))))
     }
 }
 
@@ -168,10 +185,15 @@ impl Data for Samples {
 
     fn references(&self, wanted: &Wanted) -> Vec<ReferenceLoss> {
         let mean = Some((BASELINE, self.held_out_error(|_| 0.0)));
-        let ridge = self.ridge(wanted).map(|error| ("ridge", error));
+        let ridge = self.ridge(wanted, |i| self.linear(i)).map(|error| ("ridge", error));
+        let histogram = self.ridge(wanted, |i| self.histogram(i));
+        let histogram = histogram.map(|error| ("histogram", error));
         let bayes = self.bayes.map(|error| ("bayes", error));
-        let mut all: Vec<ReferenceLoss> =
-            [mean, ridge, bayes].into_iter().flatten().map(ReferenceLoss::from).collect();
+        let mut all: Vec<ReferenceLoss> = [mean, ridge, histogram, bayes]
+            .into_iter()
+            .flatten()
+            .map(ReferenceLoss::from)
+            .collect();
         all.sort_by(|a, b| b.nats.total_cmp(&a.nats));
         all
     }
@@ -354,29 +376,34 @@ mod tests {
             let data = samples(noise(1), target);
             let losses = data.references(&config(1, None).wanted());
             let of = |name: &str| ReferenceLoss::find(&losses, name).unwrap();
-            vec![of("mean"), of("ridge")]
+            vec![of("mean"), of("ridge"), of("histogram")]
         };
         let linear = found(&noise(1));
         // The penalty shrinks by 10⁻⁸ at the least, and the rest is rounding to f32.
         assert!(linear[1] < 1e-6 && linear[0] > 0.3, "{linear:?}");
         let unknown = found(&noise(2));
         assert!((unknown[1] / unknown[0] - 1.0).abs() < 0.3, "{unknown:?}");
+        // The middle of the values is no linear function of them, and nearly one of their histogram.
+        let middle: Vec<f32> = noise(1).iter().map(|v| (-(v - 5.0).powi(2)).exp()).collect();
+        let middle = found(&middle);
+        assert!(middle[2] < 0.1 && middle[1] > 0.5, "{middle:?}");
     }
 
     #[test]
     fn volumes_of_which_nothing_can_be_learned_are_refused() {
         let one = vec![3.0; 60 * 14 * 15];
-        let said = |unfit: Result<Samples, Unfit>| match unfit.unwrap_err() {
-            Unfit::Volume(text) => format!("volume {text}"),
-            Unfit::Target(text) => format!("target {text}"),
+        let said = |made: Result<Samples, Unfit>| match made.err() {
+            Some(Unfit::Volume(text)) => format!("volume {text}"),
+            Some(Unfit::Target(text)) => format!("target {text}"),
+            None => "nothing".to_string(),
         };
         let error = said(Samples::new(CUBES, one.clone(), &noise(1), None));
         assert!(error.starts_with("volume more than one value"), "{error}");
         let error = said(Samples::new(CUBES, noise(1), &one, None));
         assert!(error.starts_with("target more than one mean"), "{error}");
-        let small = Cubes { dims: [30, 14, 30], ..CUBES };
+        let small = Cubes { dims: [26, 14, 26], ..CUBES };
         let error = said(Samples::new(small, noise(1), &noise(2), None));
-        assert!(error.contains("30 × 14 × 30, has none"), "{error}");
+        assert!(error.contains("26 × 14 × 26, has none"), "{error}");
         let flat = Cubes { dims: [60, 5, 42], ..CUBES };
         assert!(said(Samples::new(flat, noise(1), &noise(2), None)).contains("has none"));
         // Tissue where nothing is trained on.
