@@ -166,12 +166,13 @@ fn golden_name(id: &str) -> &str {
 }
 
 /// Operators that no other implementation was asked about, and why.
-const WITHOUT_GOLDEN: [(&str, &str); 10] = [
+const WITHOUT_GOLDEN: [(&str, &str); 11] = [
     ("dropout", "its numbers are its own generator's; statistics and limits are checked instead"),
     ("drop_path", "its numbers are its own generator's; statistics and limits are checked instead"),
     ("shift_noise", "its numbers are its own generator's; their statistics are checked instead"),
     ("ramp", "one product with a factor that is known at every step"),
     ("scale", "one product with a constant: there is nothing to get from elsewhere"),
+    ("at_place", "it copies: there is nothing to get from elsewhere"),
     ("gained_residual", "one product and one sum, checked against dual numbers at every size"),
     ("head_gain", "one product, checked against dual numbers at every size"),
     ("weighted_sum", "products and sums, checked against dual numbers at every size"),

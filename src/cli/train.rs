@@ -12,6 +12,7 @@ use crate::memory::amount;
 use crate::record::{Measure, Outcome as RunOutcome, ReferenceLoss, RunRecord, Summary};
 use crate::stack;
 use crate::store::Filter;
+use crate::task::Source;
 use crate::train::{Corpus, Error, Library, fits, run_on};
 
 pub(super) fn run(matches: &ArgMatches) -> Outcome {
@@ -60,20 +61,23 @@ pub(super) fn failure(error: Error, config: &RunConfig, of: &str) -> Failure {
 
 /// A line where the store knows a file of this name, but not this content.
 pub(super) fn changed(runs: &[RunRecord], config: &RunConfig) -> Option<String> {
-    let (kind, source) = config.source()?;
-    let (path, digest) = (&source.path, source.sha256.as_ref()?);
+    config.files().into_iter().find_map(|(field, file)| changed_file(runs, field, file))
+}
+
+fn changed_file(runs: &[RunRecord], field: &'static str, file: &Source) -> Option<String> {
+    let (path, digest) = (&file.path, file.sha256.as_ref()?);
     let holds = |run: &&RunRecord, field: &str, text: &str| run.config[field] == *text;
-    let known = format!("{kind}-sha256");
+    let known = format!("{field}-sha256");
     if runs.iter().any(|run| holds(&run, &known, digest)) || !Path::new(path).is_file() {
         return None;
     }
-    let others = runs.iter().filter(|run| holds(run, kind, path)).count();
+    let others = runs.iter().filter(|run| holds(run, field, path)).count();
     let line = Warning::new(
-        kind,
+        field,
         path,
         format!(
-            "the store holds {others} runs of a {kind} of this name, but not of this content; they \
-             stay as they are, and this content is learned anew"
+            "the store holds {others} runs of a {field} of this name, but not of this content; \
+             they stay as they are, and this content is learned anew"
         ),
     );
     (others > 0).then(|| format!("note: {line}"))
@@ -168,10 +172,12 @@ pub(super) fn summary_text(record: &RunRecord) -> String {
     let Some(s) = &record.summary else {
         return format!("run             {}\n", record.id);
     };
+    let config = RunConfig::from_json(&record.config);
+    let unit = config.map_or("nats", |config| config.task.ends().head.unit());
     let mut lines = vec![
         ("run", record.id.clone()),
         ("outcome", s.outcome.to_string()),
-        ("loss", format!("{:.4} nats (mean of the last 20 of {} steps)", s.loss, s.steps)),
+        ("loss", format!("{:.4} {unit} (mean of the last 20 of {} steps)", s.loss, s.steps)),
         ("trend", s.trend.to_string()),
         ("held-out loss", held_out(s)),
         ("references", references(s)),

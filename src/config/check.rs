@@ -2,6 +2,7 @@
 //! field that somebody gave.
 
 use super::{Checkpoint, Invalid, Optimizer, Positions, RunConfig, Setting};
+use crate::stack::cube_root;
 
 impl RunConfig {
     /// The first of some fields that is not at its default: the one that a refusal is about, since
@@ -49,6 +50,42 @@ impl RunConfig {
         Err(Invalid::new("optimizer", self.optimizer.id(), allowed))
     }
 
+    /// Checks that rotary positions can cut a head into pairs, and its pairs into axes.
+    fn check_positions(&self) -> Result<(), Invalid> {
+        let (axes, other) = match self.positions {
+            Positions::None | Positions::Learned => return Ok(()),
+            Positions::Rotary => (1, "none or learned"),
+            Positions::Rotary3 => (3, "none, learned or rotary"),
+        };
+        let (positions, pairs) = (self.positions.id(), 2 * axes);
+        if axes == 3 && cube_root(self.seq).is_none() {
+            let allowed = format!("{other} where seq {} is no cube, such as 27", self.seq);
+            return Err(Invalid::new("positions", positions, allowed));
+        }
+        if (self.width / self.heads).is_multiple_of(pairs) {
+            return Ok(());
+        }
+        let ratio = format!("{}/{}", self.width, self.heads);
+        Err(match self.given(&["positions", "heads", "width"]) {
+            Some("width") => {
+                let allowed =
+                    format!("a multiple of {} under {positions} positions", pairs * self.heads);
+                Invalid::new("width", self.width, allowed)
+            }
+            Some("heads") => {
+                let even =
+                    if axes == 1 { "an even width/heads" } else { "6 to divide width/heads" };
+                let allowed = format!("{even} under {positions} positions, not {ratio}");
+                Invalid::new("heads", self.heads, allowed)
+            }
+            _ => {
+                let odd = if axes == 1 { "is odd" } else { "is no multiple of 6" };
+                let allowed = format!("{other} where width/heads {odd} ({ratio})");
+                Invalid::new("positions", positions, allowed)
+            }
+        })
+    }
+
     /// Checks every range and every relation between fields.
     pub fn check(&self) -> Result<(), Invalid> {
         let whole = |field: &str, value: usize, low: usize, high: usize| {
@@ -79,6 +116,9 @@ impl RunConfig {
         }
         whole("base-depth", self.base_depth, 1, 10_000)?;
         self.check_parametrisation()?;
+        if self.samples == Some(0) {
+            return Err(Invalid::new("samples", 0, "auto, or a whole number from 1 up"));
+        }
         if !self.width.is_multiple_of(self.heads) {
             return Err(match self.given(&["heads", "width"]) {
                 Some("width") => {
@@ -95,25 +135,7 @@ impl RunConfig {
             let allowed = format!("a divisor of heads {}", self.heads);
             return Err(Invalid::new("kv-heads", self.kv_heads(), allowed));
         }
-        if self.positions == Positions::Rotary && !(self.width / self.heads).is_multiple_of(2) {
-            let ratio = format!("{}/{}", self.width, self.heads);
-            return Err(match self.given(&["positions", "heads", "width"]) {
-                Some("width") => {
-                    let allowed =
-                        format!("a multiple of {} under rotary positions", 2 * self.heads);
-                    Invalid::new("width", self.width, allowed)
-                }
-                Some("heads") => {
-                    let allowed =
-                        format!("an even width/heads under rotary positions, not {ratio}");
-                    Invalid::new("heads", self.heads, allowed)
-                }
-                _ => {
-                    let allowed = format!("none or learned where width/heads is odd ({ratio})");
-                    Invalid::new("positions", "rotary", allowed)
-                }
-            });
-        }
+        self.check_positions()?;
         let groups = self.norm.constants().into_iter().find(|constant| constant.name == "groups");
         if let Some(groups) = groups {
             let divides = groups.value.parse().is_ok_and(|n: usize| self.width.is_multiple_of(n));

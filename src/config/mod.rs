@@ -17,7 +17,7 @@ use crate::op::weight::WeightForm;
 pub use crate::setting::{Invalid, Setting};
 use crate::stack::{Architecture, Init, MAPS, Wiring};
 pub use crate::stack::{DropPer, FeedForward, Positions, QkNorm, Survival, Survivors};
-use crate::task::{SERIES_SHA256, SHA256, Source, TaskChoice, Wanted};
+use crate::task::{Source, TaskChoice, Wanted};
 
 choices! {
     /// How the learning rate goes on after the warm-up.
@@ -176,12 +176,15 @@ macro_rules! config {
                 }),+]
             }
 
-            /// Reads one field; or `text-sha256`, behind `text`, and `series-sha256`, behind `series`:
-            /// what the file must contain.
+            /// Reads one field; or `text-sha256`, behind `text`: what the text must contain, and so
+            /// for every file.
             pub fn set(&mut self, name: &str, text: &str) -> Result<(), Invalid> {
+                let digest = name.strip_suffix(SHA256);
+                if let Some(file) = digest.and_then(|file| self.file_mut(file)) {
+                    file.sha256 = Some(text.to_string());
+                    return Ok(());
+                }
                 match name {
-                    SHA256 => self.text.sha256 = Some(text.to_string()),
-                    SERIES_SHA256 => self.series.sha256 = Some(text.to_string()),
                     $($name => {
                         self.$field = <$type as Setting>::read(text)
                             .map_err(|allowed| Invalid::new(name, text, allowed))?;
@@ -217,6 +220,12 @@ config! {
     series as "series": Source = Source::default();
     /// Name of that column.
     column as "column": String = String::new();
+    /// NIfTI file that a target is predicted from; empty for seeded blobs whose optimum is known.
+    volume as "volume": Source = Source::default();
+    /// NIfTI file on the voxels of --volume whose mean is predicted.
+    target as "target": Source = Source::default();
+    /// Number of different training samples; auto is all that there are.
+    samples as "samples": Option<usize> = None;
     /// Number of features of the residual stream.
     width as "width": usize = 64;
     /// Number of blocks, each of an attention and a feed-forward sublayer.
@@ -377,6 +386,9 @@ impl Setting for Checkpoint {
 /// The field that the gain of `layer_scale` was, in records of before wirings had constants.
 const FORMER_GAIN: &str = "layer-scale";
 
+/// What follows a file's field in the name of its digest in a stored configuration.
+const SHA256: &str = "-sha256";
+
 /// Fields that came later: a run that has them at their usual values is the run of before.
 const LATER: &[&str] = &[
     "device",
@@ -395,6 +407,9 @@ const LATER: &[&str] = &[
     "logit-softcap",
     "series",
     "column",
+    "volume",
+    "target",
+    "samples",
 ];
 
 /// Fields that say where and how a run is kept, not what it computes.
@@ -421,10 +436,15 @@ impl RunConfig {
                 config = RunConfig::preset(config.preset);
             }
         }
-        for (name, text) in settings {
+        for (name, text) in settings.clone() {
             if name != "preset" {
                 config.set(name, text)?;
             }
+        }
+        if let Some(seq) = config.task.seq()
+            && settings.into_iter().all(|(name, _)| name != "seq")
+        {
+            config.seq = seq;
         }
         config.check()?;
         Ok(config)
@@ -436,13 +456,14 @@ impl RunConfig {
         for field in RunConfig::fields() {
             let text = self.get(field.name).expect("a listed field");
             // Names stay text even where they look like a number.
-            let free = matches!(field.name, "text" | "series" | "column" | "store" | "name");
+            let free =
+                self.file(field.name).is_some() || matches!(field.name, "column" | "store" | "name");
             let parsed = if free { None } else { serde_json::from_str(&text).ok() };
             object.insert(field.name.to_string(), parsed.unwrap_or(Json::String(text)));
         }
-        for (name, file) in [(SHA256, &self.text), (SERIES_SHA256, &self.series)] {
+        for (field, file) in self.files() {
             if let Some(digest) = &file.sha256 {
-                object.insert(name.to_string(), Json::String(digest.clone()));
+                object.insert(format!("{field}{SHA256}"), Json::String(digest.clone()));
             }
         }
         Json::Object(object)
@@ -473,11 +494,13 @@ impl RunConfig {
     fn identical(&self) -> RunConfig {
         let mut config = self.clone();
         config.embed_std = self.embed_std();
-        if !config.task.reads_text() {
-            config.text = Source::default();
+        for (field, _) in self.files() {
+            if let Some(file) = config.file_mut(field).filter(|_| !self.task.reads(field)) {
+                *file = Source::default();
+            }
         }
-        if !config.task.reads_series() {
-            config.series = Source::default();
+        if !self.task.reads("samples") {
+            config.samples = None;
         }
         if config.series.is_empty() {
             config.column.clear();
@@ -492,9 +515,9 @@ impl RunConfig {
     pub fn from_json(json: &Json) -> Result<Self, Invalid> {
         let object = json.as_object().ok_or_else(|| Invalid::new("config", json, "an object"))?;
         let mut config = RunConfig::default();
-        // A digest goes behind the file that it is of.
+        // The digest goes behind the file that it is of.
         let (last, first): (Vec<_>, Vec<_>) =
-            object.iter().partition(|(name, _)| [SHA256, SERIES_SHA256].contains(&name.as_str()));
+            object.iter().partition(|(name, _)| name.ends_with(SHA256));
         let mut gain = None;
         for (name, value) in first.into_iter().chain(last) {
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_string);
@@ -555,10 +578,9 @@ impl RunConfig {
         let identical = self.identical();
         for field in RunConfig::fields() {
             if identical.counts(field.name) {
-                let text = match field.name {
-                    "text" => identical.text.content(),
-                    "series" => identical.series.content(),
-                    name => identical.get(name).expect("a listed field"),
+                let text = match identical.file(field.name) {
+                    Some(file) => file.content(),
+                    None => identical.get(field.name).expect("a listed field"),
                 };
                 count(field.name, &text);
             }
@@ -594,21 +616,36 @@ impl RunConfig {
         Some(own.min(std * multiplier / self.wiring.output_rms()))
     }
 
-    /// The file that is learned, behind its field, where the task reads one.
-    pub fn source(&self) -> Option<(&'static str, &Source)> {
-        match &self.task {
-            task if task.reads_text() => Some(("text", &self.text)),
-            task if task.reads_series() => Some(("series", &self.series)),
+    /// The fields that are files.
+    pub fn files(&self) -> [(&'static str, &Source); 4] {
+        [
+            ("text", &self.text),
+            ("series", &self.series),
+            ("volume", &self.volume),
+            ("target", &self.target),
+        ]
+    }
+
+    /// The file of a field that is one.
+    pub fn file(&self, field: &str) -> Option<&Source> {
+        self.files().into_iter().find(|(name, _)| *name == field).map(|(_, file)| file)
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn file_mut(&mut self, field: &str) -> Option<&mut Source> {
+        match field {
+            "text" => Some(&mut self.text),
+            "series" => Some(&mut self.series),
+            "volume" => Some(&mut self.volume),
+            "target" => Some(&mut self.target),
             _ => None,
         }
     }
 
-    /// Says what the file that is learned contains.
-    pub(crate) fn pin(&mut self, sha256: Option<String>) {
-        match &self.task {
-            task if task.reads_series() => self.series.sha256 = sha256,
-            _ => self.text.sha256 = sha256,
-        }
+    /// The files that the task reads, as far as they are given.
+    pub(crate) fn files_read(&self) -> Vec<(&'static str, &Source)> {
+        let read = |(field, file): &(&str, &Source)| self.task.reads(field) && !file.is_empty();
+        self.files().into_iter().filter(read).collect()
     }
 
     /// What the run asks of its task.
@@ -621,6 +658,9 @@ impl RunConfig {
             text: &self.text,
             series: &self.series,
             column: &self.column,
+            volume: &self.volume,
+            target: &self.target,
+            samples: self.samples,
         }
     }
 

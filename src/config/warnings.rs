@@ -164,9 +164,10 @@ impl RunConfig {
         let classes = matches!(self.task.ends().head, Head::Classes { .. });
         idle(!classes, "z-loss", under("task"));
         idle(!classes, "logit-softcap", under("task"));
-        idle(!self.task.reads_text(), "text", under("task"));
-        idle(!self.task.reads_series(), "series", under("task"));
-        let file = self.task.reads_series() && !self.series.is_empty();
+        for field in ["text", "series", "volume", "target", "samples"] {
+            idle(!self.task.reads(field), field, under("task"));
+        }
+        let file = self.task.reads("series") && !self.series.is_empty();
         idle(!file, "column", "without a series".to_string());
     }
 }

@@ -35,6 +35,7 @@ pub mod loss;
 pub mod norm;
 mod panel;
 pub mod per_head;
+pub mod place;
 pub mod ramp;
 mod registry;
 pub mod residual;

@@ -13,6 +13,7 @@ use super::loss::{
 };
 use super::norm::{self, BatchNorm, GroupNorm, LayerNorm, PowerNorm, RmsNorm, ScaleNorm};
 use super::per_head::PerHead;
+use super::place::AtPlace;
 use super::ramp::Ramp;
 use super::residual::{GainedResidual, Residual, Scale};
 use super::rotary::Rotary;
@@ -57,6 +58,7 @@ fn listed() -> Vec<SharedOp> {
         shared(WeightedSum { terms: 4, row: 1 }),
         shared(Sinkhorn { iterations: 20 }),
         shared(Rotary::new(6, 8)),
+        shared(Rotary::in_cube(6, 2)),
         shared(Scale { factor: 0.3 }),
         shared(Ramp { over: 9 }),
         shared(ShiftNoise { size: 0.5, seed: 5 }),
@@ -64,6 +66,7 @@ fn listed() -> Vec<SharedOp> {
         shared(Linear),
         shared(Embedding),
         shared(AddPositions),
+        shared(AtPlace { place: 2 }),
         shared(MeanSquaredError),
         shared(GaussianNll),
         shared(StudentNll),

@@ -9,10 +9,11 @@ const u32 THREADS = 256;
 // Of Rotary::BASE, 10000.
 const double LOG2_BASE = 13.287712379549449;
 
-// y: every pair of channels of x turned by its angle times `direction`. `share` blocks have a position
-// in common.
-KERNEL rotary_turn(const float* x, float* y, u32 adds, u64 samples, u32 seq, u32 heads, u32 half, u32 share,
-                   float direction) {
+// y: every pair of channels of x turned by its angle times `direction`. The pairs are shared out among
+// `axes`, each of which has a coordinate of the position, a digit to the base `edge`. `share` blocks
+// have a position in common.
+KERNEL rotary_turn(const float* x, float* y, u32 adds, u64 samples, u32 seq, u32 heads, u32 half, u32 axes, u32 edge,
+                   u32 share, float direction) {
     __shared__ float cosines[THREADS], sines[THREADS];
     if (!y) {
         return;
@@ -21,15 +22,21 @@ KERNEL rotary_turn(const float* x, float* y, u32 adds, u64 samples, u32 seq, u32
     // Threads lie along the pairs of a head, and along heads where that leaves some over.
     u32 width = min(half, THREADS), slots = THREADS / width;
     u32 mine = threadIdx.x % width, slot = threadIdx.x / width;
+    u32 each = half / axes;
     for (u32 first = 0; first < half; first += width) {
         u32 pair = first + mine;
         // Nobody may still read the angles before.
         __syncthreads();
         if (slot == 0 && pair < half) {
             // In f64, as the host's table: the angle has the size of the position.
-            double frequency = exp2(-LOG2_BASE * pair / half);
+            double frequency = exp2(-LOG2_BASE * (pair % each) / each);
+            u32 coordinate = position;
+            for (u32 axis = 0; axis < pair / each; axis += 1) {
+                coordinate /= edge;
+            }
+            coordinate %= edge;
             double sine, cosine;
-            sincospi(position * frequency * 0.31830988618379067154, &sine, &cosine);
+            sincospi(coordinate * frequency * 0.31830988618379067154, &sine, &cosine);
             sines[mine] = (float)sine * direction;
             cosines[mine] = (float)cosine;
         }

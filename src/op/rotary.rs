@@ -5,6 +5,10 @@
 //! y_i = x_i·cos − x_{i+K/2}·sin, y_{i+K/2} = x_{i+K/2}·cos + x_i·sin.
 //! dx is dy turned by the opposite angle. The pairing by halves is that of GPT-NeoX and LLaMA; the
 //! paper pairs neighbours, which is the same up to a permutation of the channels.
+//!
+//! In a cube of places, position t = (t₂·edge + t₁)·edge + t₀, each third of a head's pairs is turned
+//! by a coordinate of its own: pair i = a·K/6 + j by the angle t_a·10000^(−6j/K). It is the axial form
+//! for images (Heo et al. 2024, arXiv 2403.13298) with three axes instead of two.
 
 use std::sync::Arc;
 
@@ -17,13 +21,20 @@ use crate::num::Num;
 #[derive(Debug, Clone)]
 pub struct Rotary {
     head_width: usize,
+    /// Edge of the cube that the positions lie in, where they do.
+    edge: Option<usize>,
     /// Per position K/2 cosines, then K/2 sines, for the fast path.
     table: Arc<[f32]>,
 }
 
 /// The angle of a pair of channels at a position.
-fn angle(position: usize, pair: usize, head_width: usize) -> f64 {
-    position as f64 * Rotary::BASE.powf(-2.0 * pair as f64 / head_width as f64)
+fn angle(position: usize, pair: usize, head_width: usize, edge: Option<usize>) -> f64 {
+    let Some(edge) = edge else {
+        return position as f64 * Rotary::BASE.powf(-2.0 * pair as f64 / head_width as f64);
+    };
+    let third = head_width / 6;
+    let coordinate = position / edge.pow((pair / third) as u32) % edge;
+    angle(coordinate, pair % third, head_width / 3, None)
 }
 
 impl Rotary {
@@ -36,12 +47,26 @@ impl Rotary {
             head_width > 0 && head_width.is_multiple_of(2),
             "a head of {head_width} has no halves"
         );
+        Rotary::with_table(head_width, longest, None)
+    }
+
+    /// For heads whose width is a multiple of 6, and sequences of edge³ positions in a cube, the
+    /// first coordinate varying fastest.
+    pub fn in_cube(head_width: usize, edge: usize) -> Self {
+        assert!(
+            head_width > 0 && head_width.is_multiple_of(6),
+            "a head of {head_width} has no thirds of pairs"
+        );
+        Rotary::with_table(head_width, edge.pow(3), Some(edge))
+    }
+
+    fn with_table(head_width: usize, longest: usize, edge: Option<usize>) -> Self {
         let row = |t| {
-            let angles = move |i| angle(t, i, head_width);
+            let angles = move |i| angle(t, i, head_width, edge);
             let half = move || (0..head_width / 2).map(angles);
             half().map(f64::cos).chain(half().map(f64::sin)).map(|v| v as f32)
         };
-        Rotary { head_width, table: (0..longest).flat_map(row).collect() }
+        Rotary { head_width, edge, table: (0..longest).flat_map(row).collect() }
     }
 
     fn longest(&self) -> usize {
@@ -109,7 +134,7 @@ impl Rotary {
             let channel = place % self.head_width;
             if channel < half {
                 let position = place / x.cols() % seq;
-                turn(place, place + half, angle(position, channel, self.head_width));
+                turn(place, place + half, angle(position, channel, self.head_width, self.edge));
             }
         }
     }
@@ -177,7 +202,10 @@ impl Rotary {
         let [samples, seq, width] = *x.sizes() else { panic!("x of {x:?}") };
         let share = (BLOCKS * chip.multiprocessors as usize / seq).clamp(1, samples);
         let heads = width / self.head_width;
-        let counts = [seq, heads, self.head_width / 2, share].map(|count| U32(count as u32));
+        // Without a cube all pairs belong to one axis, whose coordinate is the position.
+        let (axes, edge) = self.edge.map_or((1, seq), |edge| (3, edge));
+        let counts = [seq, heads, self.head_width / 2, axes, edge, share];
+        let counts = counts.map(|count| U32(count as u32));
         let sizes = [&[U64(samples as u64)][..], &counts, &[F32(direction)]].concat();
         let params = [&[from], to, &sizes].concat();
         vec![Launch::new("rotary_turn", seq * share, THREADS, &params)]
@@ -263,6 +291,33 @@ mod tests {
         let exact = [1.0, 0.0, 1f64.cos(), 1f64.sin(), 2f64.cos(), 2f64.sin()];
         assert_eq!(Path::Reference.run(&op, &case).outs[0], exact);
         fast_agrees(&op, &case).unwrap();
+    }
+
+    /// Moving both places of a cube by the same steps along its axes keeps their product.
+    #[test]
+    fn products_in_a_cube_depend_on_the_distance_along_each_axis() {
+        let (edge, width) = (3, 12);
+        let op = Rotary::in_cube(width, edge);
+        let shapes = [Shape::new(&[1, edge.pow(3), width])];
+        let turned = |seed: usize| {
+            let mut case = Case::of(&op, &shapes, Rows::Normal, 1);
+            let row = case.values[0][seed * width..][..width].to_vec();
+            case.values[0] = row.repeat(edge.pow(3));
+            Path::Reference.run(&op, &case).outs.remove(0)
+        };
+        let (a, b) = (turned(0), turned(1));
+        let at = |[x, y, z]: [usize; 3]| ((z * edge + y) * edge + x) * width;
+        let product = |s: [usize; 3], t: [usize; 3]| -> f64 {
+            (0..width).map(|c| a[at(s) + c] * b[at(t) + c]).sum()
+        };
+        let base = product([0, 0, 0], [1, 1, 1]);
+        for shift in [[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 1]] {
+            let moved = product(shift, shift.map(|s| s + 1));
+            assert!((base - moved).abs() < 1e-12, "{shift:?}");
+            let further = product([0, 0, 0], [0, 1, 2].map(|axis| 1 + shift[axis]));
+            assert!((base - further).abs() > 1e-3, "{shift:?}");
+        }
+        fast_agrees(&op, &Case::of(&op, &shapes, Rows::Normal, 2)).unwrap();
     }
 
     #[test]

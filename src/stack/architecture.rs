@@ -16,7 +16,15 @@ choices! {
         Learned = "learned",
         /// Queries and keys are rotated by their place (Su et al. 2021).
         Rotary = "rotary",
+        /// The same by each of three coordinates, of places in a cube (after Heo et al. 2024).
+        Rotary3 = "rotary3",
     }
+}
+
+/// The edge of the cube that so many places fill, where they fill one.
+pub fn cube_root(places: usize) -> Option<usize> {
+    let edge = (places as f64).cbrt().round() as usize;
+    (edge.checked_pow(3) == Some(places)).then_some(edge)
 }
 
 choices! {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::architecture::cube_root;
 use super::{Architecture, FeedForward, Positions, Streams, Survival};
 use crate::op::activation::{Activation, Gated};
 use crate::op::attention::Attention;
@@ -236,9 +237,17 @@ impl<'a> Builder<'a> {
         let k = self.inside(Part::Key, k);
         let v = self.inside(Part::Value, v);
         let ([mut q, mut k], scale) = self.qk_norm([q, k], head_width);
-        if stack.positions == Positions::Rotary {
-            q = self.program.apply("attn.q.rotated", Rotary::new(head_width, stack.seq), &[q]);
-            k = self.program.apply("attn.k.rotated", Rotary::new(head_width, stack.seq), &[k]);
+        let rotary = match stack.positions {
+            Positions::None | Positions::Learned => None,
+            Positions::Rotary => Some(Rotary::new(head_width, stack.seq)),
+            Positions::Rotary3 => {
+                let edge = cube_root(stack.seq).expect("the configuration has checked it");
+                Some(Rotary::in_cube(head_width, edge))
+            }
+        };
+        if let Some(rotary) = rotary {
+            q = self.program.apply("attn.q.rotated", rotary.clone(), &[q]);
+            k = self.program.apply("attn.k.rotated", rotary, &[k]);
         }
         let (causal, softcap) = (stack.causal, stack.softcap);
         let scale = scale.or(stack.attention_scale);

@@ -1,14 +1,15 @@
 //! What a stack reads and what it says: the two ends between which the blocks stand.
 //!
-//! tokens → row of a table, or patches → linear map; the last stream → linear map → cross-entropy
-//! of classes, mean squared error of values, or negative log-likelihood under a distribution of each.
-//! Which of them, the task says.
+//! tokens → row of a table, or patches → linear map; the last stream, or one place of it → linear
+//! map → cross-entropy of classes, mean squared error of values, or negative log-likelihood under a
+//! distribution of each. Which of them, the task says.
 
 use super::Builder;
 use crate::choices;
 use crate::op::embedding::Embedding;
 use crate::op::linear::Linear;
 use crate::op::loss::{CrossEntropy, GaussianNll, MeanSquaredError, Reduction, StudentNll};
+use crate::op::place::AtPlace;
 use crate::op::softcap::Softcap;
 use crate::program::{Id, Role, Start};
 
@@ -16,9 +17,10 @@ use crate::program::{Id, Role, Start};
 pub const TOKENS: &str = "tokens";
 /// Name of the input of patches, `[samples, seq, features]`.
 pub const PATCHES: &str = "patches";
-/// Name of the input of targets: `[samples, seq]` classes, or `[samples, seq, n]` values.
+/// Name of the input of targets: `[samples, seq]` classes, or `[samples, seq, n]` values, or the
+/// `[samples, 1, n]` of one place.
 pub const TARGETS: &str = "targets";
-/// Name of what the head gives, `[samples, seq, n]`.
+/// Name of what the head gives, `[samples, seq, n]` or `[samples, 1, n]`.
 pub const LOGITS: &str = "logits";
 
 /// What a stack reads at every place of a sequence.
@@ -56,7 +58,7 @@ impl Law {
     }
 }
 
-/// What a stack says at every place of a sequence.
+/// What a stack says at every place of a sequence, or at one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Head {
     /// One of so many classes, under the cross-entropy. A place whose target is the
@@ -78,13 +80,21 @@ pub enum Head {
         /// Numbers of a place.
         n: usize,
     },
+    /// So many numbers at one place of the sequence, under the mean squared error. No other place
+    /// is read.
+    ValuesAt {
+        /// The place, counted from 0.
+        place: usize,
+        /// Numbers of it.
+        n: usize,
+    },
 }
 
 impl Head {
-    /// Numbers that it says at every place.
+    /// Numbers that it says at a place.
     fn says(self) -> usize {
         match self {
-            Head::Classes { n } | Head::Values { n } => n,
+            Head::Classes { n } | Head::Values { n } | Head::ValuesAt { n, .. } => n,
             Head::Distribution { law, n } => law.numbers() * n,
         }
     }
@@ -92,6 +102,14 @@ impl Head {
     /// Whether it says which of some classes, whose targets can be smoothed.
     pub fn has_classes(self) -> bool {
         matches!(self, Head::Classes { .. })
+    }
+
+    /// What its loss is counted in.
+    pub fn unit(self) -> &'static str {
+        match self {
+            Head::Classes { .. } | Head::Distribution { .. } => "nats",
+            Head::Values { .. } | Head::ValuesAt { .. } => "mean squared error",
+        }
     }
 }
 
@@ -132,7 +150,7 @@ impl Ends {
         };
         let said = match self.head {
             Head::Classes { .. } => 1,
-            Head::Values { n } | Head::Distribution { n, .. } => n,
+            Head::Values { n } | Head::Distribution { n, .. } | Head::ValuesAt { n, .. } => n,
         };
         read + said
     }
@@ -149,6 +167,7 @@ impl Ends {
             Head::Values { n } | Head::Distribution { n, .. } => {
                 b.program.input(TARGETS, &[samples, seq, n])
             }
+            Head::ValuesAt { n, .. } => b.program.input(TARGETS, &[samples, 1, n]),
         };
         (read, targets)
     }
@@ -183,6 +202,10 @@ impl Ends {
         } else {
             b.program.weight("head.weight", &[n, stack.width], Start::Drawn(Role::Head))
         };
+        let x = match self.head {
+            Head::ValuesAt { place, .. } => b.program.apply("read", AtPlace { place }, &[x]),
+            _ => x,
+        };
         let mut said = b.program.apply("head.products", Linear, &[x, head, Id::ABSENT]);
         said = b.scale("head.scaled", stack.logits_factor, said);
         if stack.logit_softcap > 0.0 && matches!(self.head, Head::Classes { .. }) {
@@ -199,7 +222,9 @@ impl Ends {
                 };
                 b.program.apply("loss", loss, &[said, targets])
             }
-            Head::Values { .. } => b.program.apply("loss", MeanSquaredError, &[said, targets]),
+            Head::Values { .. } | Head::ValuesAt { .. } => {
+                b.program.apply("loss", MeanSquaredError, &[said, targets])
+            }
             Head::Distribution { law: Law::Gaussian, .. } => {
                 b.program.apply("loss", GaussianNll, &[said, targets])
             }

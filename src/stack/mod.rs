@@ -17,7 +17,7 @@ mod qk_norm;
 pub mod wiring;
 
 pub use crate::op::dropout::{DropPer, Survivors};
-pub use architecture::{Architecture, FeedForward, MAPS, Positions, Survival};
+pub use architecture::{Architecture, FeedForward, MAPS, Positions, Survival, cube_root};
 pub use block::{Branch, Builder, Part, Sublayer};
 pub use ends::{Ends, Front, Head, LOGITS, Law, PATCHES, TARGETS, TOKENS};
 pub use init::{Draw, Init, states};

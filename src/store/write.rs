@@ -58,14 +58,15 @@ fn claim(claims: &mut Claims, id: &str, run: i64, attempt: i64, held: Option<loc
     claims.insert(id.to_owned(), Claim { run, attempt, held: held.or(earlier) });
 }
 
-/// Whether two configurations are of one run. Where its file lay is told, not compared: what was in
-/// it has a digest of its own.
+/// Whether two configurations are of one run. Where a file lay is told, not compared: what was in it
+/// has a digest of its own.
 pub(super) fn same(a: &str, b: &str) -> bool {
     let compared = |text: &str| {
         let mut config: serde_json::Value = serde_json::from_str(text).ok()?;
-        for (name, digest) in [("text", "text-sha256"), ("series", "series-sha256")] {
-            if let Some(fields) = config.as_object_mut().filter(|f| f.contains_key(digest)) {
-                fields.remove(name);
+        if let Some(fields) = config.as_object_mut() {
+            let digests: Vec<String> = fields.keys().cloned().collect();
+            for file in digests.iter().filter_map(|name| name.strip_suffix("-sha256")) {
+                fields.remove(file);
             }
         }
         Some(config)

@@ -13,7 +13,7 @@ use crate::setting::Invalid;
 pub struct Batch {
     /// `[sequences, seq]` tokens, or `[sequences, seq, features]` numbers.
     pub inputs: Vec<f32>,
-    /// `[sequences, seq]` classes, or `[sequences, seq, n]` values.
+    /// `[sequences, seq]` classes, or `[sequences, seq, n]` values, or `[sequences, 1, n]` of one place.
     pub targets: Vec<f32>,
 }
 
@@ -30,14 +30,15 @@ impl Batch {
 /// Every sequence has as many places that count: the loss of a batch is the mean over its parts.
 pub const NOT_COUNTED: f32 = CrossEntropy::IGNORED as f32;
 
-/// What a task has loaded for a run. Losses are in nats per target that counts.
+/// What a task has loaded for a run. Losses are per target that counts: in nats of classes, and mean
+/// squared errors of values.
 pub trait Data: Debug + Send + Sync {
     /// Bytes that it holds.
     fn bytes(&self) -> usize {
         0
     }
     /// Losses to compare with, the baseline of the task among them: the larger before the smaller.
-    fn references(&self) -> Vec<ReferenceLoss>;
+    fn references(&self, wanted: &Wanted) -> Vec<ReferenceLoss>;
     /// Fills the batch of training step `step`: it depends on seed and step only.
     fn training_batch(&self, wanted: &Wanted, step: usize, batch: &mut Batch);
     /// Held-out batches that cover everything that is held out.
@@ -56,13 +57,14 @@ pub trait Data: Debug + Send + Sync {
     fn suffices(&self, _wanted: &Wanted, _seq_given: bool) -> Result<(), Invalid> {
         Ok(())
     }
+    /// The field and the SHA-256, in hexadecimal, of every file that it was read from.
+    fn digests(&self) -> Vec<(&'static str, &str)> {
+        let text = self.text().and_then(|text| text.sha256.as_deref());
+        text.map(|digest| ("text", digest)).into_iter().collect()
+    }
     /// What is known of it where it is a text.
     fn text(&self) -> Option<&TextFacts> {
         None
-    }
-    /// The SHA-256 of the file that it was read from, in hexadecimal.
-    fn sha256(&self) -> Option<&String> {
-        self.text()?.sha256.as_ref()
     }
 }
 

@@ -85,7 +85,7 @@ impl Task for Hops {
 }
 
 impl Data for Hops {
-    fn references(&self) -> Vec<ReferenceLoss> {
+    fn references(&self, _wanted: &Wanted) -> Vec<ReferenceLoss> {
         let constant = ("constant", (self.n as f64).ln()).into();
         let fewer = (0..self.k).map(|j| (&*hops(j), self.after(j)).into());
         let bayes = ("bayes", 0.0).into();
@@ -247,7 +247,7 @@ mod tests {
             let task = Hops { k, n };
             let open = (n - k + 1) as f64;
             assert!((task.after(k - 1) - open / n as f64 * open.ln()).abs() < 1e-12, "{task:?}");
-            let references = task.references();
+            let references = task.references(&RunConfig::default().wanted());
             assert!(
                 references.windows(2).all(|pair| pair[0].nats > pair[1].nats - 1e-12),
                 "{references:?}"

@@ -13,7 +13,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 pub use data::{Batch, Data, NOT_COUNTED, TextFacts};
-pub use source::{LARGEST, SERIES_SHA256, SHA256, Source};
+pub use source::{LARGEST, Source};
 
 use crate::choice::{Choice, Constant};
 use crate::setting::Invalid;
@@ -36,6 +36,12 @@ pub struct Wanted<'a> {
     pub series: &'a Source,
     /// Which of its columns.
     pub column: &'a str,
+    /// The volume that a task predicts from.
+    pub volume: &'a Source,
+    /// The volume that it predicts.
+    pub target: &'a Source,
+    /// Different training samples, where not all are wanted.
+    pub samples: Option<usize>,
 }
 
 /// Something to learn.
@@ -59,13 +65,13 @@ pub trait Task: Debug + Send + Sync {
     }
     /// The name of the reference loss that a stack which learned is clearly below.
     fn baseline(&self) -> String;
-    /// Whether `--text` says what is learned.
-    fn reads_text(&self) -> bool {
+    /// Whether what is learned depends on a field, such as `text`, that not every task knows.
+    fn reads(&self, _field: &str) -> bool {
         false
     }
-    /// Whether `--series` says what is learned.
-    fn reads_series(&self) -> bool {
-        false
+    /// How many places a sequence has, where the task leaves no choice.
+    fn seq(&self) -> Option<usize> {
+        None
     }
     /// Checks its constants, and the configuration as far as the task asks for something.
     ///
@@ -91,4 +97,5 @@ crate::list! { dyn Task;
     markov::Markov,
     hops::Hops,
     series::Series,
+    volume::Volume,
 }

@@ -71,8 +71,8 @@ impl Task for Series {
     fn baseline(&self) -> String {
         "constant".to_string()
     }
-    fn reads_series(&self) -> bool {
-        true
+    fn reads(&self, field: &str) -> bool {
+        field == "series"
     }
     fn allows(&self, wanted: &Wanted, _seq_given: bool) -> Result<(), Invalid> {
         if wanted.series.is_empty() && self.returns == Returns::Levels {
@@ -199,7 +199,7 @@ impl Data for Walk {
     fn bytes(&self) -> usize {
         self.values.capacity() * size_of::<f32>()
     }
-    fn references(&self) -> Vec<ReferenceLoss> {
+    fn references(&self, _wanted: &Wanted) -> Vec<ReferenceLoss> {
         self.references.clone()
     }
 
@@ -247,8 +247,8 @@ impl Data for Walk {
         Err(Invalid::new("series", &wanted.series.path, allowed))
     }
 
-    fn sha256(&self) -> Option<&String> {
-        self.sha256.as_ref()
+    fn digests(&self) -> Vec<(&'static str, &str)> {
+        self.sha256.iter().map(|digest| ("series", digest.as_str())).collect()
     }
 }
 

@@ -1,4 +1,4 @@
-//! Which text or table a run learns: where it lies, what was in it, and its bytes.
+//! Which file a run learns from: where it lies, what was in it, and its bytes.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -10,13 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::memory::amount;
 use crate::setting::{Invalid, Setting};
 
-/// The name of the digest in a stored configuration, beside `text`.
-pub const SHA256: &str = "text-sha256";
-
-/// The same beside `series`.
-pub const SERIES_SHA256: &str = "series-sha256";
-
-/// The longest text, and the most bytes that all texts of a command have together. They are held in
+/// The longest text, and the most bytes that all files of a command have together. They are held in
 /// memory; far fewer are seen in any run that a CPU can do.
 pub const LARGEST: u64 = 1 << 30;
 
@@ -44,23 +38,23 @@ const KINDS: &[(&[u8], &str)] = &[
     (b"\xfe\xff", "in UTF-16"),
 ];
 
-/// A text, or the table of a series, by its place and, once it has been read, by its content.
+/// A file by its place and, once it has been read, by its content.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Source {
-    /// The file or pipe; `-` for standard input, empty for the embedded text.
+    /// The file or pipe; `-` for standard input, empty for what the task has by itself.
     pub path: String,
-    /// The SHA-256 of its bytes, in hexadecimal. Where it is known before the text is read, a text
+    /// The SHA-256 of its bytes, in hexadecimal. Where it is known before the file is read, a file
     /// with another one is refused.
     pub sha256: Option<String>,
 }
 
 impl Source {
-    /// Whether it is the embedded text.
+    /// Whether it is no file, but what the task has by itself.
     pub fn is_empty(&self) -> bool {
         self.path.is_empty()
     }
 
-    /// What tells one text from another: its content, whatever its name. A text that has not been
+    /// What tells one file from another: its content, whatever its name. A file that has not been
     /// read is like no other.
     pub(crate) fn content(&self) -> String {
         match &self.sha256 {
@@ -86,7 +80,7 @@ impl Setting for Source {
     }
 }
 
-/// The bytes of what `field` names, `most` of them at most.
+/// The bytes of the file of a field, `most` of them at most.
 pub(super) fn read(field: &str, source: &Source, most: u64) -> Result<Vec<u8>, Invalid> {
     let path = &source.path;
     let unreadable =
@@ -96,7 +90,7 @@ pub(super) fn read(field: &str, source: &Source, most: u64) -> Result<Vec<u8>, I
     };
     let mut bytes = Vec::new();
     let mut up_to = |from: &mut dyn Read| {
-        // One more, to tell a text that ends from one that goes on.
+        // One more, to tell a file that ends from one that goes on.
         from.take(most + 1).read_to_end(&mut bytes).map_err(unreadable)
     };
     if path == STANDARD_INPUT {

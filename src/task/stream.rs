@@ -30,7 +30,7 @@ impl Data for Stream {
         self.tokens.capacity()
     }
 
-    fn references(&self) -> Vec<ReferenceLoss> {
+    fn references(&self, _wanted: &Wanted) -> Vec<ReferenceLoss> {
         self.references.clone()
     }
 

@@ -31,8 +31,8 @@ impl Task for Text {
     fn baseline(&self) -> String {
         "unigram".to_string()
     }
-    fn reads_text(&self) -> bool {
-        true
+    fn reads(&self, field: &str) -> bool {
+        field == "text"
     }
     fn load(&self, wanted: &Wanted, most: u64) -> Result<Box<dyn Data>, Invalid> {
         if wanted.text.is_empty() {

@@ -26,32 +26,35 @@ impl Corpus {
         Ok(corpus)
     }
 
-    /// Checks that there is enough for a configuration, and the file that it pins.
+    /// Checks that there is enough for a configuration, and the files that it pins.
     pub(super) fn suits(&self, config: &RunConfig) -> Result<(), Invalid> {
-        if let (Some((field, source)), Some(found)) = (config.source(), self.sha256())
-            && let Some(pinned) = &source.sha256
-            && pinned != found
-        {
-            let allowed =
-                format!("the {field} of SHA-256 {pinned:.12}…; it has changed, to {found:.12}…");
-            return Err(Invalid::new(field, &source.path, allowed));
+        for (field, found) in self.0.digests() {
+            let Some(file) = config.file(field) else { continue };
+            if let Some(pinned) = file.sha256.as_ref().filter(|pinned| *pinned != found) {
+                let allowed = format!(
+                    "the {field} of SHA-256 {pinned:.12}…; it has changed, to {found:.12}…"
+                );
+                return Err(Invalid::new(field, &file.path, allowed));
+            }
         }
         self.0.suffices(&config.wanted(), config.given(&["seq"]).is_some())
     }
 
-    /// See [`Data::sha256`].
-    pub(super) fn sha256(&self) -> Option<&String> {
-        self.0.sha256()
-    }
-
-    /// The reference loss of a name.
-    pub fn reference(&self, name: &str) -> Option<f64> {
-        ReferenceLoss::find(&self.0.references(), name)
+    /// The configuration, its files known by their content.
+    pub(super) fn pinned(&self, config: &RunConfig) -> RunConfig {
+        let mut config = config.clone();
+        for (field, _) in config.clone().files() {
+            let digest = self.0.digests().into_iter().find(|(file, _)| *file == field);
+            if let Some(file) = config.file_mut(field) {
+                file.sha256 = digest.map(|(_, digest)| digest.to_string());
+            }
+        }
+        config
     }
 
     /// See [`Data::references`].
-    pub fn references(&self) -> Vec<ReferenceLoss> {
-        self.0.references()
+    pub fn references(&self, config: &RunConfig) -> Vec<ReferenceLoss> {
+        self.0.references(&config.wanted())
     }
     /// See [`Data::training_batch`].
     pub fn training_batch(&self, config: &RunConfig, step: usize, batch: &mut Batch) {

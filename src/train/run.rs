@@ -119,9 +119,7 @@ pub fn run_on(
 ) -> Result<RunRecord, Error> {
     config.check()?;
     corpus.suits(config)?;
-    let mut config = config.clone();
-    config.pin(corpus.sha256().cloned());
-    let config = &config;
+    let config = &corpus.pinned(config);
     // What cannot be trained is refused before the store hears of it.
     fits(config, &corpus)?;
     let threads = config.threads.unwrap_or(0);
@@ -358,7 +356,7 @@ impl<'a, B: Backend> Session<'a, B> {
             loss: if finite { self.watch.last() } else { f64::NAN },
             initial_loss: self.watch.initial(),
             val_loss: held_out.loss,
-            references: self.corpus.references(),
+            references: self.corpus.references(self.config),
             baseline: self.config.task.baseline(),
             token_cosine,
             steps: self.trainer.step() as u64,

@@ -1,4 +1,4 @@
-//! Reading texts and series: each once, from a file or a pipe, up to a stated length.
+//! Reading files: each once, from a disk or a pipe, up to a stated length.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -8,12 +8,12 @@ use super::Corpus;
 use crate::config::{Invalid, RunConfig, Setting, Warning};
 use crate::task::LARGEST;
 
-/// The texts of a command, each read once however many runs learn it: a pipe gives its bytes once,
-/// and a file that changes meanwhile must not be two texts.
+/// The files of a command, each read once however many runs learn from it: a pipe gives its bytes
+/// once, and a file that changes meanwhile must not be two.
 #[derive(Debug, Default)]
 pub struct Library {
-    /// By the file, and by what a task makes of it.
-    read: HashMap<(PathBuf, [String; 2]), Arc<Corpus>>,
+    /// By the task, the column and the places of its files.
+    read: HashMap<(String, String, Vec<PathBuf>), Arc<Corpus>>,
     bytes: u64,
 }
 
@@ -23,16 +23,15 @@ impl Library {
     /// # Errors
     /// As for [`Corpus::load`].
     pub fn corpus(&mut self, config: &RunConfig) -> Result<Arc<Corpus>, Invalid> {
-        // The process that stands for no series is one of the seed.
-        let Some((_, source)) =
-            config.source().filter(|(field, source)| *field == "text" || !source.is_empty())
-        else {
+        let files = config.files_read();
+        // What no file says may depend on the seed, and is quickly made.
+        if files.is_empty() {
             return Corpus::load(config).map(Arc::new);
-        };
-        let path = &source.path;
+        }
         // A pipe has no other name than the given one.
-        let known = std::fs::canonicalize(path).unwrap_or_else(|_| PathBuf::from(path));
-        let known = (known, [config.task.show(), config.column.clone()]);
+        let place = |path: &String| std::fs::canonicalize(path).unwrap_or(PathBuf::from(path));
+        let places = files.iter().map(|(_, file)| place(&file.path)).collect();
+        let known = (config.task.show(), config.column.clone(), places);
         if let Some(corpus) = self.read.get(&known) {
             corpus.suits(config)?;
             return Ok(corpus.clone());
@@ -49,24 +48,22 @@ impl Library {
     /// # Errors
     /// As for [`Corpus::load`].
     pub fn warnings(&mut self, config: &RunConfig) -> Result<Vec<Warning>, Invalid> {
-        if !config.task.reads_text() {
+        if !config.task.reads("text") {
             return Ok(config.warnings());
         }
         let corpus = self.corpus(config)?;
         Ok(super::warnings(config, &corpus))
     }
 
-    /// The configuration, its text known by its content.
+    /// The configuration, its files known by their content.
     ///
     /// # Errors
     /// As for [`Corpus::load`].
     pub fn resolved(&mut self, config: &RunConfig) -> Result<RunConfig, Invalid> {
-        let mut config = config.clone();
-        if config.source().is_some() {
-            let sha256 = self.corpus(&config)?.sha256().cloned();
-            config.pin(sha256);
+        if config.files_read().is_empty() && !config.task.reads("text") {
+            return Ok(config.clone());
         }
-        Ok(config)
+        Ok(self.corpus(config)?.pinned(config))
     }
 }
 

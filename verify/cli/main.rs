@@ -13,4 +13,6 @@ mod support;
 mod texts;
 #[cfg(unix)]
 mod twice;
+#[cfg(unix)]
+mod volumes;
 mod warnings;

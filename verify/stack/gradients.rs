@@ -55,9 +55,10 @@ fn every_norm_under_every_wiring_has_the_right_gradient() {
 
 #[test]
 fn every_part_of_a_stack_has_the_right_gradient() {
-    let parts: [&[(&str, &str)]; 18] = [
+    let parts: [&[(&str, &str)]; 19] = [
         &[("ffn", "gated"), ("activation", "silu")],
         &[("positions", "rotary")],
+        &[("positions", "rotary3"), ("width", "12"), ("seq", "8")],
         &[("positions", "learned")],
         &[("heads", "4"), ("kv-heads", "2")],
         &[("bias", "true")],
@@ -142,6 +143,7 @@ fn every_front_and_head_has_the_right_gradient() {
         for head in [
             Head::Classes { n: VOCABULARY },
             Head::Values { n: 2 },
+            Head::ValuesAt { place: 1, n: 2 },
             Head::Distribution { law: Law::Gaussian, n: 2 },
             Head::Distribution { law: Law::Student, n: 2 },
         ] {

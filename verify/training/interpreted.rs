@@ -64,6 +64,7 @@ fn every_part_of_a_stack_trains_on_interpreted_kernels() {
         &[("norm", "rms_norm"), ("checkpoint", "1"), ("micro-batches", "2"), ("batch", "4")],
         &[("kv-heads", "1"), ("stochastic-depth", "0.3"), ("label-smoothing", "0.1")],
         &[("task", "hops"), ("seq", "10"), ("norm", "derf"), ("clip", "0.1")],
+        &[("task", "volume(patch=2)"), ("seq", "27"), ("width", "12"), ("positions", "rotary3")],
     ] {
         for wiring in ["pre_ln", "resi_dual", "rezero"] {
             agree(&both(&config(wiring, more), 3), &format!("{wiring}, {more:?}"));

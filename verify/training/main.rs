@@ -16,5 +16,6 @@ mod rules;
 mod spikes;
 mod start;
 mod stop;
+mod volume;
 mod whole;
 mod wirings;

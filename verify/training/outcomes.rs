@@ -174,7 +174,7 @@ fn the_markov_source_depends_on_the_seed_and_the_text_does_not() {
     let corpus = |task: &str, seed: &str| {
         let config = RunConfig::from_settings([("task", task), ("seed", seed)]).unwrap();
         let corpus = Corpus::load(&config).unwrap();
-        corpus.references()
+        corpus.references(&config)
     };
     assert_eq!(corpus("text", "1"), corpus("text", "2"));
     assert_eq!(corpus("markov", "1"), corpus("markov", "1"));
