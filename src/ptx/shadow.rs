@@ -60,6 +60,8 @@ const NO_ENTRY: Entry = Entry { touch: Touch::Read, warp: 0, lanes: 0, time: 0, 
 
 #[derive(Clone, Copy, Debug)]
 struct Cell {
+    /// The launch (or, in shared memory, the block) that all of this is about.
+    epoch: u32,
     /// The block that the fields below are about.
     block: u32,
     /// When it was last written; zero for never.
@@ -74,7 +76,7 @@ struct Cell {
 }
 
 const UNTOUCHED: Cell =
-    Cell { block: 0, time: 0, writer: 0, at: 0, entry: NO_ENTRY, more: 0, earlier: 0 };
+    Cell { epoch: 0, block: 0, time: 0, writer: 0, at: 0, entry: NO_ENTRY, more: 0, earlier: 0 };
 
 /// One of the earlier blocks that touched a cell, for each kind of touch: the first.
 /// Where a block acquired what the first did, others after it go unseen.
@@ -85,6 +87,8 @@ type Earlier = [Option<Conflict>; 3];
 pub(super) struct Shadow {
     /// Cells are two to this power bytes.
     shift: u32,
+    /// What cells of another epoch say is forgotten.
+    epoch: u32,
     cells: Vec<Cell>,
     more: Vec<Vec<Entry>>,
     earlier: Vec<Earlier>,
@@ -93,7 +97,7 @@ pub(super) struct Shadow {
 impl Shadow {
     /// Forgets everything: a new launch, ordered after all before it.
     pub fn clear(&mut self) {
-        self.cells.clear();
+        self.epoch = self.epoch.wrapping_add(1);
         self.more.clear();
         self.earlier.clear();
     }
@@ -128,6 +132,10 @@ impl Shadow {
         self.shift -= 1;
         let mut cells = Vec::with_capacity(self.cells.len() * 2);
         for cell in &self.cells {
+            if cell.epoch != self.epoch {
+                cells.extend([UNTOUCHED; 2]);
+                continue;
+            }
             cells.push(*cell);
             let mut twin = *cell;
             if cell.more != 0 {
@@ -144,10 +152,13 @@ impl Shadow {
     }
 
     fn cell(&mut self, index: usize, touch: Touch, who: Who<'_>) -> Result<(), Conflict> {
-        if self.cells[index].block != who.block {
+        let cell = &mut self.cells[index];
+        if cell.epoch != self.epoch {
+            *cell = Cell { epoch: self.epoch, block: who.block, ..UNTOUCHED };
+        } else if cell.block != who.block {
             self.retire(index, who.block);
         }
-        let cell = &mut self.cells[index];
+        let cell = &self.cells[index];
         if cell.earlier != 0 {
             for other in self.earlier[cell.earlier as usize - 1].iter().flatten() {
                 if clashes(touch, other.touch) && !who.order.acquired.contains(&other.block) {
@@ -166,6 +177,7 @@ impl Shadow {
             }
         }
         if touch == Touch::Write {
+            let cell = &mut self.cells[index];
             cell.time = who.order.now();
             cell.writer = who.thread;
             cell.at = who.at;
@@ -207,8 +219,7 @@ impl Shadow {
             cell.more = self.more.len() as u32;
         }
         let more = &mut self.more[cell.more as usize - 1];
-        let barrier = who.order.last_barrier();
-        let mut joined = false;
+        let (mut joined, mut emptied) = (false, false);
         for entry in more.iter_mut().chain([head]) {
             if entry.warp == warp && entry.touch == touch {
                 if entry.time == now && !joined {
@@ -218,10 +229,14 @@ impl Shadow {
                 } else {
                     // This lane's later touch stands for its earlier ones.
                     entry.lanes &= !lane;
+                    emptied |= entry.lanes == 0;
                 }
             }
         }
-        more.retain(|entry| entry.lanes != 0 && entry.time >= barrier);
+        if !joined || emptied {
+            let barrier = who.order.last_barrier();
+            more.retain(|entry| entry.lanes != 0 && entry.time >= barrier);
+        }
         if !joined {
             more.push(fresh);
         }
@@ -258,7 +273,8 @@ impl Shadow {
         if cell.more != 0 {
             self.more[cell.more as usize - 1].clear();
         }
-        *cell = Cell { block, more: cell.more, earlier: cell.earlier, ..UNTOUCHED };
+        let (more, earlier) = (cell.more, cell.earlier);
+        *cell = Cell { epoch: self.epoch, block, more, earlier, ..UNTOUCHED };
     }
 }
 

@@ -1,5 +1,6 @@
 //! Loads and stores: where an address leads, and whether it may be touched.
 
+use super::super::eval::wide::Row;
 use super::super::fault::{FaultKind, Step, Trouble};
 use super::super::program::{Access, Instruction, LOCAL_BASE, PARAM_BASE, Reg, resolve};
 use super::super::shadow::{Touch, Who};
@@ -18,16 +19,66 @@ pub(super) enum Place {
     Param(u64),
 }
 
-/// Addresses that a warp asked of one kind of memory at once.
+/// Numbers, at most one of each lane.
 #[derive(Default)]
-pub(super) struct Asked {
-    global: Vec<u64>,
-    shared: Vec<u64>,
+struct List {
+    values: Row,
+    count: usize,
+}
+
+impl List {
+    fn push(&mut self, value: u64) {
+        self.values[self.count] = value;
+        self.count += 1;
+    }
+
+    fn all(&mut self) -> &mut [u64] {
+        &mut self.values[..self.count]
+    }
+}
+
+/// What a warp asked of memory at once: sectors of global memory, offsets of shared memory.
+#[derive(Default)]
+struct Asked {
+    sectors: List,
+    shared: List,
+}
+
+/// How many different numbers there are; they are sorted.
+fn different(values: &mut [u64]) -> u64 {
+    if !values.is_sorted() {
+        values.sort_unstable();
+    }
+    u64::from(!values.is_empty())
+        + values.windows(2).filter(|pair| pair[0] != pair[1]).count() as u64
+}
+
+/// How often the lanes of a group must wait for each other: the passes beyond the first that their bank
+/// of most different words takes.
+fn conflicts(offsets: &mut [u64]) -> u64 {
+    let mut banks = [0_u64; 32];
+    offsets.iter_mut().for_each(|offset| *offset /= 4);
+    if !offsets.is_sorted() {
+        offsets.sort_unstable();
+    }
+    let mut last = None;
+    for &word in &*offsets {
+        if last.replace(word) != Some(word) {
+            banks[(word % 32) as usize] += 1;
+        }
+    }
+    banks.into_iter().max().unwrap_or(0).saturating_sub(1)
 }
 
 impl Machine<'_> {
     /// The place of a lane's access, if it may be there.
-    pub(super) fn place(&self, warp: &Warp, access: Access, base: Reg, lane: u32) -> Step<Place> {
+    pub(super) fn place(
+        &mut self,
+        warp: &Warp,
+        access: Access,
+        base: Reg,
+        lane: u32,
+    ) -> Step<Place> {
         let address = warp.get(base, lane).wrapping_add_signed(access.offset);
         let (space, address) = match access.space {
             Space::Generic => resolve(address),
@@ -51,8 +102,11 @@ impl Machine<'_> {
             Space::Shared => Place::Shared(within(self.shared.base, self.shared.size(), "shared")?),
             Space::Local => Place::Local(within(LOCAL_BASE, warp.local.size, "local")?),
             Space::Param => Place::Param(within(PARAM_BASE, warp.params.size, "parameter")?),
-            _ => match self.memory.find(address, bytes) {
-                Some((region, offset)) => Place::Global(region, offset),
+            _ => match self.memory.find_near(self.near, address, bytes) {
+                Some((region, offset)) => {
+                    self.near = region;
+                    Place::Global(region, offset)
+                }
                 None if address < 1 << 16 => {
                     return Err(outside(format!("touches address {address:#x}, a null pointer")));
                 }
@@ -220,7 +274,7 @@ impl Machine<'_> {
                 let region = &mut self.memory.regions[index];
                 add(&mut self.statistics.global);
                 add(&mut region.traffic);
-                asked.global.push((region.base + offset) / 32);
+                asked.sectors.push((region.base + offset) / 32);
             }
             Place::Shared(offset) => {
                 add(&mut self.statistics.shared);
@@ -232,26 +286,13 @@ impl Machine<'_> {
 
     /// Counts the sectors and the conflicts of banks of one access of a warp.
     fn measure(&mut self, bytes: u64, mut asked: Asked) {
-        if !asked.global.is_empty() {
-            asked.global.dedup();
-            asked.global.sort_unstable();
-            asked.global.dedup();
-            self.statistics.sectors += asked.global.len() as u64 * bytes.div_ceil(32);
+        if asked.sectors.count > 0 {
+            self.statistics.sectors += different(asked.sectors.all()) * bytes.div_ceil(32);
         }
-        if !asked.shared.is_empty() {
-            // Wide accesses go in groups of lanes that ask for 128 bytes together.
-            let group = (128 / bytes.max(4)).max(1) as usize;
-            for part in asked.shared.chunks(group) {
-                let mut words: Vec<u64> = part.iter().map(|offset| offset / 4).collect();
-                words.sort_unstable();
-                words.dedup();
-                let mut banks = [0_u64; 32];
-                for word in words {
-                    banks[(word % 32) as usize] += 1;
-                }
-                let passes = banks.iter().copied().max().unwrap_or(0);
-                self.statistics.bank_conflicts += passes.saturating_sub(1);
-            }
+        // Wide accesses go in groups of lanes that ask for 128 bytes together.
+        let group = (128 / bytes.max(4)).max(1) as usize;
+        for part in asked.shared.all().chunks_mut(group) {
+            self.statistics.bank_conflicts += conflicts(part);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! One instruction of one warp.
 
+use super::super::eval::wide::{self, NOTHING, Row};
 use super::super::eval::{Compute, ComputePair};
 use super::super::fault::{FaultKind, Step, Trouble};
 use super::super::options::Approximation;
@@ -34,10 +35,8 @@ impl Machine<'_> {
         let mut mask = active;
         if let Some((guard, negated)) = instruction.guard {
             self.demand(warp, &[guard], active, "decides by")?;
-            mask = 0;
-            for lane in lanes(active) {
-                mask |= u32::from((warp.get(guard, lane) != 0) != negated) << lane;
-            }
+            let holds = warp.truth(guard);
+            mask &= if negated { !holds } else { holds };
         }
         if let Some(opcode) = instruction.opcode {
             let count = u64::from(mask.count_ones());
@@ -198,6 +197,15 @@ fn gather(warp: &Warp, i: &Instruction, lane: u32) -> [u64; 4] {
     s
 }
 
+/// The sources of all lanes.
+fn rows<'a>(warp: &'a Warp, i: &Instruction) -> [&'a Row; 4] {
+    let mut s = [&NOTHING; 4];
+    for (row, &reg) in s.iter_mut().zip(&i.s) {
+        *row = &warp.registers[reg as usize];
+    }
+    s
+}
+
 fn compute(
     warp: &mut Warp,
     i: &Instruction,
@@ -218,7 +226,12 @@ fn compute(
     if missing != 0 {
         warp.spoil_from(&i.d, &i.s, missing);
     }
-    for lane in lanes(mask & !missing) {
+    let mask = mask & !missing;
+    if let Some(values) = wide::eval(op, &rows(warp, i)) {
+        warp.put(i.d[0], mask, &values);
+        return;
+    }
+    for lane in lanes(mask) {
         let value = op.eval(&gather(warp, i, lane), approximation);
         warp.set(i.d[0], lane, value);
     }
@@ -229,7 +242,14 @@ fn pair(warp: &mut Warp, i: &Instruction, mask: u32, op: &ComputePair) {
     if missing != 0 {
         warp.spoil_from(&i.d, &i.s, missing);
     }
-    for lane in lanes(mask & !missing) {
+    let mask = mask & !missing;
+    if let (ComputePair::Compare(compare), [d]) = (op, &*i.d)
+        && let Some(values) = wide::compare(compare, &rows(warp, i))
+    {
+        warp.put(*d, mask, &values);
+        return;
+    }
+    for lane in lanes(mask) {
         let (first, second) = op.eval(&gather(warp, i, lane));
         warp.set(i.d[0], lane, first);
         if let Some(&reg) = i.d.get(1) {
