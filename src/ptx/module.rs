@@ -102,6 +102,7 @@ impl Module {
             released: &mut released,
             block: [0; 3],
             number: 0,
+            arch: pulp::Arch::new(),
             near: 0,
         };
         let mut warps = machine.warps();

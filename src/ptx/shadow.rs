@@ -25,16 +25,32 @@ impl Touch {
     }
 }
 
-/// Who touches.
+/// Who touches: lanes of one warp, of which there is one if they write.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Who<'a> {
     /// The block, by its linear number.
     pub block: u32,
-    /// The thread, by its linear number in the block.
-    pub thread: u32,
+    /// The warp, by its number in the block.
+    pub warp: u32,
+    pub lanes: u32,
     /// The instruction.
     pub at: u32,
     pub order: &'a Order,
+}
+
+impl Who<'_> {
+    /// Whether what the thread did at that time is ordered before what all of these do now.
+    fn is_after(&self, other: u32, time: u32) -> bool {
+        let mut lanes = self.lanes;
+        while lanes != 0 {
+            let thread = self.warp * 32 + lanes.trailing_zeros();
+            if !self.order.is_ordered(thread, other, time) {
+                return false;
+            }
+            lanes &= lanes - 1;
+        }
+        true
+    }
 }
 
 /// The other party of a race.
@@ -166,7 +182,10 @@ impl Shadow {
                 }
             }
         }
-        if cell.time != 0 && !who.order.is_ordered(who.thread, cell.writer, cell.time) {
+        if cell.time != 0
+            && cell.time >= who.order.last_barrier()
+            && !who.is_after(cell.writer, cell.time)
+        {
             let (block, thread, at) = (who.block, cell.writer, cell.at);
             return Err(Conflict { touch: Touch::Write, block, thread, at });
         }
@@ -179,7 +198,7 @@ impl Shadow {
         if touch == Touch::Write {
             let cell = &mut self.cells[index];
             cell.time = who.order.now();
-            cell.writer = who.thread;
+            cell.writer = who.warp * 32 + who.lanes.trailing_zeros();
             cell.at = who.at;
             cell.entry.lanes = 0;
             if cell.more != 0 {
@@ -194,14 +213,14 @@ impl Shadow {
     /// Adds a read or an atomic change to what a cell keeps.
     fn note(&mut self, index: usize, touch: Touch, who: Who<'_>) {
         let cell = &mut self.cells[index];
-        let (warp, lane) = (who.thread / 32, 1 << (who.thread % 32));
+        let (warp, lanes) = (who.warp, who.lanes);
         let now = who.order.now();
-        let fresh = Entry { touch, warp, lanes: lane, time: now, at: who.at };
+        let fresh = Entry { touch, warp, lanes, time: now, at: who.at };
         let head = &mut cell.entry;
         let alone = cell.more == 0 || self.more[cell.more as usize - 1].is_empty();
         if alone {
             // Entries before the last barrier are ordered before all that can come.
-            if head.lanes & !lane == 0 && head.warp == warp && head.touch == touch
+            if head.lanes & !lanes == 0 && head.warp == warp && head.touch == touch
                 || head.lanes == 0
                 || head.time < who.order.last_barrier()
             {
@@ -209,7 +228,7 @@ impl Shadow {
                 return;
             }
             if head.warp == warp && head.time == now && head.touch == touch {
-                head.lanes |= lane;
+                head.lanes |= lanes;
                 head.at = who.at;
                 return;
             }
@@ -223,12 +242,12 @@ impl Shadow {
         for entry in more.iter_mut().chain([head]) {
             if entry.warp == warp && entry.touch == touch {
                 if entry.time == now && !joined {
-                    entry.lanes |= lane;
+                    entry.lanes |= lanes;
                     entry.at = who.at;
                     joined = true;
                 } else {
-                    // This lane's later touch stands for its earlier ones.
-                    entry.lanes &= !lane;
+                    // The later touch of a lane stands for its earlier ones.
+                    entry.lanes &= !lanes;
                     emptied |= entry.lanes == 0;
                 }
             }
@@ -290,7 +309,7 @@ fn check(entry: &Entry, touch: Touch, who: Who<'_>) -> Result<(), Conflict> {
     let mut lanes = entry.lanes;
     while lanes != 0 {
         let thread = entry.warp * 32 + lanes.trailing_zeros();
-        if !who.order.is_ordered(who.thread, thread, entry.time) {
+        if !who.is_after(thread, entry.time) {
             return Err(Conflict { touch: entry.touch, block: who.block, thread, at: entry.at });
         }
         lanes &= lanes - 1;
@@ -303,7 +322,7 @@ mod tests {
     use super::*;
 
     fn who(block: u32, thread: u32, order: &Order) -> Who<'_> {
-        Who { block, thread, at: 0, order }
+        Who { block, warp: thread / 32, lanes: 1 << (thread % 32), at: 0, order }
     }
 
     #[test]

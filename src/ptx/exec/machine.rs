@@ -37,6 +37,8 @@ pub(crate) struct Machine<'a> {
     /// The block: where it lies, and its linear number.
     pub block: [u32; 3],
     pub number: u32,
+    /// The instruction set of the machine that this runs on.
+    pub arch: pulp::Arch,
     /// The region of global memory that was touched last: the next touch is likely there too.
     pub near: usize,
 }
