@@ -302,6 +302,7 @@ fn clashes(one: Touch, other: Touch) -> bool {
     one != other || one == Touch::Write
 }
 
+#[inline]
 fn check(entry: &Entry, touch: Touch, who: Who<'_>) -> Result<(), Conflict> {
     if entry.lanes == 0 || !clashes(touch, entry.touch) || entry.time < who.order.last_barrier() {
         return Ok(());
