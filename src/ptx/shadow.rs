@@ -87,12 +87,23 @@ struct Cell {
     /// One entry here, for most cells need no more; the rest in `more`, from one.
     entry: Entry,
     more: u32,
+    /// Whether an entry may be of an atomic change: nothing else stands against a read.
+    atomic: bool,
     /// What earlier blocks did, in `earlier`, from one.
     earlier: u32,
 }
 
-const UNTOUCHED: Cell =
-    Cell { epoch: 0, block: 0, time: 0, writer: 0, at: 0, entry: NO_ENTRY, more: 0, earlier: 0 };
+const UNTOUCHED: Cell = Cell {
+    epoch: 0,
+    block: 0,
+    time: 0,
+    writer: 0,
+    at: 0,
+    entry: NO_ENTRY,
+    more: 0,
+    atomic: false,
+    earlier: 0,
+};
 
 /// One of the earlier blocks that touched a cell, for each kind of touch: the first.
 /// Where a block acquired what the first did, others after it go unseen.
@@ -189,10 +200,12 @@ impl Shadow {
             let (block, thread, at) = (who.block, cell.writer, cell.at);
             return Err(Conflict { touch: Touch::Write, block, thread, at });
         }
-        check(&cell.entry, touch, who)?;
-        if cell.more != 0 {
-            for entry in &self.more[cell.more as usize - 1] {
-                check(entry, touch, who)?;
+        if touch != Touch::Read || cell.atomic {
+            check(&cell.entry, touch, who)?;
+            if cell.more != 0 {
+                for entry in &self.more[cell.more as usize - 1] {
+                    check(entry, touch, who)?;
+                }
             }
         }
         if touch == Touch::Write {
@@ -201,6 +214,7 @@ impl Shadow {
             cell.writer = who.warp * 32 + who.lanes.trailing_zeros();
             cell.at = who.at;
             cell.entry.lanes = 0;
+            cell.atomic = false;
             if cell.more != 0 {
                 self.more[cell.more as usize - 1].clear();
             }
@@ -213,6 +227,7 @@ impl Shadow {
     /// Adds a read or an atomic change to what a cell keeps.
     fn note(&mut self, index: usize, touch: Touch, who: Who<'_>) {
         let cell = &mut self.cells[index];
+        cell.atomic |= touch == Touch::Atomic;
         let (warp, lanes) = (who.warp, who.lanes);
         let now = who.order.now();
         let fresh = Entry { touch, warp, lanes, time: now, at: who.at };
@@ -302,7 +317,6 @@ fn clashes(one: Touch, other: Touch) -> bool {
     one != other || one == Touch::Write
 }
 
-#[inline]
 fn check(entry: &Entry, touch: Touch, who: Who<'_>) -> Result<(), Conflict> {
     if entry.lanes == 0 || !clashes(touch, entry.touch) || entry.time < who.order.last_barrier() {
         return Ok(());
@@ -350,6 +364,30 @@ mod tests {
         assert_eq!(conflict.map_err(|c| c.thread), Err(70));
         order.barrier();
         assert!(shadow.touch(4, 0, 4, Touch::Write, who(1, 1, &order)).is_ok());
+    }
+
+    #[test]
+    fn lanes_that_read_as_one_must_all_be_ordered() {
+        let mut order = Order::new(32);
+        let mut shadow = Shadow::default();
+        assert!(shadow.touch(4, 0, 4, Touch::Write, who(1, 0, &order)).is_ok());
+        order.warp(0, 0b11, false);
+        let mut read =
+            |lanes| shadow.touch(4, 0, 4, Touch::Read, Who { lanes, ..who(1, 0, &order) }).is_ok();
+        assert!(read(0b11));
+        assert!(!read(0b110));
+    }
+
+    #[test]
+    fn a_new_launch_knows_nothing_of_the_one_before_it() {
+        let order = Order::new(96);
+        let mut shadow = Shadow::default();
+        for thread in [0, 40, 80] {
+            assert!(shadow.touch(4, 0, 4, Touch::Read, who(1, thread, &order)).is_ok());
+        }
+        shadow.clear();
+        assert!(shadow.touch(4, 0, 2, Touch::Write, who(1, 1, &order)).is_ok());
+        assert!(shadow.touch(4, 0, 4, Touch::Write, who(1, 2, &order)).is_err());
     }
 
     #[test]
