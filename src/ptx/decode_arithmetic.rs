@@ -122,20 +122,23 @@ impl Lowering<'_> {
             "div" => Some(Function::Div),
             _ => None,
         };
-        let approximate = q.take("approx") || q.take("full");
+        let fast = q.take("approx");
+        let approximate = fast || (head == "div" && q.take("full"));
         let mode = q.mode();
         if let (Some(function), true) = (function, approximate) {
+            let function = if fast && head == "div" { Function::DivApprox } else { function };
+            let half = matches!(function, Function::Ex2 | Function::Tanh);
             let kind_of = match kind {
                 Type::F32 => Kind::F32,
                 Type::F64 if matches!(function, Function::Rcp | Function::Rsqrt) => Kind::F64,
-                Type::F16 => Kind::Half(Format::F16, false),
-                Type::F16x2 => Kind::Half(Format::F16, true),
-                Type::Bf16 => Kind::Half(Format::Bf16, false),
-                Type::Bf16x2 => Kind::Half(Format::Bf16, true),
+                Type::F16 if half => Kind::Half(Format::F16, false),
+                Type::F16x2 if half => Kind::Half(Format::F16, true),
+                Type::Bf16 if half => Kind::Half(Format::Bf16, false),
+                Type::Bf16x2 if half => Kind::Half(Format::Bf16, true),
                 _ => return self.fail(format!("`{head}.approx` of this type is not known")),
             };
             let op = Approximate { function, kind: kind_of, ftz: mode.ftz };
-            let count = if function == Function::Div { 2 } else { 1 };
+            let count = if head == "div" { 2 } else { 1 };
             return self.compute(Compute::Approximate(op), kind, operands, count);
         }
         let nan = q.take("NaN");

@@ -1,6 +1,6 @@
 //! Global memory of the device: buffers, with gaps between them that belong to nobody.
 
-use super::fault::{Fault, FaultKind};
+use super::fault::Fault;
 use super::shadow::Shadow;
 
 /// A buffer of global memory, by its place.
@@ -69,14 +69,29 @@ impl Region {
 
     pub fn store(&mut self, offset: u64, bytes: u64, value: u64) {
         let (at, n) = (offset as usize, bytes as usize);
-        self.data[at..at + n].copy_from_slice(&value.to_le_bytes()[..n]);
-        self.written[at..at + n].fill(true);
+        match (&mut self.data[at..at + n], &mut self.written[at..at + n]) {
+            // Most values are words.
+            (data @ [_, _, _, _], written @ [_, _, _, _]) => {
+                data.copy_from_slice(&(value as u32).to_le_bytes());
+                written.copy_from_slice(&[true; 4]);
+            }
+            (data, written) => {
+                data.copy_from_slice(&value.to_le_bytes()[..n]);
+                written.fill(true);
+            }
+        }
     }
 
     /// The first byte of an access that nobody has written.
     pub fn unwritten(&self, offset: u64, bytes: u64) -> Option<u64> {
         let at = offset as usize;
-        let gap = self.written[at..at + bytes as usize].iter().position(|&written| !written)?;
+        let written = &self.written[at..at + bytes as usize];
+        if let &[a, b, c, d] = written
+            && a & b & c & d
+        {
+            return None;
+        }
+        let gap = written.iter().position(|&written| !written)?;
         Some(offset + gap as u64)
     }
 }
@@ -127,11 +142,7 @@ impl Memory {
 
     /// Writes from the first byte on.
     pub fn write(&mut self, buffer: Buffer, bytes: &[u8]) -> Result<(), Fault> {
-        if self.find(buffer.address, bytes.len() as u64).is_none() {
-            return Err(self.outside(buffer, bytes.len()));
-        }
-        self.place(buffer.address, bytes);
-        Ok(())
+        self.write_at(buffer, 0, bytes)
     }
 
     /// Writes singles from the first byte on.
@@ -142,15 +153,7 @@ impl Memory {
 
     /// Reads so many bytes from the first on; reading what nobody wrote is a fault.
     pub fn read(&self, buffer: Buffer, bytes: usize) -> Result<Vec<u8>, Fault> {
-        let Some((index, offset)) = self.find(buffer.address, bytes as u64) else {
-            return Err(self.outside(buffer, bytes));
-        };
-        let region = &self.regions[index];
-        if let Some(gap) = region.unwritten(offset, bytes as u64) {
-            let detail = format!("byte {gap} of `{}` was never written", region.name);
-            return Err(Fault::plain(FaultKind::UnwrittenMemory, "", detail));
-        }
-        Ok(region.data[offset as usize..offset as usize + bytes].to_vec())
+        self.read_at(buffer, 0, bytes)
     }
 
     /// Reads so many singles from the first byte on; reading what nobody wrote is a fault.
@@ -184,6 +187,12 @@ impl Memory {
         Some((index, offset))
     }
 
+    /// The same, where the region is likely the one given.
+    pub(super) fn find_near(&self, near: usize, address: u64, bytes: u64) -> Option<(usize, u64)> {
+        let offset = self.regions.get(near).and_then(|region| region.offset(address, bytes));
+        offset.map_or_else(|| self.find(address, bytes), |offset| Some((near, offset)))
+    }
+
     /// In words, where an address that lies outside of all buffers is.
     pub(super) fn whereabouts(&self, address: u64, bytes: u64) -> String {
         let distance = |region: &Region| {
@@ -202,10 +211,5 @@ impl Memory {
             let (size, offset) = (nearest.size(), address - nearest.base);
             format!("{bytes} bytes at offset {offset} of `{name}`, which has {size} bytes")
         }
-    }
-
-    fn outside(&self, buffer: Buffer, bytes: usize) -> Fault {
-        let detail = self.whereabouts(buffer.address, bytes as u64);
-        Fault::plain(FaultKind::OutOfBounds, "", detail)
     }
 }

@@ -81,49 +81,42 @@ impl Module {
         let mut counts = vec![0; program.opcodes.len()];
         let mut spent = 0;
         let mut released = HashMap::new();
-        let result = (|| {
-            let mut dice = Dice(match options.schedule {
-                Schedule::Random(seed) => seed,
-                _ => 0,
-            });
-            for number in order_of_blocks(launch, options.schedule, &mut dice) {
-                let block = unfold(number, launch.grid);
-                let shared = Machine::dynamic_base(program) - SHARED_BASE;
-                let threads: u32 = launch.block.iter().product();
-                let mut machine = Machine {
-                    program,
-                    launch: *launch,
-                    options: *options,
-                    args: &args,
-                    variables: &variables,
-                    memory,
-                    shared: Region::new(
-                        "shared memory",
-                        SHARED_BASE,
-                        if launch.shared == 0 {
-                            program.shared_bytes
-                        } else {
-                            shared + u64::from(launch.shared)
-                        },
-                    ),
-                    order: Order::new(threads),
-                    barriers: std::array::from_fn(|_| Default::default()),
-                    statistics: &mut statistics,
-                    counts: &mut counts,
-                    spent: &mut spent,
-                    released: &mut released,
-                    block,
-                    number,
-                };
-                let mut warps = machine.warps();
-                let (at, outcome) = run(&mut machine, &mut warps, &mut dice);
-                if let Err(trouble) = outcome {
-                    return Err(locate(program, launch, number, &warps[at], *trouble));
-                }
+        let shared = if launch.shared == 0 {
+            program.shared_bytes
+        } else {
+            Machine::dynamic_base(program) - SHARED_BASE + u64::from(launch.shared)
+        };
+        let mut machine = Machine {
+            program,
+            launch: *launch,
+            options: *options,
+            args: &args,
+            variables: &variables,
+            memory,
+            shared: Region::new("shared memory", SHARED_BASE, shared),
+            order: Order::new(0),
+            barriers: Default::default(),
+            statistics: &mut statistics,
+            counts: &mut counts,
+            spent: &mut spent,
+            released: &mut released,
+            block: [0; 3],
+            number: 0,
+            arch: pulp::Arch::new(),
+            near: 0,
+        };
+        let mut warps = machine.warps();
+        let mut dice = Dice(match options.schedule {
+            Schedule::Random(seed) => seed,
+            _ => 0,
+        });
+        for number in order_of_blocks(launch, options.schedule, &mut dice) {
+            machine.begin(number, &mut warps);
+            let (at, outcome) = run(&mut machine, &mut warps, &mut dice);
+            if let Err(trouble) = outcome {
+                return Err(locate(program, launch, number, &warps[at], *trouble));
             }
-            Ok(())
-        })();
-        result?;
+        }
         for (name, count) in program.opcodes.iter().zip(counts) {
             statistics.instructions.insert(name.clone(), count);
         }
@@ -218,21 +211,25 @@ fn order_of_blocks(launch: &Launch, schedule: Schedule, dice: &mut Dice) -> Vec<
 }
 
 impl Machine<'_> {
-    /// The warps of the block, about to start.
+    /// The warps of a block, which all blocks use in turn.
     fn warps(&self) -> Vec<Warp> {
         let threads = self.threads();
-        let mut warps = Vec::new();
-        for index in 0..threads.div_ceil(32) {
-            let mut warp = Warp::new(index, (threads - index * 32).min(32), self.program);
-            self.fill(&mut warp);
-            for (at, &byte) in (0..).zip(self.args) {
-                for lane in 0..32 {
-                    warp.params.store(lane, at, 1, Some(u64::from(byte)));
-                }
-            }
-            warps.push(warp);
+        (0..threads.div_ceil(32))
+            .map(|index| Warp::new(index, (threads - index * 32).min(32), self.program))
+            .collect()
+    }
+
+    /// Makes everything ready for a block: nothing is left of the one before it.
+    fn begin(&mut self, number: u32, warps: &mut [Warp]) {
+        (self.number, self.block) = (number, unfold(number, self.launch.grid));
+        self.order = Order::new(self.threads());
+        self.barriers = Default::default();
+        self.shared.written.fill(false);
+        self.shared.shadow.clear();
+        for warp in warps {
+            warp.restart(self.args);
+            self.fill(warp);
         }
-        warps
     }
 }
 

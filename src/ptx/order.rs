@@ -57,7 +57,7 @@ impl Order {
 
     /// Whether what the other thread did at that time is ordered before what this one does now.
     pub fn is_ordered(&self, thread: u32, other: u32, time: u32) -> bool {
-        thread == other || time < self.seen(thread, other)
+        thread == other || time < self.block || time < self.seen(thread, other)
     }
 
     fn seen(&self, thread: u32, other: u32) -> u32 {

@@ -25,16 +25,32 @@ impl Touch {
     }
 }
 
-/// Who touches.
+/// Who touches: lanes of one warp, of which there is one if they write.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Who<'a> {
     /// The block, by its linear number.
     pub block: u32,
-    /// The thread, by its linear number in the block.
-    pub thread: u32,
+    /// The warp, by its number in the block.
+    pub warp: u32,
+    pub lanes: u32,
     /// The instruction.
     pub at: u32,
     pub order: &'a Order,
+}
+
+impl Who<'_> {
+    /// Whether what the thread did at that time is ordered before what all of these do now.
+    fn is_after(&self, other: u32, time: u32) -> bool {
+        let mut lanes = self.lanes;
+        while lanes != 0 {
+            let thread = self.warp * 32 + lanes.trailing_zeros();
+            if !self.order.is_ordered(thread, other, time) {
+                return false;
+            }
+            lanes &= lanes - 1;
+        }
+        true
+    }
 }
 
 /// The other party of a race.
@@ -60,6 +76,8 @@ const NO_ENTRY: Entry = Entry { touch: Touch::Read, warp: 0, lanes: 0, time: 0, 
 
 #[derive(Clone, Copy, Debug)]
 struct Cell {
+    /// The launch (or, in shared memory, the block) that all of this is about.
+    epoch: u32,
     /// The block that the fields below are about.
     block: u32,
     /// When it was last written; zero for never.
@@ -69,12 +87,23 @@ struct Cell {
     /// One entry here, for most cells need no more; the rest in `more`, from one.
     entry: Entry,
     more: u32,
+    /// Whether an entry may be of an atomic change: nothing else stands against a read.
+    atomic: bool,
     /// What earlier blocks did, in `earlier`, from one.
     earlier: u32,
 }
 
-const UNTOUCHED: Cell =
-    Cell { block: 0, time: 0, writer: 0, at: 0, entry: NO_ENTRY, more: 0, earlier: 0 };
+const UNTOUCHED: Cell = Cell {
+    epoch: 0,
+    block: 0,
+    time: 0,
+    writer: 0,
+    at: 0,
+    entry: NO_ENTRY,
+    more: 0,
+    atomic: false,
+    earlier: 0,
+};
 
 /// One of the earlier blocks that touched a cell, for each kind of touch: the first.
 /// Where a block acquired what the first did, others after it go unseen.
@@ -85,6 +114,8 @@ type Earlier = [Option<Conflict>; 3];
 pub(super) struct Shadow {
     /// Cells are two to this power bytes.
     shift: u32,
+    /// What cells of another epoch say is forgotten.
+    epoch: u32,
     cells: Vec<Cell>,
     more: Vec<Vec<Entry>>,
     earlier: Vec<Earlier>,
@@ -93,7 +124,7 @@ pub(super) struct Shadow {
 impl Shadow {
     /// Forgets everything: a new launch, ordered after all before it.
     pub fn clear(&mut self) {
-        self.cells.clear();
+        self.epoch = self.epoch.wrapping_add(1);
         self.more.clear();
         self.earlier.clear();
     }
@@ -128,6 +159,10 @@ impl Shadow {
         self.shift -= 1;
         let mut cells = Vec::with_capacity(self.cells.len() * 2);
         for cell in &self.cells {
+            if cell.epoch != self.epoch {
+                cells.extend([UNTOUCHED; 2]);
+                continue;
+            }
             cells.push(*cell);
             let mut twin = *cell;
             if cell.more != 0 {
@@ -144,10 +179,13 @@ impl Shadow {
     }
 
     fn cell(&mut self, index: usize, touch: Touch, who: Who<'_>) -> Result<(), Conflict> {
-        if self.cells[index].block != who.block {
+        let cell = &mut self.cells[index];
+        if cell.epoch != self.epoch {
+            *cell = Cell { epoch: self.epoch, block: who.block, ..UNTOUCHED };
+        } else if cell.block != who.block {
             self.retire(index, who.block);
         }
-        let cell = &mut self.cells[index];
+        let cell = &self.cells[index];
         if cell.earlier != 0 {
             for other in self.earlier[cell.earlier as usize - 1].iter().flatten() {
                 if clashes(touch, other.touch) && !who.order.acquired.contains(&other.block) {
@@ -155,21 +193,28 @@ impl Shadow {
                 }
             }
         }
-        if cell.time != 0 && !who.order.is_ordered(who.thread, cell.writer, cell.time) {
+        if cell.time != 0
+            && cell.time >= who.order.last_barrier()
+            && !who.is_after(cell.writer, cell.time)
+        {
             let (block, thread, at) = (who.block, cell.writer, cell.at);
             return Err(Conflict { touch: Touch::Write, block, thread, at });
         }
-        check(&cell.entry, touch, who)?;
-        if cell.more != 0 {
-            for entry in &self.more[cell.more as usize - 1] {
-                check(entry, touch, who)?;
+        if touch != Touch::Read || cell.atomic {
+            check(&cell.entry, touch, who)?;
+            if cell.more != 0 {
+                for entry in &self.more[cell.more as usize - 1] {
+                    check(entry, touch, who)?;
+                }
             }
         }
         if touch == Touch::Write {
+            let cell = &mut self.cells[index];
             cell.time = who.order.now();
-            cell.writer = who.thread;
+            cell.writer = who.warp * 32 + who.lanes.trailing_zeros();
             cell.at = who.at;
             cell.entry.lanes = 0;
+            cell.atomic = false;
             if cell.more != 0 {
                 self.more[cell.more as usize - 1].clear();
             }
@@ -182,14 +227,15 @@ impl Shadow {
     /// Adds a read or an atomic change to what a cell keeps.
     fn note(&mut self, index: usize, touch: Touch, who: Who<'_>) {
         let cell = &mut self.cells[index];
-        let (warp, lane) = (who.thread / 32, 1 << (who.thread % 32));
+        cell.atomic |= touch == Touch::Atomic;
+        let (warp, lanes) = (who.warp, who.lanes);
         let now = who.order.now();
-        let fresh = Entry { touch, warp, lanes: lane, time: now, at: who.at };
+        let fresh = Entry { touch, warp, lanes, time: now, at: who.at };
         let head = &mut cell.entry;
         let alone = cell.more == 0 || self.more[cell.more as usize - 1].is_empty();
         if alone {
             // Entries before the last barrier are ordered before all that can come.
-            if head.lanes & !lane == 0 && head.warp == warp && head.touch == touch
+            if head.lanes & !lanes == 0 && head.warp == warp && head.touch == touch
                 || head.lanes == 0
                 || head.time < who.order.last_barrier()
             {
@@ -197,7 +243,7 @@ impl Shadow {
                 return;
             }
             if head.warp == warp && head.time == now && head.touch == touch {
-                head.lanes |= lane;
+                head.lanes |= lanes;
                 head.at = who.at;
                 return;
             }
@@ -207,21 +253,24 @@ impl Shadow {
             cell.more = self.more.len() as u32;
         }
         let more = &mut self.more[cell.more as usize - 1];
-        let barrier = who.order.last_barrier();
-        let mut joined = false;
+        let (mut joined, mut emptied) = (false, false);
         for entry in more.iter_mut().chain([head]) {
             if entry.warp == warp && entry.touch == touch {
                 if entry.time == now && !joined {
-                    entry.lanes |= lane;
+                    entry.lanes |= lanes;
                     entry.at = who.at;
                     joined = true;
                 } else {
-                    // This lane's later touch stands for its earlier ones.
-                    entry.lanes &= !lane;
+                    // The later touch of a lane stands for its earlier ones.
+                    entry.lanes &= !lanes;
+                    emptied |= entry.lanes == 0;
                 }
             }
         }
-        more.retain(|entry| entry.lanes != 0 && entry.time >= barrier);
+        if !joined || emptied {
+            let barrier = who.order.last_barrier();
+            more.retain(|entry| entry.lanes != 0 && entry.time >= barrier);
+        }
         if !joined {
             more.push(fresh);
         }
@@ -258,7 +307,8 @@ impl Shadow {
         if cell.more != 0 {
             self.more[cell.more as usize - 1].clear();
         }
-        *cell = Cell { block, more: cell.more, earlier: cell.earlier, ..UNTOUCHED };
+        let (more, earlier) = (cell.more, cell.earlier);
+        *cell = Cell { epoch: self.epoch, block, more, earlier, ..UNTOUCHED };
     }
 }
 
@@ -274,7 +324,7 @@ fn check(entry: &Entry, touch: Touch, who: Who<'_>) -> Result<(), Conflict> {
     let mut lanes = entry.lanes;
     while lanes != 0 {
         let thread = entry.warp * 32 + lanes.trailing_zeros();
-        if !who.order.is_ordered(who.thread, thread, entry.time) {
+        if !who.is_after(thread, entry.time) {
             return Err(Conflict { touch: entry.touch, block: who.block, thread, at: entry.at });
         }
         lanes &= lanes - 1;
@@ -287,7 +337,7 @@ mod tests {
     use super::*;
 
     fn who(block: u32, thread: u32, order: &Order) -> Who<'_> {
-        Who { block, thread, at: 0, order }
+        Who { block, warp: thread / 32, lanes: 1 << (thread % 32), at: 0, order }
     }
 
     #[test]
@@ -314,6 +364,30 @@ mod tests {
         assert_eq!(conflict.map_err(|c| c.thread), Err(70));
         order.barrier();
         assert!(shadow.touch(4, 0, 4, Touch::Write, who(1, 1, &order)).is_ok());
+    }
+
+    #[test]
+    fn lanes_that_read_as_one_must_all_be_ordered() {
+        let mut order = Order::new(32);
+        let mut shadow = Shadow::default();
+        assert!(shadow.touch(4, 0, 4, Touch::Write, who(1, 0, &order)).is_ok());
+        order.warp(0, 0b11, false);
+        let mut read =
+            |lanes| shadow.touch(4, 0, 4, Touch::Read, Who { lanes, ..who(1, 0, &order) }).is_ok();
+        assert!(read(0b11));
+        assert!(!read(0b110));
+    }
+
+    #[test]
+    fn a_new_launch_knows_nothing_of_the_one_before_it() {
+        let order = Order::new(96);
+        let mut shadow = Shadow::default();
+        for thread in [0, 40, 80] {
+            assert!(shadow.touch(4, 0, 4, Touch::Read, who(1, thread, &order)).is_ok());
+        }
+        shadow.clear();
+        assert!(shadow.touch(4, 0, 2, Touch::Write, who(1, 1, &order)).is_ok());
+        assert!(shadow.touch(4, 0, 4, Touch::Write, who(1, 2, &order)).is_err());
     }
 
     #[test]

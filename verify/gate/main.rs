@@ -5,6 +5,7 @@ mod check;
 #[cfg(unix)]
 mod command;
 mod flow;
+mod interpreted;
 #[cfg(unix)]
 mod misbehaving;
 mod mutants;

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use plummet::backend::device::{Interpreted, OnMachine};
-use plummet::check::bodies::{Case, Rows, SIZES, contract, fast_agrees, gradient, property};
-use plummet::op::{SharedOp, all, device::Chip};
+use plummet::check::bodies::{
+    Budget, Case, Rows, SIZES, contract, fast_agrees, gradient, property,
+};
+use plummet::op::{Shape, SharedOp, all, device::Chip, named};
 use plummet::ptx::{Approximation, Options, Schedule};
 
 fn interpreted(options: Options) -> Interpreted {
@@ -102,4 +104,23 @@ fn contracts_derivatives_and_properties_hold() {
             }
         }
     }
+}
+
+/// db = dy₀ + dy₁ nearly cancels −¾: in the order of the reference, −¾ + dy₀ + dy₁, nothing is as large
+/// as db itself, at whose size a kernel, which forms it apart, has to round.
+#[test]
+fn a_gradient_formed_apart_is_rounded_at_its_own_size() {
+    let linear = named("linear").unwrap();
+    let shapes = [Shape::new(&[2, 1]), Shape::new(&[1, 1]), Shape::new(&[1])];
+    let mut case = Case::of(&*linear, &shapes, Rows::Normal, 1).starting_at(-0.75);
+    let dy = [0.75_f32.next_down(), 0.001];
+    case.dy = dy.map(f64::from).to_vec();
+    let Budget { truth, allowed } = Budget::measure(&*linear, &case);
+    let (db, allowed) = (truth.grads[2][0], allowed.grads[2][0]);
+    let off = (f64::from(dy[0] + dy[1]) - 0.75 - db).abs();
+    assert!(off > 2f64.powi(-28) && off <= allowed, "{off:e}, allowed {allowed:e}");
+    // A few units of db, and no more.
+    assert!(allowed < 8.0 * 2f64.powi(-24), "{allowed:e}");
+    let options = Options { forbid_float_atomics: true, ..Options::default() };
+    fast_agrees(&OnMachine::new(linear, interpreted(options)).unwrap(), &case).unwrap();
 }

@@ -2,6 +2,7 @@
 //! planted faults are found by their kind, broken texts are refused by line, and functions are as close
 //! to the truth as the manual says.
 
+mod blocks;
 mod common;
 mod faults;
 mod right;

@@ -1,7 +1,7 @@
 //! Kernels without a GPU: the interpreter of PTX as a machine.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use super::machine::{Machine, Value};
 use crate::op::device::{Chip, Launch};
@@ -21,15 +21,13 @@ struct Shared {
 #[derive(Debug)]
 struct Inside {
     memory: ptx::Memory,
-    /// By the address of their text, which is the program's own.
-    modules: HashMap<usize, Arc<Module>>,
     failure: Option<String>,
 }
 
 impl Interpreted {
     /// A chip of so many multiprocessors, under these conditions.
     pub fn new(chip: Chip, options: Options) -> Self {
-        let inside = Inside { memory: ptx::Memory::new(), modules: HashMap::new(), failure: None };
+        let inside = Inside { memory: ptx::Memory::new(), failure: None };
         Interpreted(Arc::new(Shared { chip, options, inside: Mutex::new(inside) }))
     }
 
@@ -45,6 +43,21 @@ impl Interpreted {
             inside.failure = act(&mut inside).err();
         }
     }
+}
+
+/// The module of a text, which is read once in the life of the program.
+fn module(ptx: &'static str) -> Result<Arc<Module>, String> {
+    /// By where their text lies, which is the program's own.
+    static MODULES: LazyLock<Mutex<HashMap<(usize, usize), Arc<Module>>>> =
+        LazyLock::new(Mutex::default);
+    let mut modules = MODULES.lock().unwrap_or_else(PoisonError::into_inner);
+    let place = (ptx.as_ptr() as usize, ptx.len());
+    if let Some(module) = modules.get(&place) {
+        return Ok(module.clone());
+    }
+    let module = Arc::new(Module::parse(ptx).map_err(|error| error.to_string())?);
+    modules.insert(place, module.clone());
+    Ok(module)
 }
 
 /// A small chip: enough blocks for their order to matter, few enough for small problems to fill it.
@@ -117,14 +130,7 @@ impl Machine for Interpreted {
             })
             .collect();
         self.unless_failed(|inside| {
-            let module = match inside.modules.get(&(ptx.as_ptr() as usize)) {
-                Some(module) => module.clone(),
-                None => {
-                    let module = Arc::new(Module::parse(ptx).map_err(|error| error.to_string())?);
-                    inside.modules.insert(ptx.as_ptr() as usize, module.clone());
-                    module
-                }
-            };
+            let module = module(ptx)?;
             let size = ptx::Launch::linear(launch.blocks, launch.threads);
             let run = module.run(launch.kernel, &size, &args, &mut inside.memory, &self.0.options);
             run.map(|_| ()).map_err(|fault| fault.to_string())

@@ -14,7 +14,9 @@
 //! which the formula as written happens not to need is in the spread with certainty. The floor is [`FLOOR`] units of the truth, for up to three operations
 //! good to one unit in the last place that a fast path has after the last rounding that the
 //! reference sees, and the smallest normal number times the largest argument, since what is
-//! subnormal may be flushed to zero before it is multiplied.
+//! subnormal may be flushed to zero before it is multiplied. A gradient that is added to what is there
+//! may be formed apart, and is then rounded at its own size: the units are of that, where it is larger
+//! than the sum.
 
 use super::{Case, Path, Results, Subject, Verdict, forward, vjp};
 use crate::num::{Num, Stochastic};
@@ -54,13 +56,14 @@ impl Budget {
             widen(&mut spread.grads, &grads, &truth.grads);
         }
         let smallest = f64::from(f32::MIN_POSITIVE) * case.largest().powi(2);
-        let allow = |spread: &mut Vec<Vec<f64>>, truth: &[Vec<f64>]| {
+        let allow = |spread: &mut Vec<Vec<f64>>, truth: &[Vec<f64>], start: f64| {
             for (spread, truth) in spread.iter_mut().flatten().zip(truth.iter().flatten()) {
-                *spread = SPREADS * *spread + FLOOR * 2f64.powi(-24) * truth.abs() + smallest;
+                let size = truth.abs().max((truth - start).abs());
+                *spread = SPREADS * *spread + FLOOR * 2f64.powi(-24) * size + smallest;
             }
         };
-        allow(&mut spread.outs, &truth.outs);
-        allow(&mut spread.grads, &truth.grads);
+        allow(&mut spread.outs, &truth.outs, 0.0);
+        allow(&mut spread.grads, &truth.grads, case.start);
         Budget { truth, allowed: spread }
     }
 }

@@ -57,6 +57,7 @@ pub(super) fn args() -> Vec<Arg> {
         value("patience", "TIME|LIST", "How long first calls may take, as 60s (they may compile), or first=120s,shape=60s,call=5s"),
         value("jobs", "N", "Workers side by side").default_value("1"),
         value("stages", "LIST", "Stages to go through, as 0,2,5 (default: all of 0 to 7)"),
+        value("largest", "N", "For a slow target: no problem of more elements than these"),
         value("size", "[OP:]AXIS=N,…", "A shape to try, as rows=4096,cols=5120; may be repeated")
             .action(ArgAction::Append),
         value("pin", "FILE", "Counterexamples to try first; new ones are added to the file"),
@@ -173,6 +174,10 @@ pub(super) fn run(matches: &ArgMatches) -> Ending {
     if !(1..=64).contains(&jobs) {
         return Err(Invalid::new("jobs", jobs, "a whole number, 1 to 64").into());
     }
+    let largest = number::<usize>(matches, "largest", "a whole number, 1 or more")?;
+    if largest == Some(0) {
+        return Err(Invalid::new("largest", 0, "a whole number, 1 or more").into());
+    }
     let pinned = match matches.get_one::<String>("pin") {
         Some(path) if Path::new(path).exists() => pins(path)?,
         _ => Vec::new(),
@@ -182,6 +187,7 @@ pub(super) fn run(matches: &ArgMatches) -> Ending {
         fail_fast: matches.get_flag("fail-fast"),
         stages: stages(matches)?,
         jobs,
+        largest,
         sizes: sizes(matches, &manifest)?,
         pinned,
         command: target.shown.clone(),

@@ -60,6 +60,8 @@ pub struct Options {
     pub stages: Vec<u8>,
     /// How many random numbers stage 6 looks at.
     pub statistics: Effort,
+    /// Elements of the largest tensor that a slow target is asked with, where it declares no fewer.
+    pub largest: Option<usize>,
     /// Shapes that stage 7 tries beside its own.
     pub sizes: Vec<Asked>,
     /// Counterexamples of earlier failures.
@@ -81,6 +83,7 @@ impl Default for Options {
             jobs: 1,
             stages: (0..STAGES.len() as u8).collect(),
             statistics: Effort::FULL,
+            largest: None,
             sizes: Vec::new(),
             pinned: Vec::new(),
             command: Vec::new(),
@@ -143,12 +146,16 @@ pub type Start<'a> = &'a (dyn Fn() -> Result<Box<dyn Candidate>, Broken> + Sync)
 pub fn check(start: Start, options: &Options, told: Told) -> Report {
     let began = Instant::now();
     let greeted = start().and_then(|mut target| target.hello().map(|hello| (target, hello)));
-    let (mut first, hello) = match greeted {
+    let (mut first, mut hello) = match greeted {
         Ok(both) => both,
         Err(broken) => return refused(options, &broken, began),
     };
     if let Err(message) = hello::understood(&hello) {
         return refused(options, &Broken::Protocol(message), began);
+    }
+    // As if the target had declared it: no stage knows of another limit.
+    for limits in hello.ops.values_mut().map(|served| &mut served.limits) {
+        limits.max_elements = limits.max_elements.into_iter().chain(options.largest).min();
     }
     let mut report = Report::begin(
         hello.identity.clone(),

@@ -40,6 +40,7 @@ pub(crate) enum BitOp {
     },
 }
 
+#[inline(always)]
 pub(super) fn eval(op: BitOp, bits: u32, s: &[u64; 4]) -> u64 {
     let [a, b, c, d] = *s;
     match op {

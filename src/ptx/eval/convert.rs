@@ -22,6 +22,7 @@ pub(crate) struct Convert {
 
 impl Convert {
     /// The result; two sources are packed, the first above.
+    #[inline(always)]
     pub fn eval(&self, s: &[u64; 4]) -> u64 {
         match self.to {
             Type::F16x2 => (self.half(s[0], Format::F16) << 16) | self.half(s[1], Format::F16),
@@ -96,6 +97,7 @@ impl Convert {
         (value as i128).clamp(low, high) as u64
     }
 
+    #[inline(always)]
     fn integer_of_integer(&self, bits: u64) -> u64 {
         let value = number(bits, self.from.bits(), self.from.is_signed());
         let value = if self.sat {

@@ -40,6 +40,7 @@ impl Mode {
 const NAN: u32 = 0x7fff_ffff;
 
 /// The bits of a single; every NaN is the same.
+#[inline]
 pub(crate) fn bits_f32(value: f32) -> u64 {
     u64::from(if value.is_nan() { NAN } else { value.to_bits() })
 }
@@ -102,6 +103,7 @@ pub(super) fn eval_exact(op: FloatOp, a: f64, b: f64) -> Option<f64> {
     })
 }
 
+#[inline(always)]
 pub(super) fn eval_f32(op: FloatOp, mode: Mode, s: &[u64; 4]) -> u64 {
     let [a, b, c] = [s[0], s[1], s[2]].map(|v| flush(f32::from_bits(v as u32), mode.ftz));
     let value = match op {
@@ -161,6 +163,7 @@ fn quotient(a: f64, b: f64) -> (f64, f64) {
     (value, if known { (-value).mul_add(b, a) / b } else { 0.0 })
 }
 
+#[inline(always)]
 pub(super) fn eval_f64(op: FloatOp, mode: Mode, s: &[u64; 4]) -> u64 {
     let [a, b, c] = [s[0], s[1], s[2]].map(f64::from_bits);
     if let Some(value) = eval_exact(op, a, b) {

@@ -49,6 +49,7 @@ pub(crate) fn range(bits: u32, is_signed: bool) -> (i128, i128) {
     if is_signed { (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) } else { (0, (1 << bits) - 1) }
 }
 
+#[inline(always)]
 pub(super) fn eval(op: IntOp, bits: u32, is_signed: bool, s: &[u64; 4]) -> u64 {
     // The commonest of all need no more than wrapping words.
     match op {

@@ -8,6 +8,7 @@ pub(super) mod float;
 pub(super) mod half;
 pub(super) mod integer;
 pub(super) mod round;
+pub(super) mod wide;
 
 use super::options::Approximation;
 use approximate::Approximate;
@@ -51,6 +52,7 @@ pub(super) enum Compute {
 
 impl Compute {
     /// The result for the sources given; those beyond an instruction's arity are zero.
+    #[inline(always)]
     pub fn eval(&self, s: &[u64; 4], approximation: Approximation) -> u64 {
         match *self {
             Self::Copy(bits) => integer::cut(s[0], bits),

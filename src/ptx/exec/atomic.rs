@@ -39,7 +39,7 @@ impl Machine<'_> {
             self.statistics.atomics += 1;
             self.statistics.float_atomics += u64::from(is_sum);
             let place = self.place(warp, access, i.s[0], lane)?;
-            self.touch(warp, lane, place, bytes, Touch::Atomic)?;
+            self.touch(warp, 1 << lane, place, bytes, Touch::Atomic)?;
             if let Place::Global(index, offset) = place {
                 self.announce(self.memory.regions[index].base + offset);
             }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use super::super::eval::wide::Row;
 use super::super::fault::{FaultKind, Step, Trouble};
 use super::super::memory::{Memory, Region};
 use super::super::options::{Launch, Options};
@@ -36,6 +37,10 @@ pub(crate) struct Machine<'a> {
     /// The block: where it lies, and its linear number.
     pub block: [u32; 3],
     pub number: u32,
+    /// The instruction set of the machine that this runs on.
+    pub arch: pulp::Arch,
+    /// The region of global memory that was touched last: the next touch is likely there too.
+    pub near: usize,
 }
 
 /// The place of a linear number in a box.
@@ -58,43 +63,45 @@ impl Machine<'_> {
     /// Fills the registers that hold constants.
     pub fn fill(&self, warp: &mut Warp) {
         for &(reg, constant) in &self.program.constants {
-            for lane in 0..32 {
-                let value = self.constant(constant, warp.index, lane);
-                warp.set(reg, lane, value);
-            }
+            let values = self.constant(constant, warp.index);
+            warp.put(reg, u32::MAX, &values);
         }
     }
 
-    fn constant(&self, constant: Constant, warp: u32, lane: u32) -> u64 {
+    fn constant(&self, constant: Constant, warp: u32) -> Row {
         let special = match constant {
-            Constant::Bits(bits) => return bits,
+            Constant::Bits(bits) => return [bits; 32],
             Constant::Variable(index, add) => {
                 let base = self.variables.get(index as usize).copied().unwrap_or(0);
-                return base.wrapping_add_signed(add);
+                return [base.wrapping_add_signed(add); 32];
             }
             Constant::Dynamic(add) => {
-                return Self::dynamic_base(self.program).wrapping_add_signed(add);
+                return [Self::dynamic_base(self.program).wrapping_add_signed(add); 32];
             }
             Constant::Special(special) => special,
         };
-        let thread = unfold(warp * 32 + lane, self.launch.block);
-        let below = (1_u32 << lane) - 1;
-        u64::from(match special {
-            Special::Thread(axis) => thread[usize::from(axis)],
+        let each = |of: &dyn Fn(u32) -> u32| std::array::from_fn(|lane| u64::from(of(lane as u32)));
+        let below = |lane: u32| (1_u32 << lane) - 1;
+        let all = match special {
+            Special::Thread(axis) => {
+                let block = self.launch.block;
+                return each(&|lane| unfold(warp * 32 + lane, block)[usize::from(axis)]);
+            }
+            Special::Lane => return each(&|lane| lane),
+            Special::MaskEq => return each(&|lane| 1 << lane),
+            Special::MaskLt => return each(&below),
+            Special::MaskLe => return each(&|lane| below(lane) | 1 << lane),
+            Special::MaskGe => return each(&|lane| !below(lane)),
+            Special::MaskGt => return each(&|lane| !(below(lane) | 1 << lane)),
             Special::BlockSize(axis) => self.launch.block[usize::from(axis)],
             Special::Block(axis) => self.block[usize::from(axis)],
             Special::GridSize(axis) => self.launch.grid[usize::from(axis)],
-            Special::Lane => lane,
             Special::Warp => warp,
             Special::Warps => self.threads().div_ceil(32),
-            Special::MaskEq => 1 << lane,
-            Special::MaskLt => below,
-            Special::MaskLe => below | 1 << lane,
-            Special::MaskGe => !below,
-            Special::MaskGt => !(below | 1 << lane),
             Special::DynamicShared => self.launch.shared,
             Special::TotalShared => self.shared.size() as u32,
-        })
+        };
+        [u64::from(all); 32]
     }
 
     /// Trouble, unless every lane of the mask holds a value.

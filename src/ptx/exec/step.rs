@@ -1,8 +1,8 @@
 //! One instruction of one warp.
 
+use super::super::eval::wide::{self, NOTHING, Row};
 use super::super::eval::{Compute, ComputePair};
 use super::super::fault::{FaultKind, Step, Trouble};
-use super::super::options::Approximation;
 use super::super::program::{Copy, Instruction, Op, PARAM_BASE, resolve, window};
 use super::machine::Machine;
 use super::warp::{Called, Warp, lanes};
@@ -34,10 +34,8 @@ impl Machine<'_> {
         let mut mask = active;
         if let Some((guard, negated)) = instruction.guard {
             self.demand(warp, &[guard], active, "decides by")?;
-            mask = 0;
-            for lane in lanes(active) {
-                mask |= u32::from((warp.get(guard, lane) != 0) != negated) << lane;
-            }
+            let holds = warp.truth(guard);
+            mask &= if negated { !holds } else { holds };
         }
         if let Some(opcode) = instruction.opcode {
             let count = u64::from(mask.count_ones());
@@ -57,8 +55,8 @@ impl Machine<'_> {
     fn execute(&mut self, warp: &mut Warp, i: &Instruction, mask: u32) -> Step<Pause> {
         let next = warp.at + 1;
         match &i.op {
-            Op::Compute(op) => compute(warp, i, mask, op, self.options.approximation),
-            Op::Pair(op) => pair(warp, i, mask, op),
+            Op::Compute(op) => self.compute(warp, i, mask, op),
+            Op::Pair(op) => self.pair(warp, i, mask, op),
             Op::Pack(bits) => pack(warp, i, mask, *bits),
             Op::Unpack(bits) => unpack(warp, i, mask, *bits),
             Op::ToGeneric(space) => {
@@ -198,42 +196,59 @@ fn gather(warp: &Warp, i: &Instruction, lane: u32) -> [u64; 4] {
     s
 }
 
-fn compute(
-    warp: &mut Warp,
-    i: &Instruction,
-    mask: u32,
-    op: &Compute,
-    approximation: Approximation,
-) {
-    let mut missing = warp.missing(&i.s, mask);
-    if missing != 0 && matches!(op, Compute::Select(_)) {
-        // What is not selected may lack a value.
-        for lane in lanes(missing) {
-            let chosen = if warp.get(i.s[2], lane) != 0 { i.s[0] } else { i.s[1] };
-            if warp.holds(i.s[2], lane) && warp.holds(chosen, lane) {
-                missing &= !(1 << lane);
-            }
-        }
+/// The sources of all lanes.
+fn rows<'a>(warp: &'a Warp, i: &Instruction) -> [&'a Row; 4] {
+    let mut s = [&NOTHING; 4];
+    for (row, &reg) in s.iter_mut().zip(&i.s) {
+        *row = &warp.registers[reg as usize];
     }
-    if missing != 0 {
-        warp.spoil_from(&i.d, &i.s, missing);
-    }
-    for lane in lanes(mask & !missing) {
-        let value = op.eval(&gather(warp, i, lane), approximation);
-        warp.set(i.d[0], lane, value);
-    }
+    s
 }
 
-fn pair(warp: &mut Warp, i: &Instruction, mask: u32, op: &ComputePair) {
-    let missing = warp.missing(&i.s, mask);
-    if missing != 0 {
-        warp.spoil_from(&i.d, &i.s, missing);
+impl Machine<'_> {
+    fn compute(&self, warp: &mut Warp, i: &Instruction, mask: u32, op: &Compute) {
+        let mut missing = warp.missing(&i.s, mask);
+        if missing != 0 && matches!(op, Compute::Select(_)) {
+            // What is not selected may lack a value.
+            for lane in lanes(missing) {
+                let chosen = if warp.get(i.s[2], lane) != 0 { i.s[0] } else { i.s[1] };
+                if warp.holds(i.s[2], lane) && warp.holds(chosen, lane) {
+                    missing &= !(1 << lane);
+                }
+            }
+        }
+        if missing != 0 {
+            warp.spoil_from(&i.d, &i.s, missing);
+        }
+        let mask = mask & !missing;
+        if let Some(values) = wide::eval(self.arch, op, &rows(warp, i)) {
+            warp.put(i.d[0], mask, &values);
+            return;
+        }
+        for lane in lanes(mask) {
+            let value = op.eval(&gather(warp, i, lane), self.options.approximation);
+            warp.set(i.d[0], lane, value);
+        }
     }
-    for lane in lanes(mask & !missing) {
-        let (first, second) = op.eval(&gather(warp, i, lane));
-        warp.set(i.d[0], lane, first);
-        if let Some(&reg) = i.d.get(1) {
-            warp.set(reg, lane, second);
+
+    fn pair(&self, warp: &mut Warp, i: &Instruction, mask: u32, op: &ComputePair) {
+        let missing = warp.missing(&i.s, mask);
+        if missing != 0 {
+            warp.spoil_from(&i.d, &i.s, missing);
+        }
+        let mask = mask & !missing;
+        if let (ComputePair::Compare(compare), [d]) = (op, &*i.d)
+            && let Some(values) = wide::compare(self.arch, compare, &rows(warp, i))
+        {
+            warp.put(*d, mask, &values);
+            return;
+        }
+        for lane in lanes(mask) {
+            let (first, second) = op.eval(&gather(warp, i, lane));
+            warp.set(i.d[0], lane, first);
+            if let Some(&reg) = i.d.get(1) {
+                warp.set(reg, lane, second);
+            }
         }
     }
 }

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 
+use super::super::eval::wide::Row;
 use super::super::program::{Program, Reg};
 
 /// Where a value that nobody wrote comes from.
@@ -50,6 +51,15 @@ impl Private {
     fn new(size: u64) -> Self {
         let all = 32 * size as usize;
         Self { size, data: vec![0; all], written: vec![false; all] }
+    }
+
+    /// Forgets all but the first bytes, which all lanes find alike.
+    fn reset(&mut self, first: &[u8]) {
+        self.written.fill(false);
+        for at in (0..self.data.len()).step_by(self.size.max(1) as usize) {
+            self.data[at..at + first.len()].copy_from_slice(first);
+            self.written[at..at + first.len()].fill(true);
+        }
     }
 
     /// The place of an access that lies within the memory of a lane.
@@ -102,8 +112,7 @@ pub(crate) struct Warp {
     pub active: u32,
     pub at: u32,
     pub horizon: u32,
-    /// Registers: 32 lanes of the first, 32 of the second, …
-    pub registers: Vec<u64>,
+    pub registers: Vec<Row>,
     /// Of each register, the lanes that hold a value.
     pub written: Vec<u32>,
     causes: HashMap<(Reg, u32), (Cause, u32)>,
@@ -134,13 +143,26 @@ impl Warp {
             active: 0,
             at: 0,
             horizon: 0,
-            registers: vec![0; 32 * program.registers as usize],
+            registers: vec![[0; 32]; program.registers as usize],
             written: vec![0; program.registers as usize],
             causes: HashMap::new(),
             calls: vec![Vec::new(); 32],
             local: Private::new(program.local_bytes),
             params: Private::new(program.param_bytes),
         }
+    }
+
+    /// Brings all lanes to the start, with the parameters of the kernel and nothing else. Registers keep
+    /// what they hold, for nobody can see it: none of it counts as written.
+    pub fn restart(&mut self, args: &[u8]) {
+        self.alive = self.existing;
+        (self.waiting, self.active, self.at, self.horizon) = (0, 0, 0, 0);
+        (self.waits, self.pcs) = ([Wait::None; 32], [0; 32]);
+        self.written.fill(0);
+        self.causes.clear();
+        self.calls.iter_mut().for_each(Vec::clear);
+        self.local.reset(&[]);
+        self.params.reset(args);
     }
 
     /// Whether any lane could run.
@@ -193,13 +215,32 @@ impl Warp {
     }
 
     pub fn get(&self, reg: Reg, lane: u32) -> u64 {
-        self.registers[reg as usize * 32 + lane as usize]
+        self.registers[reg as usize][lane as usize]
+    }
+
+    /// The lanes in which a truth value holds, whether it is written or not.
+    pub fn truth(&self, reg: Reg) -> u32 {
+        let bits = (0..).zip(&self.registers[reg as usize]);
+        bits.fold(0, |all, (lane, &value)| all | u32::from(value != 0) << lane)
     }
 
     /// Writes a value.
     pub fn set(&mut self, reg: Reg, lane: u32, value: u64) {
-        self.registers[reg as usize * 32 + lane as usize] = value;
+        self.registers[reg as usize][lane as usize] = value;
         self.written[reg as usize] |= 1 << lane;
+    }
+
+    /// Writes the values of the lanes of a mask.
+    pub fn put(&mut self, reg: Reg, mask: u32, values: &Row) {
+        let row = &mut self.registers[reg as usize];
+        if mask == u32::MAX {
+            *row = *values;
+        } else {
+            for (lane, (to, &value)) in row.iter_mut().zip(values).enumerate() {
+                *to = if mask >> lane & 1 == 1 { value } else { *to };
+            }
+        }
+        self.written[reg as usize] |= mask;
     }
 
     /// Whether a lane of a register holds a value.

@@ -1,0 +1,49 @@
+//! The kernels before the gate, interpreted: every operator that has some, at small sizes.
+
+use std::collections::BTreeSet;
+
+use plummet::gate::report::text;
+use plummet::gate::run::{Options, check};
+use plummet::gate::{Builtin, Candidate};
+
+/// Elements of the largest problem: three rows that a kernel of blocks takes.
+const LARGEST: usize = 4096;
+/// Cases of every operator and pass.
+const CASES: usize = 12;
+/// All but differences at f64, random numbers by the million, and production sizes.
+const STAGES: [u8; 4] = [0, 2, 3, 5];
+
+fn pass(seed: u64) {
+    let start = || {
+        let kernels: Box<dyn Candidate> = Box::new(Builtin::interpreted());
+        Ok(kernels)
+    };
+    let options = Options {
+        seed,
+        cases: CASES,
+        stages: STAGES.to_vec(),
+        largest: Some(LARGEST),
+        ..Options::default()
+    };
+    let report = check(&start, &options, &|_| ());
+    assert_eq!(report.exit_code, 0, "{}", text::write(&report, text::Style::default()));
+    let judged: BTreeSet<&str> = report.rows.iter().map(|row| row.op.as_str()).collect();
+    let served: BTreeSet<&str> = report.served.keys().map(String::as_str).collect();
+    assert_eq!(judged, served);
+    assert!(report.rows.iter().all(|row| row.cases >= CASES), "{:?}", report.rows);
+}
+
+#[test]
+fn kernels_pass_with_one_seed() {
+    pass(1);
+}
+
+#[test]
+fn kernels_pass_with_another_seed() {
+    pass(2);
+}
+
+#[test]
+fn kernels_pass_with_a_third_seed() {
+    pass(3);
+}
