@@ -59,6 +59,25 @@ impl Stretch {
     }
 }
 
+/// What changes from one update to the next.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Pace {
+    /// The learning rate.
+    pub lr: f64,
+    /// t in the formulas of [`Rule`]: the number of the step, counted from 1.
+    pub step: usize,
+}
+
+impl Pace {
+    /// The rate that the first moment is multiplied with, and 1/√(1 − β₂ᵗ): both carry AdamW's
+    /// corrections of the bias, which are formed in f64, since 1 − β₂ᵗ cancels for small t.
+    pub(super) fn corrected(&self, beta1: f64, beta2: f64) -> [f64; 2] {
+        // Beyond 31 bits the power of anything below 1 is 0.
+        let power = i32::try_from(self.step).unwrap_or(i32::MAX);
+        [self.lr / (1.0 - beta1.powi(power)), 1.0 / (1.0 - beta2.powi(power)).sqrt()]
+    }
+}
+
 /// One step of an optimiser. The gradient is multiplied with [`clip_factor`] first.
 #[derive(Debug)]
 pub struct Update<'a, B: Backend> {
@@ -66,10 +85,8 @@ pub struct Update<'a, B: Backend> {
     pub rule: &'a Rule,
     /// What decays.
     pub stretches: &'a [Stretch],
-    /// The learning rate.
-    pub lr: f64,
-    /// t in the formulas: the number of this step, counted from 1.
-    pub step: usize,
+    /// Its learning rate and number, as [`Backend::set_pace`] left them.
+    pub pace: &'a B::Pace,
     /// The longest gradient, 0 where any length will do.
     pub clip: f64,
     /// The length of this one; 0 where none was formed.

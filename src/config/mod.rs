@@ -13,6 +13,7 @@ use crate::choices;
 use crate::op::activation::Function;
 use crate::op::loss::CrossEntropy;
 use crate::op::norm::NormChoice;
+use crate::record::DEVICE_NAME;
 pub use crate::setting::{Invalid, Setting};
 use crate::stack::{Architecture, Init, MAPS, Wiring};
 pub use crate::stack::{FeedForward, Positions, Survival};
@@ -414,6 +415,8 @@ impl RunConfig {
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_string);
             match &**name {
                 FORMER_GAIN => gain = Some(text),
+                // Found, not asked for.
+                DEVICE_NAME => {}
                 _ => config.set(name, &text)?,
             }
         }

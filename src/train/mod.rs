@@ -25,6 +25,7 @@ mod warnings;
 
 pub use crate::task::Batch;
 pub use corpus::Corpus;
+pub use device::gpu;
 pub use footprint::Footprint;
 pub use held_out::{HeldOut, Measurements};
 pub use optimizer::rule;

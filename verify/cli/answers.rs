@@ -34,6 +34,14 @@ fn a_run_on_another_device_is_another_run_of_nearly_the_same_numbers() {
     let (cpu, interpreted) = (run("cpu"), run("cuda_interpreted"));
     assert_ne!(cpu["run"], interpreted["run"]);
     assert_eq!(interpreted["config"]["device"], "cuda_interpreted");
+    let name = interpreted["config"]["device-name"].as_str().unwrap();
+    assert!(name.starts_with("interpreter"), "{name}");
+    assert_eq!(cpu["config"].get("device-name"), None);
+    let show = |run: &Json| {
+        answered(&plummet(&["show", run["run"].as_str().unwrap(), "--store", text(&place.store)]))
+    };
+    assert!(show(&interpreted).contains(name) && !show(&cpu).contains("interpreter"));
+    assert!(show(&interpreted).contains("--device cuda_interpreted"), "what repeats it");
     let [a, b] = [&cpu, &interpreted].map(|run| run["loss"].as_f64().unwrap());
     assert!((a - b).abs() < 1e-3 * a, "{a}, {b}");
 }

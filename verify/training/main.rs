@@ -7,6 +7,7 @@ mod golden;
 mod hops;
 mod interpreted;
 mod outcomes;
+mod recorded;
 #[path = "../stack/rewrite.rs"]
 mod rewrite;
 mod rules;

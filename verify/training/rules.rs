@@ -1,7 +1,7 @@
 //! Optimisers, clipping and schedules against the golden values of another implementation.
 
 use super::golden::{assert_near, cases};
-use plummet::backend::{Backend, Buffer, Host, Stretch, Update, clip_factor, norm};
+use plummet::backend::{Backend, Buffer, Host, Pace, Stretch, Update, clip_factor, norm};
 use plummet::config::{RunConfig, Setting};
 use plummet::program::{Program, Start};
 use plummet::train::{learning_rate, rule};
@@ -39,8 +39,7 @@ fn optimisers_take_the_golden_steps() {
             Host::<f64>::new().update(Update {
                 rule,
                 stretches,
-                lr: case.number("lr"),
-                step,
+                pace: &Pace { lr: case.number("lr"), step },
                 clip: 0.0,
                 norm: &Default::default(),
                 parameters,

@@ -9,7 +9,8 @@ use crate::backend::{Rule, Stretch, Update, clip_factor};
 use crate::op::simd;
 
 pub(super) fn update<T: Element>(update: Update<Host<T>>) {
-    let Update { stretches, lr, parameters, gradient, m, v, .. } = update;
+    let Update { stretches, parameters, gradient, m, v, .. } = update;
+    let lr = update.pace.lr;
     if update.norm.is_unfit {
         return;
     }
@@ -21,12 +22,8 @@ pub(super) fn update<T: Element>(update: Update<Host<T>>) {
         Rule::Adamw { beta1, beta2, eps } => {
             let (b1, b2) = (T::num(beta1), T::num(beta2));
             let (c1, c2) = (T::num(1.0 - beta1), T::num(1.0 - beta2));
-            // Bias corrections are formed in f64: 1 − β₂ᵗ cancels for small t.
-            // Beyond 31 bits the power of anything below 1 is 0.
-            let power = i32::try_from(update.step).unwrap_or(i32::MAX);
-            let correct1 = 1.0 - beta1.powi(power);
-            let root2 = (1.0 - beta2.powi(power)).sqrt();
-            let (rate, root, eps) = (T::num(lr / correct1), T::num(1.0 / root2), T::num(eps));
+            let [rate, root] = update.pace.corrected(beta1, beta2).map(T::num);
+            let eps = T::num(eps);
             chunks.zip(v.par_chunks_mut(CHUNK)).for_each(|(((i, (p, g)), m), v)| {
                 for (part, decay) in within(stretches, i, p.len()) {
                     let (p, g) = (&mut p[part.clone()], &g[part.clone()]);

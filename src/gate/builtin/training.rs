@@ -1,6 +1,6 @@
 //! What the trainer does outside of programs: the optimiser, clipping, the schedule, initialisation.
 
-use crate::backend::{Backend, Rule, Stretch, Update, clip_factor, norm};
+use crate::backend::{Backend, Pace, Rule, Stretch, Update, clip_factor, norm};
 use crate::check::call::Call;
 use crate::check::spec::operator::number;
 use crate::check::tensor::{Tensor, Tensors};
@@ -27,11 +27,15 @@ pub fn adamw<B: Backend>(backend: &B, call: &Call) -> Tensors {
     let [mut p, g, mut m, mut v] =
         ["p", "g", "m", "v"].map(|name| super::buffer(backend, &call.tensors[name].values));
     let count = call.tensors["p"].values.len();
+    let rule = Rule::Adamw { beta1: num("beta1"), beta2: num("beta2"), eps: num("eps") };
+    let stretches = [Stretch { range: 0..count, decay: num("weight_decay") }];
+    let mut pace = Default::default();
+    let given = Pace { lr: num("lr"), step: num("step") as usize };
+    backend.set_pace(&mut pace, given, &rule, &stretches);
     backend.update(Update {
-        rule: &Rule::Adamw { beta1: num("beta1"), beta2: num("beta2"), eps: num("eps") },
-        stretches: &[Stretch { range: 0..count, decay: num("weight_decay") }],
-        lr: num("lr"),
-        step: num("step") as usize,
+        rule: &rule,
+        stretches: &stretches,
+        pace: &pace,
         clip: 0.0,
         norm: &Default::default(),
         parameters: &mut p,
