@@ -158,6 +158,25 @@ fn show_gives_back_what_train_printed() {
 }
 
 #[test]
+fn runs_side_by_side_are_those_of_one_after_the_other() {
+    let swept = |at_once: &str| {
+        let place = Place::empty();
+        let file = place.file("sweep.toml", b"seed = [1, 2, 3, 4, 5]\nwarmup = 1\n");
+        let args = ["sweep", text(&file), "--store", text(&place.store), "--json"];
+        let runs = json(&plummet(&[&args[..], &["--at-once", at_once], TINY].concat()));
+        let runs = runs.as_array().unwrap().iter();
+        runs.map(|run| (run["run"].clone(), run["loss"].clone())).collect::<Vec<_>>()
+    };
+    assert_eq!(swept("1").len(), 5);
+    assert_eq!(swept("1"), swept("3"));
+    for wrong in ["0", "-1", "65", "many"] {
+        let args = ["sweep", "none.toml", "--at-once", wrong];
+        let named = format!("at-once = {wrong}");
+        refused(&plummet(&args), &[&named[..], "1 to 64"]);
+    }
+}
+
+#[test]
 fn sweep_trains_the_product_and_reuses_it() {
     let place = Place::empty();
     let file = place.file(
