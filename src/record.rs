@@ -284,6 +284,10 @@ impl fmt::Display for RunState {
     }
 }
 
+/// The field of a run's configuration that names the device, beside those that were asked for: which
+/// of those that the same configuration may run on. Absent for the CPU.
+pub const DEVICE_NAME: &str = "device-name";
+
 /// A run as the store lists it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunRecord {
@@ -301,4 +305,11 @@ pub struct RunRecord {
     pub state: RunState,
     /// The figures, once it has.
     pub summary: Option<Summary>,
+}
+
+impl RunRecord {
+    /// What the run was begun on, where that was not the CPU.
+    pub fn device(&self) -> Option<&str> {
+        self.config.get(DEVICE_NAME)?.as_str()
+    }
 }

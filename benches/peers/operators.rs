@@ -41,7 +41,8 @@ impl Prepared {
     }
 }
 
-fn named(name: &str) -> Option<SharedOp> {
+/// The operator of a name.
+pub fn named(name: &str) -> Option<SharedOp> {
     if let Some(entry) = norm::named(name) {
         return Some((entry.make)());
     }

@@ -2,6 +2,7 @@
 //!
 //! `run.py` beside this file starts it; see the README there.
 
+mod device;
 mod draw;
 mod operators;
 mod protocol;
@@ -13,8 +14,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use plummet::backend::Host;
+use plummet::backend::device::Interpreted;
 use plummet::bench::{Product, Rates, Size, products};
-use plummet::config::RunConfig;
+use plummet::config::{Device, RunConfig};
 use plummet::program::Program;
 use plummet::stack;
 use plummet::train::{Batch, Corpus, Trainer};
@@ -26,6 +28,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     // Cargo adds a flag of its own.
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["worker", _dir, "cuda"] => {
+            let gpu = plummet::train::gpu().map_err(|e| e.to_string())?;
+            Ok(serve(&mut device::OnDevice::new(gpu, Device::Cuda, 512 << 20))?)
+        }
+        ["worker", _dir, "cuda_interpreted"] => {
+            let machine = Interpreted::default();
+            Ok(serve(&mut device::OnDevice::new(machine, Device::CudaInterpreted, 256))?)
+        }
         ["worker", _dir] => Ok(serve(&mut Plummet::default())?),
         ["export", dir, ref sizes @ ..] => {
             sizes.iter().try_for_each(|size| export(Path::new(dir), size))

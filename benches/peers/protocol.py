@@ -34,6 +34,8 @@ def answer(worker, words):
             return "ready"
         case ["calls", n]:
             return timed(worker.calls, int(n))
+        case ["device", n]:
+            return f"device {worker.device(int(n)):e}"
         case ["memory"]:
             return f"memory {peak_memory()}"
         case _:

@@ -28,6 +28,12 @@ pub trait Worker {
         Err("no operator is prepared".into())
     }
 
+    /// Calls the prepared operator `n` times on a device, its caches cleared before each: the median of
+    /// the seconds that the device took.
+    fn device(&mut self, _n: usize) -> Answer<f64> {
+        Err("no device is measured here".into())
+    }
+
     /// Processor seconds that the matrix products of a step take by themselves on one thread, and
     /// their floating-point operations.
     fn floor(&mut self) -> Answer<(f64, f64)> {
@@ -70,6 +76,7 @@ fn answer(worker: &mut impl Worker, words: &[&str]) -> Answer<String> {
             let n = number(n)?;
             timed(n, || worker.calls(n))
         }
+        ["device", n] => Ok(format!("device {:e}", worker.device(number(n)?)?)),
         ["floor"] => {
             let (seconds, flops) = worker.floor()?;
             Ok(format!("floor {seconds:e} {flops:e}"))

@@ -28,8 +28,8 @@ def block(x, norm1, bias1, qkv, out, norm2, bias2, up, down):
 class Training:
     """A model and its optimiser at the weights of a file."""
 
-    def __init__(self, path, compiled):
-        given = load_file(path)
+    def __init__(self, path, compiled, device="cpu", **optimizer):
+        given = load_file(path, device=device)
         self.block = torch.compile(block) if compiled else block
         self.tokens, self.targets = given["tokens"], given["targets"].flatten()
         self.learned = []
@@ -40,7 +40,7 @@ class Training:
             self.learn(given[name]) for name in ends
         )
         self.optimizer = torch.optim.AdamW(
-            self.learned, lr=1e-3, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.0, fused=True
+            self.learned, lr=1e-3, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.0, fused=True, **optimizer
         )
 
     def learn(self, tensor):

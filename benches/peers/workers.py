@@ -136,6 +136,8 @@ def environment(recipe, threads):
     """The caller's, without what would tune or untune a worker unasked."""
     unasked = ("MALLOC_", "MKL_", "OMP_", "LD_PRELOAD", "XLA_", "KMP_", "GOMP_")
     env = {key: value for key, value in os.environ.items() if not key.startswith(unasked)}
+    if threads is None:
+        return env | recipe.env
     names = ["RAYON_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"]
     env |= {name: str(threads) for name in names}
     env |= {"JAX_PLATFORMS": "cpu", "RUST_BACKTRACE": "0"}
@@ -148,6 +150,7 @@ class Worker:
     """A running worker, bound to as many cores as it has threads."""
 
     def __init__(self, name, recipe, threads, directory):
+        # All cores where no number of threads is asked for: the work is a device's.
         cores = sorted(os.sched_getaffinity(0))[:threads]
         # The word `worker` and the directory come first; what the recipe adds comes behind them.
         program, extra = split(recipe.command)
@@ -200,7 +203,7 @@ class Worker:
 
 def split(command):
     """A program (an interpreter with its script counts as one) and its further arguments."""
-    length = 2 if len(command) > 1 else 1
+    length = 2 if command[1:] and command[1].endswith(".py") else 1
     return command[:length], command[length:]
 
 

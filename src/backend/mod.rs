@@ -8,8 +8,8 @@
 //!
 //! What a training step asks of a backend is the same list of calls in every step, with the same
 //! buffers in the same order, and nothing is read back between the first and the last of them
-//! unless a probe looks. So a device can record the list once and replay it: what changes from step
-//! to step is uploaded before it or handed to [`Backend::update`].
+//! unless a probe looks. So a device can record the list once and replay it ([`Backend::repeat`]): what
+//! changes from step to step is uploaded before it, the learning rate by [`Backend::set_pace`].
 
 pub mod device;
 mod host;
@@ -26,7 +26,7 @@ pub use host::{Buffer, Element, Host, norm};
 pub use observer::{Observer, Seen, Unobserved};
 pub use plan::{Action, First, Need, Pass, Place, Plan, Planner, Room};
 pub use runner::Runner;
-pub use update::{Pace, Rule, Stretch, Update, clip_factor, maps_features};
+pub use update::{Factors, Pace, Rule, Stretch, Update, clip_factor, maps_features};
 
 use crate::num::Num;
 use crate::op::{Op, Shape};
@@ -39,6 +39,10 @@ pub trait Backend: Clone + Debug + Send + Sync {
     type Buffer: Debug + Send + Sync;
     /// The norm of a gradient, where it was formed, and the room that forming it takes.
     type Norm: Debug + Default + Send + Sync;
+    /// What changes from one update to the next, where the update reads it.
+    type Pace: Debug + Default + Send + Sync;
+    /// A list of calls that was kept to be done again.
+    type Recording: Debug + Default + Send + Sync;
 
     /// Passes that run side by side where a run may have `threads` threads.
     fn lanes(&self, threads: usize) -> usize;
@@ -87,6 +91,16 @@ pub trait Backend: Clone + Debug + Send + Sync {
     /// The number that [`Backend::reduce`] formed, once it has been.
     fn read(&self, norm: &Self::Norm) -> f64;
 
+    /// Sets what the next update by this rule over these stretches takes.
+    fn set_pace(&self, to: &mut Self::Pace, pace: Pace, rule: &Rule, stretches: &[Stretch]);
+
+    /// Does a list of calls, the same with the same buffers every time that it is asked for with this
+    /// recording: none but copies, [`Backend::forward`], [`Backend::vjp`], [`Backend::reduce`] and
+    /// [`Backend::update`]. A device may keep the list, and from then on do it without asking.
+    fn repeat(&self, _recording: &mut Self::Recording, calls: impl FnOnce()) {
+        calls();
+    }
+
     /// Moves the parameters by one step of the optimiser, if the norm and the losses were finite.
     fn update(&self, update: Update<Self>);
 
@@ -105,6 +119,16 @@ pub trait Backend: Clone + Debug + Send + Sync {
     /// Whether it can move parameters by a rule.
     fn follows(&self, _rule: &Rule) -> bool {
         true
+    }
+
+    /// What it is, for the record of a run; nothing for the CPU, of which every one gives the same bits.
+    fn name(&self) -> Option<String> {
+        None
+    }
+
+    /// Bytes of its own memory that are free; nothing where that is the host's.
+    fn free(&self) -> Option<u64> {
+        None
     }
 
     /// What went wrong with the device itself first, if something did; nothing after it had an effect.

@@ -19,7 +19,7 @@ pub enum Rule {
         eps: f64,
     },
     /// Muon (Jordan et al. 2024, kellerjordan.github.io/posts/muon) on the matrices that have their sizes
-    /// in their [`Pace`]: m ← μm + (1 − μ)g, u = μm + (1 − μ)g,
+    /// in their [`Factors`]: m ← μm + (1 − μ)g, u = μm + (1 − μ)g,
     /// p ← p·(1 − lr·wd) − lr·0.2·√max(rows, cols)·O(u), O(u) u with its singular values brought near 1
     /// by five steps of Newton and Schulz; the factor is of Liu et al. 2025 (arXiv 2502.16982, equation
     /// 4). AdamW on all else.
@@ -49,7 +49,7 @@ impl Rule {
 
 /// What sets a weight apart from others under the same rule.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Pace {
+pub struct Factors {
     /// wd in the formulas of [`Rule`].
     pub decay: f64,
     /// What lr is multiplied with.
@@ -60,11 +60,11 @@ pub struct Pace {
     pub matrix: Option<[usize; 2]>,
 }
 
-impl Pace {
+impl Factors {
     /// The rule as it is, with weight decay on matrices and not on vectors.
-    pub fn usual(value: &Value, decay: f64) -> Pace {
+    pub fn usual(value: &Value, decay: f64) -> Factors {
         let decay = if maps_features(value) { decay } else { 0.0 };
-        Pace { decay, lr: 1.0, eps: 1.0, matrix: None }
+        Factors { decay, lr: 1.0, eps: 1.0, matrix: None }
     }
 }
 
@@ -74,30 +74,51 @@ pub fn maps_features(value: &Value) -> bool {
     value.shape.sizes().len() >= 2 && !matches!(value.source, Source::Weight(Start::OneHot(_)))
 }
 
-/// A stretch of the parameter vector that moves at one pace.
+/// A stretch of the parameter vector whose weights have the same factors.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stretch {
     /// The elements.
     pub range: Range<usize>,
     /// How they move.
-    pub pace: Pace,
+    pub factors: Factors,
 }
 
 impl Stretch {
-    /// The parameter vector of `program`, in order, each weight at its pace.
-    pub fn of(program: &Program, pace: impl Fn(&Value) -> Pace) -> Vec<Stretch> {
+    /// The parameter vector of `program`, in order, each weight with its factors.
+    pub fn of(program: &Program, factors: impl Fn(&Value) -> Factors) -> Vec<Stretch> {
         let mut stretches: Vec<Stretch> = Vec::new();
         let mut at = 0;
         for (_, value) in program.weights() {
             let end = at + value.shape.len();
-            let pace = pace(value);
+            let factors = factors(value);
             match stretches.last_mut() {
-                Some(last) if last.pace == pace && pace.matrix.is_none() => last.range.end = end,
-                _ => stretches.push(Stretch { range: at..end, pace }),
+                Some(last) if last.factors == factors && factors.matrix.is_none() => {
+                    last.range.end = end
+                }
+                _ => stretches.push(Stretch { range: at..end, factors }),
             }
             at = end;
         }
         stretches
+    }
+}
+
+/// What changes from one update to the next.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Pace {
+    /// The learning rate.
+    pub lr: f64,
+    /// t in the formulas of [`Rule`]: the number of the step, counted from 1.
+    pub step: usize,
+}
+
+impl Pace {
+    /// The rate that the first moment is multiplied with, and 1/√(1 − β₂ᵗ): both carry AdamW's
+    /// corrections of the bias, which are formed in f64, since 1 − β₂ᵗ cancels for small t.
+    pub(super) fn corrected(&self, beta1: f64, beta2: f64) -> [f64; 2] {
+        // Beyond 31 bits the power of anything below 1 is 0.
+        let power = i32::try_from(self.step).unwrap_or(i32::MAX);
+        [self.lr / (1.0 - beta1.powi(power)), 1.0 / (1.0 - beta2.powi(power)).sqrt()]
     }
 }
 
@@ -108,10 +129,8 @@ pub struct Update<'a, B: Backend> {
     pub rule: &'a Rule,
     /// What moves, and how.
     pub stretches: &'a [Stretch],
-    /// The learning rate.
-    pub lr: f64,
-    /// t in the formulas: the number of this step, counted from 1.
-    pub step: usize,
+    /// Its learning rate and number, as [`Backend::set_pace`] left them.
+    pub pace: &'a B::Pace,
     /// The longest gradient, 0 where any length will do.
     pub clip: f64,
     /// The length of this one; 0 where none was formed.

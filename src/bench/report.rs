@@ -10,6 +10,8 @@ pub struct Report {
     pub threads: usize,
     /// Whether it was measured for seconds only.
     pub quick: bool,
+    /// What it was measured on, where that was not the CPU.
+    pub device: Option<String>,
     /// Copy bandwidth, by size of the arrays.
     pub copies: Vec<Limit>,
     /// Peaks of matrix products.
@@ -53,12 +55,16 @@ impl Report {
         });
         let limit = |limits: &[Limit]| limits.first().map_or(0.0, |limit| limit.one / 1e9);
         let memory = self.copies.last().map_or(0.0, |limit| limit.one / 1e9);
+        let (where_, cache) = match &self.device {
+            None => ("One thread", "L2"),
+            Some(name) => (&**name, "memory"),
+        };
         let quick = if self.quick { " Measured for seconds only (--quick)." } else { "" };
         Bars {
             title: self.finding(),
             subtitle: format!(
-                "One thread, f32. This machine multiplies {:.0} Gflop/s and copies {:.0} GB/s from \
-                 L2, {memory:.0} GB/s from the farthest arrays measured.{quick}",
+                "{where_}, f32. This machine multiplies {:.0} Gflop/s and copies {:.0} GB/s from \
+                 {cache}, {memory:.0} GB/s from the farthest arrays measured.{quick}",
                 limit(&self.products),
                 limit(&self.copies),
             ),

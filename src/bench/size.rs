@@ -28,10 +28,15 @@ pub const SIZES: [Size; 5] = [
     Size { name: "E", width: 64, depth: 1000, seq: 32, batch: 4 },
 ];
 
+/// A thousand wide blocks on 4,096 tokens, for devices.
+pub const DEEP: Size = Size { name: "F", width: 256, depth: 1000, seq: 128, batch: 32 };
+/// What the interpreter can do in seconds.
+pub const SMALL: Size = Size { name: "S", width: 16, depth: 2, seq: 8, batch: 2 };
+
 impl Size {
     /// The size called `name`.
     pub fn named(name: &str) -> Option<Size> {
-        SIZES.into_iter().find(|size| size.name == name)
+        SIZES.into_iter().chain([DEEP]).find(|size| size.name == name)
     }
 
     /// The configuration of a run of this size.

@@ -7,18 +7,22 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value as Json, json};
 
 use super::{Failure, Outcome, answer, flag, json_arg, one, survey};
+use crate::backend::device::{Interpreted, Machine};
 use crate::bench::{
-    Limit, PARTS, Report, SHAPES, SIZES, Share, Size, StepTime, copies, measured, product_peaks,
-    share, step_time,
+    GPU, Limit, PARTS, Plan, Report, SHAPES, SIZES, SMALL, Share, Size, StepTime, TINY, copies,
+    measure_device, measured, product_peaks, share, step_time,
 };
+use crate::config::{Device, RunConfig};
 use crate::setting::Invalid;
+use crate::train::gpu;
 
 pub(super) fn args() -> Vec<Arg> {
     let value = |name: &'static str, help: &'static str| {
         Arg::new(name).long(name).value_name("VALUE").help(help).allow_hyphen_values(true)
     };
     vec![
-        value("sizes", "Sizes of the training step (default ABCDE, with --quick A)"),
+        value("device", "What is measured: cpu, cuda or cuda_interpreted (default cpu)"),
+        value("sizes", "Sizes of the training step (default ABCDE, with --quick A; cuda: ACEF)"),
         value("threads", "Threads beside one (default: one per core)"),
         value("out", "Folder for bench.png").default_value("reports").visible_alias("reports"),
         flag("quick", "Measure for seconds only: rough numbers"),
@@ -28,14 +32,22 @@ pub(super) fn args() -> Vec<Arg> {
 
 pub(super) fn run(matches: &ArgMatches) -> Outcome {
     let quick = matches.get_flag("quick");
-    let sizes = sizes(matches, quick)?;
+    let device = matches.get_one::<String>("device").map_or("cpu", String::as_str);
+    let device = RunConfig::from_settings([("device", device)])?.device;
+    let sizes = sizes(matches, quick, device)?;
     let threads = threads(matches)?;
     let folder = Path::new(one(matches, "out"));
     survey::writable("out", folder)?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(|error| {
         Invalid::new("threads", threads, format!("what the system can start ({error})"))
     })?;
-    let report = measure(&sizes, quick, &pool)?;
+    let report = match device {
+        Device::Cpu => measure(&sizes, quick, &pool)?,
+        Device::Cuda => pool.install(|| on_device(&gpu()?, device, &GPU, &sizes))?,
+        Device::CudaInterpreted => {
+            pool.install(|| on_device(&Interpreted::default(), device, &TINY, &sizes))?
+        }
+    };
     let picture = folder.join("bench.png");
     report.picture().save(&picture)?;
     if matches.get_flag("json") {
@@ -46,14 +58,19 @@ pub(super) fn run(matches: &ArgMatches) -> Outcome {
     answer(&format!("{}\n{}\n", text(&report), picture.display()))
 }
 
-fn sizes(matches: &ArgMatches, quick: bool) -> Result<Vec<Size>, Invalid> {
-    let default = if quick { "A" } else { "ABCDE" };
+fn sizes(matches: &ArgMatches, quick: bool, device: Device) -> Result<Vec<Size>, Invalid> {
+    let default = match device {
+        Device::CudaInterpreted => return Ok(vec![SMALL]),
+        _ if quick => "A",
+        Device::Cuda => "ACEF",
+        Device::Cpu => "ABCDE",
+    };
     let given = matches.get_one::<String>("sizes").map_or(default, String::as_str);
     let found: Option<Vec<Size>> =
         given.chars().map(|letter| Size::named(letter.to_string().as_str())).collect();
     match found {
         Some(sizes) if !sizes.is_empty() && sizes.len() <= SIZES.len() => Ok(sizes),
-        _ => Err(Invalid::new("sizes", given, "some of the letters ABCDE, each once")),
+        _ => Err(Invalid::new("sizes", given, "some of the letters ABCDE, or F, each once")),
     }
 }
 
@@ -98,10 +115,61 @@ fn measure(sizes: &[Size], quick: bool, pool: &rayon::ThreadPool) -> Result<Repo
         done(String::new());
     }
     bar.finish_and_clear();
-    Ok(Report { threads: pool.current_num_threads(), quick, copies, products, shares, steps })
+    let (threads, device) = (pool.current_num_threads(), None);
+    Ok(Report { threads, quick, device, copies, products, shares, steps })
+}
+
+fn on_device<M: Machine + 'static>(
+    machine: &M,
+    device: Device,
+    plan: &Plan,
+    sizes: &[Size],
+) -> Result<Report, Invalid> {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(8));
+    let report = measure_device(machine, device, plan, sizes, |what| {
+        bar.set_message(what.to_string());
+        bar.inc(1);
+    });
+    bar.finish_and_clear();
+    report
+}
+
+/// One line a limit, an operator, a step.
+fn device_text(report: &Report, name: &str) -> String {
+    let copy = report.copies.first().map_or(f64::NAN, |limit| limit.one / 1e9);
+    let mut text = format!("{name}\n");
+    for limit in &report.copies {
+        text += &format!("{:<34}{:>12.1} GB/s\n", format!("copy, {}", limit.name), limit.one / 1e9);
+    }
+    for limit in &report.products {
+        let name = format!("product, {}", limit.name);
+        text += &format!("{name:<34}{:>12.1} Gflop/s\n", limit.one / 1e9);
+    }
+    let head = ["GB/s and share of the copy", "shape", "forward", "", "and vjp", ""];
+    let [name, shape, forward, share, both, of] = head;
+    text += &format!("\n{name:<28}{shape:>14}{forward:>10}{share:>8}{both:>10}{of:>8}\n");
+    for Share { name, shape, forward, both } in &report.shares {
+        let shape = format!("{} × {}", shape.0, shape.1);
+        let rates =
+            [forward, both].map(|share| format!("{:>10.0}{:>6.0} %", copy * share, 100.0 * share));
+        text += &format!("{name:<28}{shape:>14}{}{}\n", rates[0], rates[1]);
+    }
+    text += &format!(
+        "\n{:<6}{:>28}{:>14}{:>12}\n",
+        "step", "width depth seq batch", "products ms", "ms"
+    );
+    for step in &report.steps {
+        let Size { name, width, depth, seq, batch } = step.size;
+        let size = format!("{width} {depth} {seq} {batch}");
+        text += &format!("{name:<6}{size:>28}{:>14.2}{:>12.2}\n", 1e3 * step.floor, 1e3 * step.one);
+    }
+    text
 }
 
 fn text(report: &Report) -> String {
+    if let Some(name) = &report.device {
+        return device_text(report, name);
+    }
     let all = match report.threads {
         1 => "1 thread".to_string(),
         threads => format!("{threads} threads"),
@@ -178,6 +246,7 @@ fn object(report: &Report) -> Json {
     json!({
         "threads": report.threads,
         "quick": report.quick,
+        "device": report.device,
         "copy_bytes_per_second": report.copies.iter().map(limit).collect::<Vec<_>>(),
         "product_flops_per_second": report.products.iter().map(limit).collect::<Vec<_>>(),
         "operators_share_of_copy": report.shares.iter().map(share).collect::<Vec<_>>(),

@@ -133,6 +133,7 @@ fn command() -> Command {
                 .after_help(ENDS)
                 .arg(Arg::new("file").value_name("FILE.toml").required(true))
                 .args(field_args(&["preset"]))
+                .arg(sweep::at_once_arg())
                 .arg(json_arg()),
         )
         .subcommand(

@@ -34,6 +34,9 @@ pub(super) fn run(matches: &ArgMatches) -> Outcome {
     if record.summary.is_none() {
         text += &format!("{:<15} {}\n", "state", standing(&store, &record));
     }
+    if let Some(device) = record.device() {
+        text += &format!("{:<15} {device}\n", "device");
+    }
     if let Ok(config) = RunConfig::from_json(&record.config) {
         text += &format!("{:<15} plummet train {}\n", "again", config.flags());
     }

@@ -54,7 +54,7 @@ pub(super) fn run(matches: &ArgMatches) -> Outcome {
     let mut failed = Ok(());
     'forms: for survey in &forms {
         for part in survey.parts() {
-            failed = super::sweep::run_all(part, &mut library, &store, &bars).map(|_| ());
+            failed = super::sweep::run_all(part, &mut library, &store, &bars, 1).map(|_| ());
             if failed.is_err() {
                 break 'forms;
             }

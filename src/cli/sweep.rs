@@ -1,9 +1,10 @@
 //! `plummet sweep FILE.toml`.
 
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use clap::ArgMatches;
+use clap::{Arg, ArgMatches};
 use serde_json::Value as Json;
 
 use super::progress::Bars;
@@ -11,6 +12,7 @@ use super::train::{changed, failure, warned_json};
 use super::{Failure, Outcome, answer, given, one, open, signals};
 use crate::config::RunConfig;
 use crate::record::{RunRecord, RunState};
+use crate::setting::Invalid;
 use crate::store::{Filter, Problem, Store, StoreError};
 use crate::sweep::Sweep;
 use crate::train::{Error, Library, run_on};
@@ -18,7 +20,21 @@ use crate::train::{Error, Library, run_on};
 /// How often a run that another process trains is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
+pub(super) fn at_once_arg() -> Arg {
+    let help = "Runs trained side by side, as narrow ones on a GPU should be; the results do not \
+                depend on it, their times and peaks do";
+    let arg = Arg::new("at-once").long("at-once").value_name("VALUE").help(help);
+    arg.default_value("1").allow_hyphen_values(true)
+}
+
+fn at_once(matches: &ArgMatches) -> Result<usize, Invalid> {
+    let given = one(matches, "at-once");
+    let number = given.parse().ok().filter(|number| (1..=64).contains(number));
+    number.ok_or_else(|| Invalid::new("at-once", given, "a whole number, 1 to 64"))
+}
+
 pub(super) fn run(matches: &ArgMatches) -> Outcome {
+    let at_once = at_once(matches)?;
     let sweep = Sweep::load(Path::new(one(matches, "file")), &given(matches))?;
     let path = sweep.runs.first().map_or(String::new(), |run| run.store.clone());
     let mut library = Library::default();
@@ -29,7 +45,7 @@ pub(super) fn run(matches: &ArgMatches) -> Outcome {
     let bars = Bars::new(&sweep.runs);
     bars.warn(&warnings);
     signals::watch();
-    let records = run_all(&sweep, &mut library, &store, &bars);
+    let records = run_all(&sweep, &mut library, &store, &bars, at_once);
     bars.finish();
     let records = records?;
     if matches.get_flag("json") {
@@ -45,13 +61,14 @@ fn resolved(sweep: &Sweep, library: &mut Library) -> Result<Vec<RunConfig>, Fail
     Ok(sweep.runs.iter().map(|run| library.resolved(run)).collect::<Result<_, _>>()?)
 }
 
-/// Runs what the store does not hold yet, in order; what another process trains comes last, and is
+/// Runs what the store does not hold yet, in order, so many at once; what another process trains comes last, and is
 /// only waited for where that process finishes it.
 pub(super) fn run_all(
     sweep: &Sweep,
     library: &mut Library,
     store: &Store,
     bars: &Bars,
+    at_once: usize,
 ) -> Result<Vec<RunRecord>, Failure> {
     bars.part(&sweep.name);
     let runs = resolved(sweep, library)?;
@@ -60,7 +77,7 @@ pub(super) fn run_all(
     notes.dedup();
     notes.into_iter().for_each(|note| bars.say_later(note));
     let mut records: Vec<Option<RunRecord>> = vec![None; runs.len()];
-    let mut waiting = Vec::new();
+    let mut missing = Vec::new();
     for (i, config) in runs.iter().enumerate() {
         let id = config.id();
         let finished = known.iter().find(|run| run.id == id && run.state == RunState::Finished);
@@ -69,14 +86,17 @@ pub(super) fn run_all(
             records[i] = Some(record.clone());
             continue;
         }
-        match one_of(i, &runs, sweep, library, store, bars)? {
-            Ok(record) => records[i] = Some(record),
-            Err(held) => {
-                bars.say(&format!("{held}; going on with the others"));
-                waiting.push(i);
-            }
-        }
+        missing.push(i);
     }
+    let library = Mutex::new(library);
+    let trained = side_by_side(at_once, &missing, |i| {
+        let one = one_of(i, &runs, sweep, &library, store, bars)?;
+        Ok(one.map_err(|held| bars.say(&format!("{held}; going on with the others"))).ok())
+    })?;
+    for (i, record) in trained {
+        records[i] = record;
+    }
+    let waiting: Vec<usize> = (0..runs.len()).filter(|&i| records[i].is_none()).collect();
     if !waiting.is_empty() {
         bars.say(&format!("waiting for {} of {} runs", waiting.len(), runs.len()));
     }
@@ -89,7 +109,7 @@ pub(super) fn run_all(
             if run.is_ok_and(|run| run.state == RunState::Running) {
                 continue;
             }
-            records[i] = one_of(i, &runs, sweep, library, store, bars)?.ok();
+            records[i] = one_of(i, &runs, sweep, &library, store, bars)?.ok();
         }
     }
     for (config, record) in runs.iter().zip(&records) {
@@ -100,18 +120,51 @@ pub(super) fn run_all(
     Ok(records.into_iter().flatten().collect())
 }
 
+/// Does some work for every item, so many at once, begun in their order; after a failure none is begun.
+fn side_by_side<T: Send>(
+    at_once: usize,
+    items: &[usize],
+    work: impl Fn(usize) -> Result<T, Failure> + Sync,
+) -> Result<Vec<(usize, T)>, Failure> {
+    let rest = Mutex::new(items.iter());
+    let done = Mutex::new(Ok(Vec::new()));
+    let worker = || {
+        let next = || {
+            let going_on = done.lock().unwrap_or_else(PoisonError::into_inner).is_ok();
+            let mut rest = rest.lock().unwrap_or_else(PoisonError::into_inner);
+            if going_on { rest.next().copied() } else { None }
+        };
+        while let Some(item) = next() {
+            let one = work(item);
+            let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+            match (one, &mut *done) {
+                (Ok(one), Ok(done)) => done.push((item, one)),
+                (Err(failure), Ok(_)) => *done = Err(failure),
+                (_, Err(_)) => {}
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..at_once.min(items.len()) {
+            scope.spawn(worker);
+        }
+        worker();
+    });
+    done.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Trains run `i` of several; a line where another process is at it.
 fn one_of(
     i: usize,
     runs: &[RunConfig],
     sweep: &Sweep,
-    library: &mut Library,
+    library: &Mutex<&mut Library>,
     store: &Store,
     bars: &Bars,
 ) -> Result<Result<RunRecord, String>, Failure> {
     unless_stopped(i, runs.len())?;
     let config = &runs[i];
-    let corpus = library.corpus(config)?;
+    let corpus = library.lock().unwrap_or_else(PoisonError::into_inner).corpus(config)?;
     bars.begin(config);
     match run_on(corpus, config, &sweep.name, store, bars) {
         Ok(record) => {

@@ -14,6 +14,7 @@ use crate::op::activation::Function;
 use crate::op::loss::CrossEntropy;
 use crate::op::norm::NormChoice;
 use crate::op::weight::WeightForm;
+use crate::record::DEVICE_NAME;
 pub use crate::setting::{Invalid, Setting};
 use crate::stack::{Architecture, Init, MAPS, Wiring};
 pub use crate::stack::{DropPer, FeedForward, Positions, QkNorm, Survival, Survivors};
@@ -456,8 +457,8 @@ impl RunConfig {
         for field in RunConfig::fields() {
             let text = self.get(field.name).expect("a listed field");
             // Names stay text even where they look like a number.
-            let free =
-                self.file(field.name).is_some() || matches!(field.name, "column" | "store" | "name");
+            let free = self.file(field.name).is_some()
+                || matches!(field.name, "column" | "store" | "name");
             let parsed = if free { None } else { serde_json::from_str(&text).ok() };
             object.insert(field.name.to_string(), parsed.unwrap_or(Json::String(text)));
         }
@@ -523,6 +524,8 @@ impl RunConfig {
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_string);
             match &**name {
                 FORMER_GAIN => gain = Some(text),
+                // Found, not asked for.
+                DEVICE_NAME => {}
                 _ => config.set(name, &text)?,
             }
         }

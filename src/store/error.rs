@@ -70,6 +70,15 @@ pub enum Problem {
     },
     /// The identifier belongs to a run with another configuration.
     OtherConfig(String),
+    /// The run was begun on another device of the same kind, where its numbers may differ.
+    OtherDevice {
+        /// The identifier of the run.
+        id: String,
+        /// What it was begun on.
+        begun: String,
+        /// What it was to be gone on with.
+        here: String,
+    },
     /// The run was not begun through this handle.
     NotBegun(String),
     /// Another process, or another handle of this one, is at work on the run.
@@ -216,6 +225,11 @@ impl fmt::Display for Problem {
             Self::OtherConfig(id) => write!(
                 f,
                 "run {id:?} exists with another configuration; use another id or another store"
+            ),
+            Self::OtherDevice { id, begun, here } => write!(
+                f,
+                "run {id:?} was begun on {begun}, and this is {here}; go on with it there, or begin it \
+                 anew in another store"
             ),
             Self::NotBegun(id) => write!(f, "run {id:?} was not begun through this handle"),
             Self::Held { id, holder } => write!(

@@ -206,7 +206,7 @@ impl Store {
             id: id.to_owned(),
             name: name.to_owned(),
             group: group.to_owned(),
-            config: serde_json::Value::Null,
+            config: config.clone(),
             created: lock::now(),
             state: RunState::Running,
             summary: None,

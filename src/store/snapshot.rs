@@ -9,7 +9,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 /// deep stack be kept in little memory. A multiple of the hash's word.
 const PART: usize = 256 << 10;
 
-/// Replaces the snapshot of a run by a body of so many bytes, given piece by piece.
+/// Replaces the snapshot of a run by a body of so many bytes, given piece by piece. Where the pieces end
+/// early, whoever has them cannot be read any more, and the former one stays.
 pub(super) fn put<P: AsRef<[u8]>>(
     conn: &Connection,
     run: i64,
@@ -20,7 +21,7 @@ pub(super) fn put<P: AsRef<[u8]>>(
     delete(conn, run)?;
     let mut insert =
         conn.prepare_cached("INSERT INTO snapshot_part(run, part, body) VALUES(?1, ?2, ?3)")?;
-    let (mut hash, mut parts) = (Hash::new(), 0i64);
+    let (mut hash, mut parts, mut given) = (Hash::new(), 0i64, 0usize);
     hash.word(bytes as u64);
     let mut part = Vec::with_capacity(PART);
     let mut keep = |part: &mut Vec<u8>| -> Result<(), Problem> {
@@ -31,6 +32,7 @@ pub(super) fn put<P: AsRef<[u8]>>(
     };
     for piece in pieces {
         let mut rest = piece.as_ref();
+        given += rest.len();
         while !rest.is_empty() {
             let (now, later) = rest.split_at(rest.len().min(PART - part.len()));
             part.extend_from_slice(now);
@@ -40,6 +42,9 @@ pub(super) fn put<P: AsRef<[u8]>>(
                 keep(&mut part)?;
             }
         }
+    }
+    if given != bytes {
+        return Err(Problem::OutOfRange(format!("{given} bytes as a snapshot of {bytes}")));
     }
     hash.tail(&part);
     if !part.is_empty() {

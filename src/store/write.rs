@@ -3,7 +3,7 @@
 use super::error::Problem;
 use super::value::{Real, signed};
 use super::{Claim, Claims, Resume, lock, read, rows, seal, snapshot};
-use crate::record::{RunRecord, RunState, Summary};
+use crate::record::{DEVICE_NAME, RunRecord, RunState, Summary};
 use rusqlite::{Connection, OptionalExtension, params};
 
 /// Registers a run or takes up an earlier attempt at it.
@@ -37,6 +37,12 @@ pub(super) fn begin(
     if record.state == RunState::Finished {
         return Ok(Resume::Finished(Box::new(record)));
     }
+    if let (Some(begun), Some(here)) = (record.device(), new.device())
+        && begun != here
+    {
+        let (id, begun, here) = (record.id.clone(), begun.to_owned(), here.to_owned());
+        return Err(Problem::OtherDevice { id, begun, here });
+    }
     let attempt = attempt.wrapping_add(1);
     conn.execute("UPDATE run SET attempt = ?2 WHERE key = ?1", params![run, attempt])?;
     claim(claims, &new.id, run, attempt, held);
@@ -59,11 +65,13 @@ fn claim(claims: &mut Claims, id: &str, run: i64, attempt: i64, held: Option<loc
 }
 
 /// Whether two configurations are of one run. Where a file lay is told, not compared: what was in it
-/// has a digest of its own.
+/// has a digest of its own. Nor is the name of the device, for a run that has ended is one wherever it
+/// ran.
 pub(super) fn same(a: &str, b: &str) -> bool {
     let compared = |text: &str| {
         let mut config: serde_json::Value = serde_json::from_str(text).ok()?;
         if let Some(fields) = config.as_object_mut() {
+            fields.remove(DEVICE_NAME);
             let digests: Vec<String> = fields.keys().cloned().collect();
             for file in digests.iter().filter_map(|name| name.strip_suffix("-sha256")) {
                 fields.remove(file);

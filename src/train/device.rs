@@ -28,20 +28,29 @@ pub(super) fn on_device<W: Work>(config: &RunConfig, work: W) -> Result<W::Done,
             return Err(Invalid::new("precision", "f64", allowed));
         }
         (config::Device::CudaInterpreted, _) => work.on(Device::new(Interpreted::default())),
-        #[cfg(feature = "cuda")]
-        (config::Device::Cuda, _) => {
-            let gpu = crate::backend::device::Cuda::open();
-            work.on(Device::new(
-                gpu.map_err(|why| Invalid::new("device", "cuda", format!("cpu: {why}")))?,
-            ))
-        }
-        #[cfg(not(feature = "cuda"))]
-        (config::Device::Cuda, _) => {
-            let allowed = "cpu: this plummet was built without the feature cuda";
-            return Err(Invalid::new("device", "cuda", allowed));
-        }
+        (config::Device::Cuda, _) => work.on(Device::new(gpu()?)),
     };
     Ok(done)
+}
+
+/// The first GPU of this machine.
+///
+/// # Errors
+/// Where there is none that will do.
+#[cfg(feature = "cuda")]
+pub fn gpu() -> Result<crate::backend::device::Cuda, Invalid> {
+    let gpu = crate::backend::device::Cuda::open();
+    gpu.map_err(|why| Invalid::new("device", "cuda", format!("cpu: {why}")))
+}
+
+/// The first GPU of this machine, which nobody can reach: an interpreter stands for its type.
+///
+/// # Errors
+/// Always.
+#[cfg(not(feature = "cuda"))]
+pub fn gpu() -> Result<Interpreted, Invalid> {
+    let allowed = "cpu: this plummet was built without the feature cuda";
+    Err(Invalid::new("device", "cuda", allowed))
 }
 
 /// Refuses a program of which the backend cannot run an operator, and an optimiser that it does not have.

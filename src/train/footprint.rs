@@ -98,7 +98,7 @@ impl Footprint {
         let fixed = Fixed::new(backend, config, corpus, program, evaluation);
         let with = |segment: usize| fixed.with(segment, planner.training(segment));
         let limit = match config.memory {
-            Memory::Auto => memory::available().unwrap_or(u64::MAX),
+            Memory::Auto => backend.free().or_else(memory::available).unwrap_or(u64::MAX),
             Memory::Bytes(bytes) => bytes,
         };
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);

@@ -29,9 +29,10 @@ mod warnings;
 
 pub use crate::task::Batch;
 pub use corpus::Corpus;
+pub use device::gpu;
 pub use footprint::Footprint;
 pub use held_out::{HeldOut, Measurements};
-pub use optimizer::{pace, rule};
+pub use optimizer::{factors, rule};
 pub use response::{Change, Shift};
 pub use run::{Error, Progress, Quiet, run, run_on};
 pub use schedule::learning_rate;

@@ -1,6 +1,6 @@
 //! The optimiser that a configuration asks for.
 
-use crate::backend::{Pace, Rule, maps_features};
+use crate::backend::{Factors, Rule, maps_features};
 use crate::config::{Optimizer, RunConfig};
 use crate::program::Value;
 
@@ -27,24 +27,24 @@ pub fn rule(config: &RunConfig) -> Rule {
 /// `base-depth` and a the `depth-exponent`, all that is in a block has lr·L^(a−1) and eps·L^(−a), as
 /// CompleteP (Dey et al. 2025, arXiv 2505.01618, table 1 and equation 40). Muon moves the matrices of
 /// the blocks.
-pub fn pace(config: &RunConfig, value: &Value) -> Pace {
-    let mut pace = Pace::usual(value, config.weight_decay);
+pub fn factors(config: &RunConfig, value: &Value) -> Factors {
+    let mut factors = Factors::usual(value, config.weight_decay);
     let in_block = value.layer.is_some_and(|layer| layer > 0);
     let is_hidden = in_block && maps_features(value);
     if config.optimizer == Optimizer::Muon && is_hidden {
-        pace.matrix = Some([value.shape.rows(), value.shape.cols()]);
+        factors.matrix = Some([value.shape.rows(), value.shape.cols()]);
     }
     if let Some(m) = config.init.width_multiplier(config.width as f64) {
-        pace.eps /= m;
+        factors.eps /= m;
         if is_hidden {
-            pace.lr /= m;
-            pace.decay *= m;
+            factors.lr /= m;
+            factors.decay *= m;
         }
     }
     if let Some(a) = config.depth_exponent.filter(|_| in_block) {
         let blocks = config.depth as f64 / config.base_depth as f64;
-        pace.lr *= blocks.powf(a - 1.0);
-        pace.eps *= blocks.powf(-a);
+        factors.lr *= blocks.powf(a - 1.0);
+        factors.eps *= blocks.powf(-a);
     }
-    pace
+    factors
 }

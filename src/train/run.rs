@@ -12,7 +12,7 @@ use crate::backend::Backend;
 use crate::config::{Invalid, RunConfig};
 use crate::memory;
 use crate::probe::Probe;
-use crate::record::{Outcome, ProbeRow, RunRecord, StepRow, Summary};
+use crate::record::{DEVICE_NAME, Outcome, ProbeRow, RunRecord, StepRow, Summary};
 use crate::store::{Resume, Store, StoreError};
 
 /// Time after which the newest losses are handed to the store.
@@ -128,30 +128,35 @@ pub fn run_on(
         Invalid::new("threads", threads, format!("what the system can start ({error})"))
     })?;
     let id = config.id();
-    let resume = store.begin(&id, &config.label(), group, &config.identity())?;
-    let snapshot = match resume {
-        Resume::Finished(record) => return Ok(*record),
-        Resume::From { snapshot, .. } => Some(snapshot),
-        Resume::Fresh => None,
-    };
-    progress.begun(config);
-    pool.install(|| on_device(config, Training { config, store, corpus, snapshot, progress }))??;
+    let training = Training { config, group, store, corpus, progress };
+    pool.install(|| on_device(config, training))??;
     Ok(store.run(&id)?)
 }
 
 /// A run, before its device is known.
 struct Training<'a> {
     config: &'a RunConfig,
+    group: &'a str,
     store: &'a Store,
     corpus: Arc<Corpus>,
-    snapshot: Option<Vec<u8>>,
     progress: &'a dyn Progress,
 }
 
 impl Work for Training<'_> {
     type Done = Result<(), Error>;
     fn on<B: Backend>(self, backend: B) -> Self::Done {
-        let Training { config, store, corpus, snapshot, progress } = self;
+        let Training { config, group, store, corpus, progress } = self;
+        let mut identity = config.identity();
+        if let Some(name) = backend.name() {
+            identity[DEVICE_NAME] = name.into();
+        }
+        let resume = store.begin(&config.id(), &config.label(), group, &identity)?;
+        let snapshot = match resume {
+            Resume::Finished(_) => return Ok(()),
+            Resume::From { snapshot, .. } => Some(snapshot),
+            Resume::Fresh => None,
+        };
+        progress.begun(config);
         Session::new(backend, config, store, corpus, snapshot)?.finish(progress)
     }
 }
@@ -186,6 +191,9 @@ impl<'a, B: Backend> Session<'a, B> {
         memory::reset_peak();
         let id = config.id();
         let mut trainer = Trainer::new(backend, config, corpus.clone())?;
+        if let Some(failure) = trainer.failure() {
+            return Err(Error::Device(failure));
+        }
         let mut watch = Watch::default();
         if let Some(snapshot) = snapshot {
             trainer.restore(&snapshot).map_err(|_| {
@@ -276,7 +284,9 @@ impl<'a, B: Backend> Session<'a, B> {
     fn keep(&mut self) -> Result<(), Error> {
         let now = Instant::now();
         if now >= self.snapshot_at {
-            self.snapshot()?;
+            if let Err(error) = self.snapshot() {
+                return Err(self.trainer.failure().map_or(error.into(), Error::Device));
+            }
             let took = now.elapsed().as_secs_f64();
             let pause = self.config.snapshot_seconds.max(took / SNAPSHOT_SHARE);
             self.snapshot_at = now + Duration::from_secs_f64(pause);
@@ -350,6 +360,9 @@ impl<'a, B: Backend> Session<'a, B> {
             steady: steady(self.config, self.trainer.step()),
         };
         let outcome = ended.unwrap_or_else(|| self.watch.outcome(&ending));
+        if let Some(failure) = self.trainer.failure() {
+            return Err(Error::Device(failure));
+        }
         let counted = memory::peak();
         let summary = Summary {
             outcome,

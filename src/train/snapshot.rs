@@ -68,7 +68,9 @@ impl<B: Backend> Trainer<B> {
         let vectors = [&self.parameters, &self.m, &self.v, &self.states].into_iter().zip(lens);
         let read = |vector, range| bytes_of(&self.backend.download(vector, range));
         let numbers = vectors
-            .flat_map(move |(vector, len)| pieces(len).map(move |range| read(vector, range)));
+            .flat_map(move |(vector, len)| pieces(len).map(move |range| read(vector, range)))
+            // What a failed device holds is nothing.
+            .take_while(|_| self.backend.failure().is_none());
         let bytes = HEAD + lens.iter().sum::<usize>() * size_of::<B::Number>();
         (bytes, std::iter::once(head).chain(numbers))
     }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::feed::Feed;
-use super::{Corpus, Footprint, learning_rate, pace, rule};
-use crate::backend::{Backend, Rule, Runner, Stretch, Unobserved, Update, norm};
+use super::{Corpus, Footprint, factors, learning_rate, rule};
+use crate::backend::{Backend, Pace, Rule, Runner, Stretch, Unobserved, Update, norm};
 use crate::config::{Invalid, RunConfig};
 use crate::num::Num;
 use crate::probe::Probe;
@@ -40,6 +40,9 @@ pub struct Trainer<B: Backend> {
     /// One per shard; after [`Backend::reduce`] the first is that of the batch.
     pub(super) gradients: Vec<B::Buffer>,
     norm: B::Norm,
+    pace: B::Pace,
+    /// Forward, backward and the update of a step that no probe sees.
+    recording: B::Recording,
     /// One per shard: the loss of each of its passes.
     pub(super) losses: Vec<B::Buffer>,
     shards: Vec<Shard<B>>,
@@ -118,10 +121,12 @@ impl<B: Backend> Trainer<B> {
             states: starting(&backend, states.into_iter()),
             m: m.expect("a buffer for each length"),
             v: v.expect("a buffer for each length"),
-            stretches: Stretch::of(&program, |value| pace(config, value)),
+            stretches: Stretch::of(&program, |value| factors(config, value)),
             rule,
             gradients: vectors,
             norm: B::Norm::default(),
+            pace: B::Pace::default(),
+            recording: B::Recording::default(),
             losses: backend.allocate(&vec![passes; shards]),
             shards: (backend.allocate(&vec![carried; shards]).into_iter()).map(shard).collect(),
             feed: Feed::new(&backend, &program, &ends, shards * passes),
@@ -175,21 +180,27 @@ impl<B: Backend> Trainer<B> {
     /// Takes one training step. A probe sees the first shard of the batch, and of every weight
     /// the gradient of the whole batch and the update.
     pub fn advance(&mut self, mut probe: Option<&mut Probe>) -> Stepped {
-        self.gradient_of_batch(probe.as_deref_mut());
-        let before = probe.is_some().then(|| self.keep_parameters());
+        self.feed_batch();
+        let pace = Pace { lr: learning_rate(&self.config, self.step), step: self.step + 1 };
+        self.backend.set_pace(&mut self.pace, pace, &self.rule, &self.stretches);
+        let mut before = None;
+        match probe.as_deref_mut() {
+            Some(probe) => {
+                self.gradient_of_batch(Some(probe));
+                before = Some(self.keep_parameters());
+                self.update();
+            }
+            None => {
+                let (backend, mut recording) =
+                    (self.backend.clone(), std::mem::take(&mut self.recording));
+                backend.repeat(&mut recording, || {
+                    self.gradient_of_batch(None);
+                    self.update();
+                });
+                self.recording = recording;
+            }
+        }
         // The norm and the losses are read when all is under way, so that no device waits for it.
-        self.backend.update(Update {
-            rule: &self.rule,
-            stretches: &self.stretches,
-            lr: learning_rate(&self.config, self.step),
-            step: self.step + 1,
-            clip: self.config.clip,
-            norm: &self.norm,
-            parameters: &mut self.parameters,
-            gradient: &self.gradients[0],
-            m: &mut self.m,
-            v: &mut self.v,
-        });
         let stepped = self.seen();
         if stepped.non_finite.is_some() {
             return stepped;
@@ -204,15 +215,35 @@ impl<B: Backend> Trainer<B> {
 
     /// Forward and backward over the batch of the current step, without an update.
     pub fn differentiate(&mut self, probe: Option<&mut Probe>) -> Stepped {
+        self.feed_batch();
         self.gradient_of_batch(probe);
         self.seen()
     }
 
+    /// Moves the parameters by the gradient of the batch.
+    fn update(&mut self) {
+        self.backend.update(Update {
+            rule: &self.rule,
+            stretches: &self.stretches,
+            pace: &self.pace,
+            clip: self.config.clip,
+            norm: &self.norm,
+            parameters: &mut self.parameters,
+            gradient: &self.gradients[0],
+            m: &mut self.m,
+            v: &mut self.v,
+        });
+    }
+
+    /// Takes up the batch of the current step.
+    fn feed_batch(&mut self) {
+        self.corpus.training_batch(&self.config, self.step, &mut self.batch);
+        self.feed.fill(&self.backend, &self.batch, self.step, self.config.samples());
+    }
+
     /// Forward and backward over all shards, and the sum and the norm of their gradients.
     fn gradient_of_batch(&mut self, mut probe: Option<&mut Probe>) {
-        let (samples, passes) = (self.config.samples(), self.config.micro_batches);
-        self.corpus.training_batch(&self.config, self.step, &mut self.batch);
-        self.feed.fill(&self.backend, &self.batch, self.step, samples);
+        let passes = self.config.micro_batches;
         let (backend, feed, dloss) = (&self.backend, &self.feed, &self.dloss);
         let (parameters, states) = (&self.parameters, &self.states);
         if let Some(probe) = probe.as_deref_mut() {

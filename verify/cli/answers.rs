@@ -40,6 +40,14 @@ fn a_run_on_another_device_is_another_run_of_nearly_the_same_numbers() {
     let (cpu, interpreted) = (run("cpu"), run("cuda_interpreted"));
     assert_ne!(cpu["run"], interpreted["run"]);
     assert_eq!(interpreted["config"]["device"], "cuda_interpreted");
+    let name = interpreted["config"]["device-name"].as_str().unwrap();
+    assert!(name.starts_with("interpreter"), "{name}");
+    assert_eq!(cpu["config"].get("device-name"), None);
+    let show = |run: &Json| {
+        answered(&plummet(&["show", run["run"].as_str().unwrap(), "--store", text(&place.store)]))
+    };
+    assert!(show(&interpreted).contains(name) && !show(&cpu).contains("interpreter"));
+    assert!(show(&interpreted).contains("--device cuda_interpreted"), "what repeats it");
     let [a, b] = [&cpu, &interpreted].map(|run| run["loss"].as_f64().unwrap());
     assert!((a - b).abs() < 1e-3 * a, "{a}, {b}");
 }
@@ -153,6 +161,25 @@ fn show_gives_back_what_train_printed() {
     let flags: Vec<&str> = again.split_whitespace().skip(1).chain(["--json"]).collect();
     let repeated = plummet(&[&flags[..], &["--store", text(&place.store)]].concat());
     assert_eq!(json(&repeated)["run"], trained["run"]);
+}
+
+#[test]
+fn runs_side_by_side_are_those_of_one_after_the_other() {
+    let swept = |at_once: &str| {
+        let place = Place::empty();
+        let file = place.file("sweep.toml", b"seed = [1, 2, 3, 4, 5]\nwarmup = 1\n");
+        let args = ["sweep", text(&file), "--store", text(&place.store), "--json"];
+        let runs = json(&plummet(&[&args[..], &["--at-once", at_once], TINY].concat()));
+        let runs = runs.as_array().unwrap().iter();
+        runs.map(|run| (run["run"].clone(), run["loss"].clone())).collect::<Vec<_>>()
+    };
+    assert_eq!(swept("1").len(), 5);
+    assert_eq!(swept("1"), swept("3"));
+    for wrong in ["0", "-1", "65", "many"] {
+        let args = ["sweep", "none.toml", "--at-once", wrong];
+        let named = format!("at-once = {wrong}");
+        refused(&plummet(&args), &[&named[..], "1 to 64"]);
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `plummet bench`: what it refuses, and that its numbers make sense.
 
 use super::support::*;
+use serde_json::Value as Json;
 
 #[test]
 fn a_benchmark_that_cannot_be_is_refused() {
@@ -18,6 +19,31 @@ fn a_benchmark_that_cannot_be_is_refused() {
     }
     let file = place.file("file", b"no folder");
     refused(&plummet(&["bench", "--quick", "--out", text(&file)]), &["out = ", "a folder"]);
+}
+
+#[test]
+fn a_device_is_measured_by_the_same_calls_on_the_interpreter() {
+    let place = Place::empty();
+    let folder = place.dir.path().join("pictures");
+    let call = ["bench", "--device", "cuda_interpreted", "--out", text(&folder)];
+    let object = json(&plummet(&[&call[..], &["--json"]].concat()));
+    let rows = |name: &str| object[name].as_array().unwrap_or_else(|| panic!("{name}")).clone();
+    let positive = |number: &Json| number.as_f64().is_some_and(|number| number > 0.0);
+    assert!(object["device"].as_str().unwrap().starts_with("interpreter"));
+    assert!(positive(&rows("copy_bytes_per_second")[0]["one"]));
+    assert!(positive(&rows("product_flops_per_second")[0]["one"]));
+    let shares = rows("operators_share_of_copy");
+    let named = |name: &str| shares.iter().any(|row| row["name"] == name);
+    assert!(plummet::op::norm::ALL.iter().all(|norm| named(norm.id)) && named("attention"));
+    assert!(shares.iter().all(|row| positive(&row["forward"]) && positive(&row["both"])));
+    let steps = rows("steps");
+    assert_eq!((steps.len(), &steps[0]["depth"]), (1, &2.into()));
+    assert!(positive(&steps[0]["one_thread_seconds"]));
+    assert!(folder.join("bench.png").exists());
+    if !cfg!(feature = "cuda") {
+        let call = ["bench", "--device", "cuda", "--out", text(&folder)];
+        refused(&plummet(&call), &["device = cuda", "without the feature cuda"]);
+    }
 }
 
 #[test]

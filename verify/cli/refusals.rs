@@ -89,6 +89,18 @@ fn a_device_that_is_not_there_is_refused() {
 }
 
 #[test]
+#[cfg(all(unix, not(feature = "cuda")))]
+fn what_needs_a_gpu_ends_in_a_line_where_there_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/verify/gpu.sh");
+    let run = || std::process::Command::new(script).arg(folder.path()).output().unwrap();
+    refused(&run(), &["folder = ", "built with --features cuda"]);
+    std::os::unix::fs::symlink(PLUMMET, folder.path().join("plummet")).unwrap();
+    refused(&run(), &["device = cuda", "without the feature cuda"]);
+    assert!(!folder.path().join("results").exists());
+}
+
+#[test]
 fn a_task_that_cannot_be_had_is_refused() {
     all_refused(&[
         (&["--task", "markov(k=1)"], &["task = markov(k=1)", "constants of markov: none"]),

@@ -18,6 +18,9 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # The oldest chip that the kernels are for; a driver compiles PTX for any later one.
 ARCHITECTURE = "compute_80"
+# The PTX language of CUDA 12.0. A driver refuses a text that names a later one than its own, and the
+# compiler names its newest, whatever a text makes use of.
+LANGUAGE = "8.0"
 # Chips whose machine code --registers looks at.
 CHIPS = ["sm_80", "sm_90", "sm_100"]
 
@@ -77,6 +80,7 @@ def compiled(nvrtc, source):
                 return f'{match[1]}"{path.relative_to(folder)}"'
         return f'{match[1]}"{path.name}"'
 
+    ptx = re.sub(r"(?m)^\.version .*$", f".version {LANGUAGE}", ptx)
     return re.sub(r'(\.file\s+\d+ )"([^"]*)"', from_the_root, ptx)
 
 

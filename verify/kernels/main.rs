@@ -2,3 +2,5 @@
 //! held to, and free of races, of reads of what nobody wrote, and of accesses beyond a buffer.
 
 mod every;
+#[cfg(feature = "cuda")]
+mod gpu;

@@ -83,7 +83,7 @@ fn the_factor_of_deepnorm_follows_the_depth() {
 #[test]
 fn the_init_of_deepnorm_narrows_with_depth() {
     let std = |init: &str, depth: usize| {
-        let drawn = Init::usual(init).draw(Role::Value, Shape::new(&[32, 32]), depth, None);
+        let drawn = Init::usual(init).draw(Role::Value, Shape::new(&[32, 32]), (1, depth), None);
         let Draw::Normal { std } = drawn else { panic!("{drawn:?}") };
         std
     };

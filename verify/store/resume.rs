@@ -48,6 +48,46 @@ fn without_a_snapshot_a_run_starts_over() {
 }
 
 #[test]
+fn a_snapshot_that_ends_early_is_refused_and_the_former_one_stays() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("runs.sqlite");
+    let store = Store::open(&path).unwrap();
+    store.begin("r", "", "", &json!(1)).unwrap();
+    store.snapshot("r", 0, b"one", &[step(0, 1.0)], &[]).unwrap();
+    let error = store.snapshot_in_pieces("r", 1, 4, [b"on"], &[step(1, 1.0)], &[]).unwrap_err();
+    assert!(matches!(error.problem, Problem::OutOfRange(_)), "{error}");
+    drop(store);
+    let store = Store::open(&path).unwrap();
+    let resume = store.begin("r", "", "", &json!(1)).unwrap();
+    assert_eq!(resume, Resume::From { step: 0, snapshot: b"one".to_vec() });
+}
+
+#[test]
+fn a_run_goes_on_on_the_device_that_it_was_begun_on() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("runs.sqlite");
+    let on = |name: &str| json!({"device": "cuda", "device-name": name});
+    let begin = |config| Store::open(&path).unwrap().begin("r", "", "", &config);
+    assert_eq!(begin(on("A")).unwrap(), Resume::Fresh);
+    let error = begin(on("B")).unwrap_err();
+    assert!(matches!(error.problem, Problem::OtherDevice { .. }), "{error}");
+    assert!(error.to_string().contains("begun on A, and this is B"), "{error}");
+    assert_eq!(begin(on("A")).unwrap(), Resume::Fresh);
+    assert_eq!(
+        begin(json!({"device": "cuda"})).unwrap(),
+        Resume::Fresh,
+        "of before there were names"
+    );
+    let store = Store::open(&path).unwrap();
+    store.begin("r", "", "", &on("A")).unwrap();
+    store.finish("r", &summary(), &[step(0, 1.0)], &[]).unwrap();
+    let Resume::Finished(run) = store.begin("r", "", "", &on("B")).unwrap() else {
+        panic!("what has ended is only read")
+    };
+    assert_eq!(run.device(), Some("A"));
+}
+
+#[test]
 fn a_finished_run_is_final() {
     let dir = tempdir().unwrap();
     let path = dir.path().join("runs.sqlite");

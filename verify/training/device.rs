@@ -6,7 +6,8 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 use plummet::backend::{
-    Action, Backend, Element, Host, Memory, Place, Room, Rule, Update, clip_factor, norm,
+    Action, Backend, Element, Host, Memory, Pace, Place, Room, Rule, Stretch, Update, clip_factor,
+    norm,
 };
 use plummet::config::RunConfig;
 use plummet::op::{Grad, Op, Shape, View};
@@ -59,6 +60,8 @@ impl Backend for Far {
     type Buffer = Handle;
     /// The norm, and whether it and the losses are finite.
     type Norm = (f64, bool);
+    type Pace = Pace;
+    type Recording = ();
 
     fn lanes(&self, _threads: usize) -> usize {
         1
@@ -164,8 +167,14 @@ impl Backend for Far {
         length.0
     }
 
+    fn set_pace(&self, to: &mut Pace, pace: Pace, _rule: &Rule, _stretches: &[Stretch]) {
+        drop(self.call("set_pace".to_string()));
+        *to = pace;
+    }
+
     fn update(&self, update: Update<Far>) {
-        let Update { parameters, gradient, m, v, lr, .. } = update;
+        let Update { parameters, gradient, m, v, .. } = update;
+        let Pace { lr, step } = *update.pace;
         let mut inside = self.call(format!("update {} {} {}", parameters.0, gradient.0, m.0));
         let memory = &mut inside.memory;
         if !update.norm.1 {
@@ -175,21 +184,20 @@ impl Backend for Far {
         for stretch in update.stretches {
             for i in stretch.range.clone() {
                 let g = scale * memory[gradient.0][i];
-                let (lr, pace) = (lr * stretch.pace.lr, stretch.pace);
-                let keep = (1.0 - lr * pace.decay) as f32;
+                let (lr, factors) = (lr * stretch.factors.lr, stretch.factors);
+                let keep = (1.0 - lr * factors.decay) as f32;
                 let (before, after);
                 match *update.rule {
                     Rule::Adamw { beta1, beta2, eps } => {
-                        let [one, two] =
-                            [beta1, beta2].map(|beta| 1.0 - beta.powi(update.step as i32));
+                        let [one, two] = [beta1, beta2].map(|beta| 1.0 - beta.powi(step as i32));
                         let (b1, b2) = (beta1 as f32, beta2 as f32);
                         let (c1, c2) = ((1.0 - beta1) as f32, (1.0 - beta2) as f32);
                         memory[m.0][i] = b1 * memory[m.0][i] + c1 * g;
                         memory[v.0][i] = b2 * memory[v.0][i] + c2 * (g * g);
                         let root = memory[v.0][i].sqrt() * (1.0 / two.sqrt()) as f32;
                         before = memory[parameters.0][i];
-                        after =
-                            (lr / one) as f32 * memory[m.0][i] / (root + (eps * pace.eps) as f32);
+                        after = (lr / one) as f32 * memory[m.0][i]
+                            / (root + (eps * factors.eps) as f32);
                     }
                     Rule::Muon { .. } => panic!("this device does not follow it"),
                     Rule::Sgd { beta } => {
@@ -269,7 +277,10 @@ fn every_step_asks_a_device_for_the_same_and_reads_nothing_until_its_end() {
         let kinds: Vec<String> = steps[0].iter().map(kind).collect();
         let position = |kind: &str| kinds.iter().position(|k| k == kind).unwrap();
         let (begun, ended) = (position("copy"), position("update"));
-        assert!(kinds[..begun].iter().all(|kind| kind == "upload"), "{fields:?}: {kinds:?}");
+        assert!(
+            kinds[..begun].iter().all(|kind| kind == "upload" || kind == "set_pace"),
+            "{fields:?}: {kinds:?}"
+        );
         for kind in &kinds[begun..ended] {
             let allowed = ["copy", "forward", "vjp", "reduce"];
             assert!(allowed.contains(&kind.as_str()), "{kind} within a step of {fields:?}");

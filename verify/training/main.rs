@@ -9,6 +9,7 @@ mod hops;
 mod interpreted;
 mod outcomes;
 mod profile;
+mod recorded;
 mod response;
 #[path = "../stack/rewrite.rs"]
 mod rewrite;

@@ -3,7 +3,7 @@
 
 use plummet::backend::Host;
 use plummet::config::RunConfig;
-use plummet::train::{Change, Corpus, Trainer, learning_rate, pace, rule};
+use plummet::train::{Change, Corpus, Trainer, factors, learning_rate, rule};
 use std::sync::Arc;
 
 fn config(fields: &[(&str, &str)]) -> RunConfig {
@@ -72,7 +72,7 @@ fn under_a_depth_exponent_a_step_moves_the_logits_as_far_at_every_depth() {
 
 /// Table 1 and equation 40 of CompleteP, at four times the width and eight times the depth.
 #[test]
-fn paces_are_those_of_the_papers() {
+fn factors_are_those_of_the_papers() {
     let fields = [("width", "64"), ("depth", "8"), ("weight-decay", "0.1")];
     let base = config(&fields);
     let all = [("init", "mup(base_width=16)"), ("depth-exponent", "0.5"), ("positions", "learned")];
@@ -89,11 +89,11 @@ fn paces_are_those_of_the_papers() {
         ("blocks.3.ffn.down.weight", depth.powf(-0.5) / width, depth.powf(-0.5) / width, 0.4),
     ] {
         let value = program.get(program.find(name).unwrap());
-        let pace = pace(&scaled, value);
-        for (got, want) in [(pace.lr, lr), (pace.eps, eps), (pace.decay, decay)] {
-            assert!((got - want).abs() < 1e-15, "{name}: {pace:?}");
+        let own = factors(&scaled, value);
+        for (got, want) in [(own.lr, lr), (own.eps, eps), (own.decay, decay)] {
+            assert!((got - want).abs() < 1e-15, "{name}: {own:?}");
         }
-        let plain = plummet::train::pace(&base, value);
+        let plain = plummet::train::factors(&base, value);
         assert_eq!((plain.lr, plain.eps), (1.0, 1.0));
     }
     let stack = scaled.architecture();
@@ -121,7 +121,7 @@ fn at_the_base_sizes_nothing_is_scaled() {
     let (a, b) = (same.architecture(), plain.architecture());
     assert_eq!((a.branch_factor, a.logits_factor), (b.branch_factor, b.logits_factor));
     for (_, value) in trainer(&same).program().weights() {
-        assert_eq!(pace(&same, value), pace(&plain, value), "{}", value.name);
+        assert_eq!(factors(&same, value), factors(&plain, value), "{}", value.name);
     }
     assert_eq!(learning_rate(&same, 0), learning_rate(&plain, 0));
     assert_eq!(rule(&same), rule(&plain));

@@ -1,10 +1,10 @@
 //! Optimisers, clipping and schedules against the golden values of another implementation.
 
 use super::golden::{assert_near, cases};
-use plummet::backend::{Backend, Buffer, Host, Pace, Stretch, Update, clip_factor, norm};
+use plummet::backend::{Backend, Buffer, Factors, Host, Pace, Stretch, Update, clip_factor, norm};
 use plummet::config::{RunConfig, Setting};
 use plummet::program::{Program, Start};
-use plummet::train::{learning_rate, pace, rule};
+use plummet::train::{factors, learning_rate, rule};
 
 #[test]
 fn optimisers_take_the_golden_steps() {
@@ -28,7 +28,7 @@ fn optimisers_take_the_golden_steps() {
                 program.weight("w", &[p.len(), 1], Start::Value(0.0));
                 let (parameters, rest) = (p.iter().copied().collect(), || Buffer::zeros(p.len()));
                 let decay = config.weight_decay;
-                let stretches = Stretch::of(&program, |value| Pace::usual(value, decay));
+                let stretches = Stretch::of(&program, |value| Factors::usual(value, decay));
                 running = Some((rule(&config), stretches, parameters, rest(), rest()));
                 step = 0;
             }
@@ -40,8 +40,7 @@ fn optimisers_take_the_golden_steps() {
             Host::<f64>::new().update(Update {
                 rule,
                 stretches,
-                lr: case.number("lr"),
-                step,
+                pace: &Pace { lr: case.number("lr"), step },
                 clip: 0.0,
                 norm: &Default::default(),
                 parameters,
@@ -70,9 +69,8 @@ fn muon_takes_the_golden_steps() {
         let (mut parameters, mut m) = (buffer("p"), buffer("m"));
         Host::<f64>::new().update(Update {
             rule: &rule(&config),
-            stretches: &Stretch::of(&program, |value| pace(&config, value)),
-            lr: case.number("lr"),
-            step: 1,
+            stretches: &Stretch::of(&program, |value| factors(&config, value)),
+            pace: &Pace { lr: case.number("lr"), step: 1 },
             clip: 0.0,
             norm: &Default::default(),
             parameters: &mut parameters,
@@ -107,9 +105,8 @@ fn muon_leaves_all_but_the_matrices_of_the_blocks_to_adamw() {
         let mut parameters = wave(0.7);
         Host::<f64>::new().update(Update {
             rule: &rule(&config),
-            stretches: &Stretch::of(&program, |value| pace(&config, value)),
-            lr: 0.01,
-            step: 1,
+            stretches: &Stretch::of(&program, |value| factors(&config, value)),
+            pace: &Pace { lr: 0.01, step: 1 },
             clip: 0.0,
             norm: &Default::default(),
             parameters: &mut parameters,
@@ -132,8 +129,8 @@ fn maps_of_features_decay_and_what_mixes_streams_does_not() {
     program.weight("map", &[2, 3], Start::Value(0.0));
     program.weight("bias", &[3], Start::Value(0.0));
     program.weight("mix", &[2, 2], Start::OneHot(0));
-    let stretches = Stretch::of(&program, 0.1);
-    let decays: Vec<_> = stretches.into_iter().map(|s| (s.range, s.decay)).collect();
+    let stretches = Stretch::of(&program, |value| Factors::usual(value, 0.1));
+    let decays: Vec<_> = stretches.into_iter().map(|s| (s.range, s.factors.decay)).collect();
     assert_eq!(decays, [(0..6, 0.1), (6..13, 0.0)]);
 }
 

@@ -1,6 +1,7 @@
 //! A GPU through its driver, which is all that is needed: the driver compiles the PTX that ships.
 //!
-//! Everything goes through one stream, so that calls take effect in the order in which they come.
+//! Everything goes through one stream, so that calls take effect in the order in which they come. Two
+//! machines on one GPU share its context and have a stream each.
 
 use std::collections::HashMap;
 use std::ffi::{CString, c_void};
@@ -13,6 +14,9 @@ use crate::op::device::{Chip, Launch};
 
 /// The oldest compute capability that the kernels are compiled for.
 const OLDEST: (i32, i32) = (8, 0);
+/// The oldest version of CUDA whose drivers read the kernels, as drivers count: see `LANGUAGE` in
+/// verify/cuda/compile.py.
+const OLDEST_DRIVER: i32 = 12_000;
 
 /// A GPU.
 #[derive(Debug, Clone)]
@@ -39,6 +43,8 @@ struct State {
     /// By the address of their text, which is the program's own.
     modules: HashMap<usize, sys::CUmodule>,
     functions: HashMap<(usize, &'static str), sys::CUfunction>,
+    /// While a list is kept: the memory that it works on.
+    kept: Option<HashMap<sys::CUdeviceptr, Arc<Block>>>,
     failure: Option<String>,
 }
 
@@ -59,12 +65,23 @@ impl Cuda {
             return Err("no NVIDIA driver was found (libcuda); a GPU needs one".into());
         }
         result::init().map_err(|error| words("the NVIDIA driver does not start", error))?;
+        let mut driver = 0;
+        // SAFETY: it writes one number.
+        let asked = unsafe { sys::cuDriverGetVersion(&mut driver) }.result();
+        asked.map_err(|error| words("the NVIDIA driver", error))?;
+        if driver < OLDEST_DRIVER {
+            let [found, least] = [driver, OLDEST_DRIVER].map(version);
+            return Err(format!(
+                "the NVIDIA driver is for CUDA {found}; one for {least} or later is needed"
+            ));
+        }
         let count = result::device::get_count().unwrap_or(0);
         if count == 0 {
             return Err("the NVIDIA driver sees no GPU".into());
         }
         let device = result::device::get(0).map_err(|error| words("the first GPU", error))?;
         let name = result::device::get_name(device).unwrap_or_else(|_| "GPU".into());
+        let name = format!("{name}, driver for CUDA {}", version(driver));
         let attribute = |attribute| {
             // SAFETY: the device is one that the driver has named.
             let value = unsafe { result::device::get_attribute(device, attribute) };
@@ -93,11 +110,6 @@ impl Cuda {
         Ok(Cuda(Arc::new(Shared { device, context, stream, chip, name, state })))
     }
 
-    /// What the GPU is called.
-    pub fn name(&self) -> &str {
-        &self.0.name
-    }
-
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -119,26 +131,39 @@ impl Cuda {
     }
 }
 
+/// As people write it: 12.8 for 12080.
+fn version(number: i32) -> String {
+    format!("{}.{}", number / 1000, number % 1000 / 10)
+}
+
 impl Drop for Shared {
     fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: nobody is left who could use them. What fails here fails at the end of everything.
         unsafe {
             let _ = result::ctx::set_current(self.context);
+            let _ = result::stream::synchronize(self.stream);
             let _ = result::stream::destroy(self.stream);
+            for &module in state.modules.values() {
+                let _ = result::module::unload(module);
+            }
             let _ = result::primary_ctx::release(self.device);
         }
     }
 }
 
-/// Memory of the GPU, given back when dropped.
+/// Memory of the GPU, given back when nobody has it any more: neither its owner nor a list of launches.
+pub type Held = Arc<Block>;
+
+/// Some bytes of the GPU.
 #[derive(Debug)]
-pub struct Held {
+pub struct Block {
     /// 0 where there is none: of no bytes, or after a failure.
     pointer: sys::CUdeviceptr,
     machine: Cuda,
 }
 
-impl Drop for Held {
+impl Drop for Block {
     fn drop(&mut self) {
         let pointer = self.pointer;
         if pointer != 0 {
@@ -149,11 +174,51 @@ impl Drop for Held {
     }
 }
 
+/// A graph that can be launched, with the memory that it works on.
+#[derive(Debug)]
+pub struct Graph {
+    graph: sys::CUgraphExec,
+    machine: Cuda,
+    _memory: Vec<Held>,
+}
+
+// SAFETY: as for the handles of the machine.
+unsafe impl Send for Graph {}
+// SAFETY: as above.
+unsafe impl Sync for Graph {}
+
+impl Drop for Graph {
+    fn drop(&mut self) {
+        let graph = self.graph;
+        self.machine.unless_failed("giving a graph back", |shared, _| unsafe {
+            // SAFETY: made here, given back once, when its last launch is done.
+            result::stream::synchronize(shared.stream)?;
+            result::graph::exec_destroy(graph)
+        });
+    }
+}
+
 impl Machine for Cuda {
     type Memory = Held;
+    type Recording = Graph;
 
     fn chip(&self) -> Chip {
         self.0.chip
+    }
+
+    fn name(&self) -> String {
+        self.0.name.clone()
+    }
+
+    /// All but a sixteenth of what is free, which compiled kernels and recorded steps take.
+    fn free(&self) -> Option<u64> {
+        let mut free = None;
+        self.unless_failed("asking for its memory", |_, _| {
+            let (bytes, _) = result::mem_get_info()?;
+            free = Some((bytes - bytes / 16) as u64);
+            Ok(())
+        });
+        free
     }
 
     fn allocate(&self, bytes: usize, zeros: bool) -> Held {
@@ -169,7 +234,7 @@ impl Machine for Cuda {
                 }
             });
         }
-        Held { pointer, machine: self.clone() }
+        Arc::new(Block { pointer, machine: self.clone() })
     }
 
     fn write(&self, to: &Held, at: usize, bytes: &[u8]) {
@@ -189,8 +254,9 @@ impl Machine for Cuda {
     }
 
     fn copy(&self, from: &Held, from_at: usize, to: &Held, to_at: usize, bytes: usize) {
-        let (from, to) = (from.pointer + from_at as u64, to.pointer + to_at as u64);
-        self.unless_failed("copying", |shared, _| unsafe {
+        self.unless_failed("copying", |shared, state| unsafe {
+            state.keep([from, to]);
+            let (from, to) = (from.pointer + from_at as u64, to.pointer + to_at as u64);
             // SAFETY: both are memory of this device, and live until the stream has done its work.
             result::memcpy_dtod_async(to, from, bytes, shared.stream)
         });
@@ -199,6 +265,10 @@ impl Machine for Cuda {
     fn launch(&self, ptx: &'static str, launch: &Launch, values: &[Value<Held>]) {
         self.unless_failed(launch.kernel, |shared, state| {
             let function = function(state, ptx, launch.kernel)?;
+            state.keep(values.iter().filter_map(|value| match value {
+                Value::Pointer(held, _) => Some(*held),
+                _ => None,
+            }));
             // Eight bytes hold any of them; the kernel reads as many as its parameter has.
             let mut words: Vec<u64> = (values.iter())
                 .map(|value| match *value {
@@ -220,8 +290,82 @@ impl Machine for Cuda {
         });
     }
 
+    fn begin(&self) {
+        self.unless_failed("recording a step", |shared, state| {
+            // Relaxed: what other threads do with other streams meanwhile is none of its business.
+            let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_RELAXED;
+            // SAFETY: the stream is this machine's own.
+            unsafe { result::stream::begin_capture(shared.stream, mode) }?;
+            state.kept = Some(HashMap::new());
+            Ok(())
+        });
+    }
+
+    fn end(&self) -> Option<Graph> {
+        let memory = self.state().kept.take()?;
+        // Ended whatever went wrong within: a stream that records can do nothing else.
+        // SAFETY: the context and the stream are this machine's own, and the stream records.
+        let ended = unsafe {
+            result::ctx::set_current(self.0.context)
+                .and_then(|()| result::stream::end_capture(self.0.stream))
+        };
+        let mut made = None;
+        self.unless_failed("recording a step", |_, _| {
+            let graph = ended?;
+            // SAFETY: the graph has just been had; what is made of it does not need it any more.
+            made = Some(unsafe {
+                let made = result::graph::instantiate(graph, sys::CUgraphInstantiate_flags(0));
+                result::graph::destroy(graph)?;
+                made?
+            });
+            Ok(())
+        });
+        let (machine, memory) = (self.clone(), memory.into_values().collect());
+        made.map(|graph| Graph { graph, machine, _memory: memory })
+    }
+
+    fn replay(&self, recording: &Graph) {
+        self.unless_failed("a recorded step", |shared, _| {
+            // SAFETY: the graph and all memory that it names live as long as the recording.
+            unsafe { result::graph::launch(recording.graph, shared.stream) }
+        });
+    }
+
+    fn timed(&self, work: &mut dyn FnMut()) -> f64 {
+        let (mut events, mut seconds) = (None, f64::NAN);
+        self.unless_failed("timing", |shared, _| {
+            let event = || result::event::create(sys::CUevent_flags::CU_EVENT_DEFAULT);
+            let (start, end) = (event()?, event()?);
+            events = Some((start, end));
+            // SAFETY: the event and the stream are this machine's own.
+            unsafe { result::event::record(start, shared.stream) }
+        });
+        work();
+        self.unless_failed("timing", |shared, _| {
+            let Some((start, end)) = events else { return Ok(()) };
+            // SAFETY: as above; both are given back once, when the second is past.
+            unsafe {
+                result::event::record(end, shared.stream)?;
+                result::event::synchronize(end)?;
+                seconds = f64::from(result::event::elapsed(start, end)?) / 1e3;
+                result::event::destroy(start)?;
+                result::event::destroy(end)
+            }
+        });
+        seconds
+    }
+
     fn failure(&self) -> Option<String> {
         self.state().failure.clone()
+    }
+}
+
+impl State {
+    /// Keeps memory for a list that works on it, while one is made.
+    fn keep<'a>(&mut self, memory: impl IntoIterator<Item = &'a Held>) {
+        if let Some(kept) = &mut self.kept {
+            kept.extend(memory.into_iter().map(|held| (held.pointer, held.clone())));
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use super::machine::{Machine, Value};
 use crate::op::device::{Chip, Launch};
@@ -21,13 +22,51 @@ struct Shared {
 #[derive(Debug)]
 struct Inside {
     memory: ptx::Memory,
+    /// What is kept and not done, while a list is.
+    kept: Option<Vec<Order>>,
     failure: Option<String>,
+}
+
+/// A launch or a copy.
+#[derive(Debug)]
+enum Order {
+    Launch { module: Arc<Module>, kernel: &'static str, size: ptx::Launch, args: Vec<Arg> },
+    Copy { from: (Buffer, u64), to: (Buffer, u64), bytes: usize },
+}
+
+impl Inside {
+    /// Keeps an order, or does it.
+    fn take(&mut self, order: Order, options: &Options) -> Result<(), String> {
+        match &mut self.kept {
+            Some(kept) => kept.push(order),
+            None => self.obey(&order, options)?,
+        }
+        Ok(())
+    }
+
+    fn obey(&mut self, order: &Order, options: &Options) -> Result<(), String> {
+        let done = match order {
+            Order::Launch { module, kernel, size, args } => {
+                module.run(kernel, size, args, &mut self.memory, options).map(|_| ())
+            }
+            Order::Copy { from, to, bytes } => self.memory.copy(*from, *to, *bytes),
+        };
+        done.map_err(|fault| fault.to_string())
+    }
+
+    /// A list must not depend on what happens between its launches.
+    fn unless_keeping(&self, doing: &str) -> Result<(), String> {
+        match self.kept {
+            Some(_) => Err(format!("{doing} while a list is kept")),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Interpreted {
     /// A chip of so many multiprocessors, under these conditions.
     pub fn new(chip: Chip, options: Options) -> Self {
-        let inside = Inside { memory: ptx::Memory::new(), failure: None };
+        let inside = Inside { memory: ptx::Memory::new(), kept: None, failure: None };
         Interpreted(Arc::new(Shared { chip, options, inside: Mutex::new(inside) }))
     }
 
@@ -77,18 +116,30 @@ pub struct Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
+        self.machine.unless_failed(|inside| inside.unless_keeping("giving memory back"));
         self.machine.inside().memory.free(self.buffer);
     }
 }
 
+/// Launches and copies with their buffers. One that has been given back meanwhile is a fault when it
+/// is used.
+#[derive(Debug)]
+pub struct Kept(Vec<Order>);
+
 impl Machine for Interpreted {
     type Memory = Held;
+    type Recording = Kept;
 
     fn chip(&self) -> Chip {
         self.0.chip
     }
 
+    fn name(&self) -> String {
+        format!("interpreter of PTX, {} multiprocessors", self.0.chip.multiprocessors)
+    }
+
     fn allocate(&self, bytes: usize, zeros: bool) -> Held {
+        self.unless_failed(|inside| inside.unless_keeping("allocating"));
         let mut inside = self.inside();
         let buffer = inside.memory.allocate("buffer", bytes as u64);
         if zeros {
@@ -100,12 +151,14 @@ impl Machine for Interpreted {
 
     fn write(&self, to: &Held, at: usize, bytes: &[u8]) {
         self.unless_failed(|inside| {
+            inside.unless_keeping("writing")?;
             inside.memory.write_at(to.buffer, at as u64, bytes).map_err(|fault| fault.to_string())
         });
     }
 
     fn read(&self, from: &Held, at: usize, bytes: &mut [u8]) {
         self.unless_failed(|inside| {
+            inside.unless_keeping("reading")?;
             let read = inside.memory.read_at(from.buffer, at as u64, bytes.len());
             bytes.copy_from_slice(&read.map_err(|fault| fault.to_string())?);
             Ok(())
@@ -115,7 +168,7 @@ impl Machine for Interpreted {
     fn copy(&self, from: &Held, from_at: usize, to: &Held, to_at: usize, bytes: usize) {
         self.unless_failed(|inside| {
             let (from, to) = ((from.buffer, from_at as u64), (to.buffer, to_at as u64));
-            inside.memory.copy(from, to, bytes).map_err(|fault| fault.to_string())
+            inside.take(Order::Copy { from, to, bytes }, &self.0.options)
         });
     }
 
@@ -132,9 +185,32 @@ impl Machine for Interpreted {
         self.unless_failed(|inside| {
             let module = module(ptx)?;
             let size = ptx::Launch::linear(launch.blocks, launch.threads);
-            let run = module.run(launch.kernel, &size, &args, &mut inside.memory, &self.0.options);
-            run.map(|_| ()).map_err(|fault| fault.to_string())
+            let order = Order::Launch { module, kernel: launch.kernel, size, args };
+            inside.take(order, &self.0.options)
         });
+    }
+
+    fn begin(&self) {
+        self.inside().kept = Some(Vec::new());
+    }
+
+    fn end(&self) -> Option<Kept> {
+        let mut inside = self.inside();
+        let kept = inside.kept.take();
+        if inside.failure.is_none() { kept.map(Kept) } else { None }
+    }
+
+    fn replay(&self, recording: &Kept) {
+        self.unless_failed(|inside| {
+            recording.0.iter().try_for_each(|order| inside.obey(order, &self.0.options))
+        });
+    }
+
+    /// Those of the interpreter: no GPU's.
+    fn timed(&self, work: &mut dyn FnMut()) -> f64 {
+        let start = Instant::now();
+        work();
+        start.elapsed().as_secs_f64()
     }
 
     fn failure(&self) -> Option<String> {

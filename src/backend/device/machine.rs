@@ -11,9 +11,19 @@ use crate::op::device::{Chip, Launch};
 pub trait Machine: Clone + Debug + Send + Sync {
     /// Some bytes of its memory, given back when dropped.
     type Memory: Debug + Send + Sync;
+    /// A list of launches and copies.
+    type Recording: Debug + Send + Sync;
 
     /// What launches may depend on.
     fn chip(&self) -> Chip;
+
+    /// What it is, for the record of a run.
+    fn name(&self) -> String;
+
+    /// Bytes of its own memory that are free; nothing where that is the host's.
+    fn free(&self) -> Option<u64> {
+        None
+    }
 
     /// So many bytes; zeros if they must be, and anything if not.
     fn allocate(&self, bytes: usize, zeros: bool) -> Self::Memory;
@@ -36,6 +46,19 @@ pub trait Machine: Clone + Debug + Send + Sync {
 
     /// Runs a kernel of a module with these values of its parameters.
     fn launch(&self, ptx: &'static str, launch: &Launch, values: &[Value<Self::Memory>]);
+
+    /// From here on launches and copies are kept, not done. Until [`Machine::end`] memory is neither
+    /// written nor read, allocated or given back, and no kernel runs for the first time.
+    fn begin(&self);
+
+    /// What was kept since [`Machine::begin`]; nothing if something went wrong.
+    fn end(&self) -> Option<Self::Recording>;
+
+    /// Does what was kept, on the memory that it was kept with.
+    fn replay(&self, recording: &Self::Recording);
+
+    /// Seconds that what is asked for within `work` takes.
+    fn timed(&self, work: &mut dyn FnMut()) -> f64;
 
     /// What went wrong first, if something did.
     fn failure(&self) -> Option<String>;

@@ -9,6 +9,9 @@ mod interpreted;
 mod launches;
 mod machine;
 mod operator;
+mod pace;
+mod prepared;
+mod recording;
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -18,9 +21,12 @@ pub use cuda::Cuda;
 pub use interpreted::Interpreted;
 pub use machine::{Machine, Value};
 pub use operator::OnMachine;
+pub use pace::Pace;
+pub use prepared::Prepared;
+pub use recording::Recording;
 
 use self::launches::{Operands, run};
-use super::{Action, Backend, Memory, Pass, Place, Room, Rule, Update};
+use super::{Action, Backend, Memory, Pass, Place, Room, Rule, Stretch, Update};
 use crate::op::device::{Kernels, Launch, Param};
 use crate::op::{Op, Shape};
 
@@ -86,6 +92,8 @@ impl<M: Machine> Backend for Device<M> {
     type Number = f32;
     type Buffer = Vector<M>;
     type Norm = Norm<M>;
+    type Pace = Pace<M>;
+    type Recording = Recording<M>;
 
     fn lanes(&self, _threads: usize) -> usize {
         1
@@ -171,6 +179,14 @@ impl<M: Machine> Backend for Device<M> {
         f64::from_le_bytes(bytes)
     }
 
+    fn set_pace(&self, to: &mut Pace<M>, pace: super::Pace, rule: &Rule, stretches: &[Stretch]) {
+        to.set(&self.machine, pace, rule, stretches);
+    }
+
+    fn repeat(&self, recording: &mut Recording<M>, calls: impl FnOnce()) {
+        recording.repeat(&self.machine, calls);
+    }
+
     fn update(&self, update: Update<Self>) {
         use Param::*;
         let own;
@@ -184,34 +200,28 @@ impl<M: Machine> Backend for Device<M> {
         let losses = (1 + update.norm.parts) * size_of::<f64>();
         let losses = (update.norm.losses > 0).then_some((norm, losses));
         let judged = [Arg(2), F32(update.clip as f32), Arg(3), U32(update.norm.losses as u32)];
-        let step = i32::try_from(update.step).unwrap_or(i32::MAX);
-        for stretch in update.stretches {
-            let (lr, pace) = (update.lr * stretch.pace.lr, stretch.pace);
-            let first = stretch.range.start;
-            let len = stretch.range.len();
-            let keep = F32((1.0 - lr * pace.decay) as f32);
+        for (i, stretch) in update.stretches.iter().enumerate() {
+            let (first, len) = (stretch.range.start, stretch.range.len());
             let mut tensors =
                 vec![Some(update.parameters.at(first)), Some(update.gradient.at(first))];
-            tensors.extend([Some((norm, 0)), losses, Some(update.m.at(first))]);
+            tensors.extend([Some((norm, 0)), losses]);
+            tensors.extend(update.pace.of(i));
+            tensors.push(Some(update.m.at(first)));
+            let pace = [Arg(4), Arg(5)];
             let launch = match *update.rule {
                 Rule::Adamw { beta1, beta2, eps } => {
                     tensors.push(Some(update.v.at(first)));
-                    // Bias corrections are formed in f64: 1 − β₂ᵗ cancels for small t.
-                    let rate = lr / (1.0 - beta1.powi(step));
-                    let root = 1.0 / (1.0 - beta2.powi(step)).sqrt();
                     let moments = [beta1, 1.0 - beta1, beta2, 1.0 - beta2];
                     let moments = moments.map(|share| F32(share as f32));
-                    let tail =
-                        [keep, F32(rate as f32), F32(root as f32), F32((eps * pace.eps) as f32)];
-                    let vectors = [Arg(0), Arg(1), Arg(4), Arg(5), U64(len as u64)];
-                    let params = [&vectors[..], &judged, &moments, &tail].concat();
+                    let eps = F32((eps * stretch.factors.eps) as f32);
+                    let vectors = [Arg(0), Arg(1), Arg(6), Arg(7), U64(len as u64)];
+                    let params = [&vectors[..], &judged, &moments, &pace, &[eps]].concat();
                     Launch::by_fours("adamw", len, &params)
                 }
                 Rule::Muon { .. } => panic!("no kernels for Muon: see Backend::follows"),
                 Rule::Sgd { beta } => {
-                    let vectors = [Arg(0), Arg(1), Arg(4), U64(len as u64)];
-                    let tail = [F32(beta as f32), keep, F32(lr as f32)];
-                    let params = [&vectors[..], &judged, &tail].concat();
+                    let vectors = [Arg(0), Arg(1), Arg(6), U64(len as u64)];
+                    let params = [&vectors[..], &judged, &[F32(beta as f32)], &pace].concat();
                     Launch::by_fours("sgd", len, &params)
                 }
             };
@@ -225,6 +235,14 @@ impl<M: Machine> Backend for Device<M> {
 
     fn follows(&self, rule: &Rule) -> bool {
         !matches!(rule, Rule::Muon { .. })
+    }
+
+    fn name(&self) -> Option<String> {
+        Some(self.machine.name())
+    }
+
+    fn free(&self) -> Option<u64> {
+        self.machine.free()
     }
 
     fn failure(&self) -> Option<String> {

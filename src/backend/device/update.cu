@@ -71,22 +71,24 @@ __device__ __forceinline__ float clip_factor(const double* norm, float clip, con
 }
 
 // p ← keep·p − rate·m/(√v·root + eps) after m ← β₁m + (1 − β₁)g, v ← β₂v + (1 − β₂)g², over a stretch
-// of the parameters with one decay: keep = 1 − lr·decay. The corrections of the bias are in rate =
-// lr/(1 − β₁ᵗ) and root = 1/√(1 − β₂ᵗ); rest1 = 1 − β₁ and rest2 = 1 − β₂ are formed in f64.
+// of the parameters with one decay: keep = 1 − lr·decay. The corrections of the bias are in rates:
+// lr/(1 − β₁ᵗ) and root = 1/√(1 − β₂ᵗ). What changes from step to step is read from memory, so that
+// the launch is the same in every step; rest1 = 1 − β₁ and rest2 = 1 − β₂ are formed in f64.
 KERNEL adamw(float* parameters, const float* gradient, float* m, float* v, u64 len, const double* norm, float clip,
-             const float* losses, u32 count, float beta1, float rest1, float beta2, float rest2, float keep,
-             float rate, float root, float eps) {
+             const float* losses, u32 count, float beta1, float rest1, float beta2, float rest2,
+             const float* rates, const float* keep, float eps) {
     float scale = clip_factor(norm, clip, losses, count);
     if (!(scale >= 0.0f)) {
         return;
     }
+    float rate = rates[0], root = rates[1], share = *keep;
     Four four = my_four(len, parameters, gradient, m, v);
     Quad p = four.load(parameters), g = four.load(gradient), first = four.load(m), second = four.load(v);
     for (u32 k = 0; k < 4; k += 1) {
         float slope = scale * g.of[k];
         first.of[k] = beta1 * first.of[k] + rest1 * slope;
         second.of[k] = beta2 * second.of[k] + rest2 * (slope * slope);
-        p.of[k] = keep * p.of[k] - rate * first.of[k] / (sqrtf(second.of[k]) * root + eps);
+        p.of[k] = share * p.of[k] - rate * first.of[k] / (sqrtf(second.of[k]) * root + eps);
     }
     four.store(m, first);
     four.store(v, second);
@@ -95,16 +97,17 @@ KERNEL adamw(float* parameters, const float* gradient, float* m, float* v, u64 l
 
 // m ← βm + g, p ← keep·p − lr·m, over a stretch of the parameters with one decay.
 KERNEL sgd(float* parameters, const float* gradient, float* m, u64 len, const double* norm, float clip,
-           const float* losses, u32 count, float beta, float keep, float lr) {
+           const float* losses, u32 count, float beta, const float* rates, const float* keep) {
     float scale = clip_factor(norm, clip, losses, count);
     if (!(scale >= 0.0f)) {
         return;
     }
+    float lr = rates[0], share = *keep;
     Four four = my_four(len, parameters, gradient, m);
     Quad p = four.load(parameters), g = four.load(gradient), momentum = four.load(m);
     for (u32 k = 0; k < 4; k += 1) {
         momentum.of[k] = beta * momentum.of[k] + scale * g.of[k];
-        p.of[k] = keep * p.of[k] - lr * momentum.of[k];
+        p.of[k] = share * p.of[k] - lr * momentum.of[k];
     }
     four.store(m, momentum);
     four.store(parameters, p);

@@ -16,7 +16,7 @@ pub use element::Element;
 pub use gradient::norm;
 
 use super::plan::{Action, Room};
-use super::{Backend, Memory, Update};
+use super::{Backend, Memory, Pace, Rule, Stretch, Update};
 use crate::op::{Op, Shape};
 
 /// The CPU, with numbers of type `T`.
@@ -38,6 +38,8 @@ impl<T: Element> Backend for Host<T> {
     type Number = T;
     type Buffer = Buffer<T>;
     type Norm = gradient::Norm;
+    type Pace = Pace;
+    type Recording = ();
 
     fn lanes(&self, threads: usize) -> usize {
         threads
@@ -81,6 +83,10 @@ impl<T: Element> Backend for Host<T> {
 
     fn read(&self, norm: &gradient::Norm) -> f64 {
         norm.value
+    }
+
+    fn set_pace(&self, to: &mut Pace, pace: Pace, _rule: &Rule, _stretches: &[Stretch]) {
+        *to = pace;
     }
 
     fn update(&self, update: Update<Self>) {

@@ -35,7 +35,7 @@ pub(super) fn step<T: Element>(
         let (own, rest) = parameters[skipped..].split_at_mut(len);
         let (own_m, rest_m) = m[skipped..].split_at_mut(len);
         (parameters, m, at) = (rest, rest_m, stretch.range.end);
-        if let Some(sizes) = stretch.pace.matrix {
+        if let Some(sizes) = stretch.factors.matrix {
             let gradient = &gradient[stretch.range.clone()];
             parts.push(Part { stretch, sizes, parameters: own, gradient, m: own_m });
         }
@@ -51,8 +51,8 @@ pub(super) fn step<T: Element>(
             momentum * part.m[at].value() + (1.0 - momentum) * clip * part.gradient[at].value()
         });
         let direction = orthogonal(ahead);
-        let lr = lr * part.stretch.pace.lr;
-        let (keep, rate) = (1.0 - lr * part.stretch.pace.decay, lr * scale(rows, cols));
+        let lr = lr * part.stretch.factors.lr;
+        let (keep, rate) = (1.0 - lr * part.stretch.factors.decay, lr * scale(rows, cols));
         for (at, p) in part.parameters.iter_mut().enumerate() {
             *p = T::num(keep * p.value() - rate * direction[(at / cols, at % cols)]);
         }

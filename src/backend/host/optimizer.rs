@@ -5,7 +5,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::{CHUNK, Element, Host, muon};
-use crate::backend::{Pace, Rule, Stretch, Update, clip_factor};
+use crate::backend::{Factors, Pace, Rule, Stretch, Update, clip_factor};
 use crate::op::simd;
 
 pub(super) fn update<T: Element>(mut update: Update<Host<T>>) {
@@ -18,41 +18,38 @@ pub(super) fn update<T: Element>(mut update: Update<Host<T>>) {
         Rule::Sgd { beta } => sgd(&mut update, clip, beta),
         Rule::Muon { momentum, beta1, beta2, eps } => {
             adamw(&mut update, clip, [beta1, beta2, eps]);
-            let Update { stretches, lr, parameters, gradient, m, .. } = update;
-            muon::step(stretches, [lr, momentum, clip], parameters, gradient, m);
+            let Update { stretches, pace, parameters, gradient, m, .. } = update;
+            muon::step(stretches, [pace.lr, momentum, clip], parameters, gradient, m);
         }
     }
 }
 
 /// 1 − lr·wd.
-fn keep<T: Element>(lr: f64, pace: Pace) -> T {
-    match pace.decay {
+fn keep<T: Element>(lr: f64, factors: Factors) -> T {
+    match factors.decay {
         0.0 => T::one(),
-        decay => T::num(1.0 - lr * pace.lr * decay),
+        decay => T::num(1.0 - lr * decay),
     }
 }
 
 /// AdamW on all that is not moved as a matrix.
 fn adamw<T: Element>(update: &mut Update<Host<T>>, clip: f64, [beta1, beta2, eps]: [f64; 3]) {
-    let Update { stretches, lr, parameters, gradient, m, v, .. } = update;
-    let (stretches, lr, scale) = (*stretches, *lr, T::num(clip));
+    let Update { stretches, pace, parameters, gradient, m, v, .. } = update;
+    let (stretches, scale) = (*stretches, T::num(clip));
     let chunks = parameters.par_chunks_mut(CHUNK).zip(gradient.par_chunks(CHUNK)).enumerate();
     let chunks = chunks.zip(m.par_chunks_mut(CHUNK));
     let (b1, b2) = (T::num(beta1), T::num(beta2));
     let (c1, c2) = (T::num(1.0 - beta1), T::num(1.0 - beta2));
-    // Bias corrections are formed in f64: 1 − β₂ᵗ cancels for small t.
-    // Beyond 31 bits the power of anything below 1 is 0.
-    let power = i32::try_from(update.step).unwrap_or(i32::MAX);
-    let correct1 = 1.0 - beta1.powi(power);
-    let root2 = (1.0 - beta2.powi(power)).sqrt();
-    let root = T::num(1.0 / root2);
+    let root = T::num(pace.corrected(beta1, beta2)[1]);
     chunks.zip(v.par_chunks_mut(CHUNK)).for_each(|(((i, (p, g)), m), v)| {
-        let parts = within(stretches, i, p.len()).filter(|(_, pace)| pace.matrix.is_none());
-        for (part, pace) in parts {
+        let parts = within(stretches, i, p.len()).filter(|(_, factors)| factors.matrix.is_none());
+        for (part, factors) in parts {
             let (p, g) = (&mut p[part.clone()], &g[part.clone()]);
             let (m, v) = (&mut m[part.clone()], &mut v[part]);
-            let (rate, eps) = (T::num(lr * pace.lr / correct1), T::num(eps * pace.eps));
-            let keep: T = keep(lr, pace);
+            let pace = Pace { lr: pace.lr * factors.lr, ..**pace };
+            let rate = T::num(pace.corrected(beta1, beta2)[0]);
+            let eps = T::num(eps * factors.eps);
+            let keep: T = keep(pace.lr, factors);
             simd::dispatch!(|| {
                 for (((p, g), m), v) in p.iter_mut().zip(g).zip(&mut *m).zip(&mut *v) {
                     let g = scale * *g;
@@ -67,14 +64,15 @@ fn adamw<T: Element>(update: &mut Update<Host<T>>, clip: f64, [beta1, beta2, eps
 
 /// SGD with momentum.
 fn sgd<T: Element>(update: &mut Update<Host<T>>, clip: f64, beta: f64) {
-    let Update { stretches, lr, parameters, gradient, m, .. } = update;
-    let (stretches, lr, scale) = (*stretches, *lr, T::num(clip));
+    let Update { stretches, pace, parameters, gradient, m, .. } = update;
+    let (stretches, scale) = (*stretches, T::num(clip));
     let chunks = parameters.par_chunks_mut(CHUNK).zip(gradient.par_chunks(CHUNK)).enumerate();
     let beta = T::num(beta);
     chunks.zip(m.par_chunks_mut(CHUNK)).for_each(|((i, (p, g)), m)| {
-        for (part, pace) in within(stretches, i, p.len()) {
+        for (part, factors) in within(stretches, i, p.len()) {
             let (p, g, m) = (&mut p[part.clone()], &g[part.clone()], &mut m[part]);
-            let (lr, keep): (T, T) = (T::num(lr * pace.lr), keep(lr, pace));
+            let lr = pace.lr * factors.lr;
+            let (lr, keep): (T, T) = (T::num(lr), keep(lr, factors));
             simd::dispatch!(|| {
                 for ((p, g), m) in p.iter_mut().zip(g).zip(&mut *m) {
                     *m = beta * *m + scale * *g;
@@ -90,13 +88,13 @@ fn within(
     stretches: &[Stretch],
     index: usize,
     len: usize,
-) -> impl Iterator<Item = (Range<usize>, Pace)> + '_ {
+) -> impl Iterator<Item = (Range<usize>, Factors)> + '_ {
     let chunk = index * CHUNK..index * CHUNK + len;
     let first = stretches.partition_point(|stretch| stretch.range.end <= chunk.start);
     let touched =
         stretches[first..].iter().take_while(move |stretch| stretch.range.start < chunk.end);
     let start = chunk.start;
-    touched.map(move |Stretch { range, pace }| {
-        (range.start.max(start) - start..range.end.min(start + len) - start, *pace)
+    touched.map(move |Stretch { range, factors }| {
+        (range.start.max(start) - start..range.end.min(start + len) - start, *factors)
     })
 }

@@ -1,6 +1,6 @@
 //! What the trainer does outside of programs: the optimiser, clipping, the schedule, initialisation.
 
-use crate::backend::{Backend, Pace, Rule, Stretch, Update, clip_factor, norm};
+use crate::backend::{Backend, Factors, Pace, Rule, Stretch, Update, clip_factor, norm};
 use crate::check::call::Call;
 use crate::check::spec::operator::number;
 use crate::check::tensor::{Tensor, Tensors};
@@ -27,12 +27,16 @@ pub fn adamw<B: Backend>(backend: &B, call: &Call) -> Tensors {
     let [mut p, g, mut m, mut v] =
         ["p", "g", "m", "v"].map(|name| super::buffer(backend, &call.tensors[name].values));
     let count = call.tensors["p"].values.len();
-    let pace = Pace { decay: num("weight_decay"), lr: 1.0, eps: 1.0, matrix: None };
+    let rule = Rule::Adamw { beta1: num("beta1"), beta2: num("beta2"), eps: num("eps") };
+    let factors = Factors { decay: num("weight_decay"), lr: 1.0, eps: 1.0, matrix: None };
+    let stretches = [Stretch { range: 0..count, factors }];
+    let mut pace = Default::default();
+    let given = Pace { lr: num("lr"), step: num("step") as usize };
+    backend.set_pace(&mut pace, given, &rule, &stretches);
     backend.update(Update {
-        rule: &Rule::Adamw { beta1: num("beta1"), beta2: num("beta2"), eps: num("eps") },
-        stretches: &[Stretch { range: 0..count, pace }],
-        lr: num("lr"),
-        step: num("step") as usize,
+        rule: &rule,
+        stretches: &stretches,
+        pace: &pace,
         clip: 0.0,
         norm: &Default::default(),
         parameters: &mut p,
