@@ -125,6 +125,8 @@ impl RunConfig {
             |c: &Constant| c.name == "gain" && c.value.parse::<f64>().is_ok_and(|g| g.abs() > 1.0);
         let gain = self.wiring.constants().iter().any(large);
         warn(gain, "wiring", &self.wiring.show(), "its gain is meant to be small, such as 1e-4");
+        let bends = self.init.id() == "looks_linear" && self.ffn == FeedForward::Gated;
+        warn(bends, "init", &self.init.show(), "is linear at first with a plain feed-forward only");
         let thin = self.heads == self.width && self.width > 1;
         warn(thin, "heads", &self.heads, "leaves each head one feature of the width");
         let narrow = self.hidden() == 1 && self.width > 1;
@@ -156,8 +158,6 @@ impl RunConfig {
         let kept = self.stochastic_depth == 0.0 && self.survival != Survival::Linear;
         idle(kept, "survival", "without stochastic-depth".to_string());
         idle(self.depth_exponent.is_none(), "base-depth", "without depth-exponent".to_string());
-        let bends = self.init.id() == "looks_linear" && self.ffn == FeedForward::Gated;
-        idle(bends, "init", under("ffn"));
         let none = self.stochastic_depth == 0.0;
         idle(none, "survivors", "without stochastic-depth".to_string());
         idle(none, "drop-per", "without stochastic-depth".to_string());
@@ -247,6 +247,16 @@ mod tests {
             assert_eq!(fields(settings), [field], "{settings:?}");
         }
         assert_eq!(fields(&[("survival", "uniform")]), ["survival"]);
+        assert_eq!(fields(&[("init", "looks_linear"), ("ffn", "gated")]), ["init"]);
+        assert_eq!(fields(&[("residual-warmup", "200")]), ["residual-warmup"]);
+        for (field, value) in [
+            ("base-depth", "2"),
+            ("muon-momentum", "0.9"),
+            ("survivors", "unscaled"),
+            ("drop-per", "batch"),
+        ] {
+            assert_eq!(fields(&[(field, value)]), [field]);
+        }
         assert_eq!(fields(&[("threads", "1024")]), ["threads"]);
     }
 

@@ -1,6 +1,7 @@
 //! A stack in training, on any device.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -37,6 +38,8 @@ pub struct Trainer<B: Backend> {
     pub(super) v: B::Buffer,
     pub(super) rule: Rule,
     stretches: Vec<Stretch>,
+    /// Which states take something over when a step ends.
+    carried: Vec<Range<usize>>,
     /// One per shard; after [`Backend::reduce`] the first is that of the batch.
     pub(super) gradients: Vec<B::Buffer>,
     norm: B::Norm,
@@ -121,6 +124,7 @@ impl<B: Backend> Trainer<B> {
             states: starting(&backend, states.into_iter()),
             m: m.expect("a buffer for each length"),
             v: v.expect("a buffer for each length"),
+            carried: carried_ranges(&program),
             stretches: Stretch::of(&program, |value| factors(config, value)),
             rule,
             gradients: vectors,
@@ -304,7 +308,7 @@ impl<B: Backend> Trainer<B> {
     fn take_over_states(&mut self) {
         let (backend, shards) = (&self.backend, &self.shards);
         let share = B::Number::num(1.0 / shards.len() as f64);
-        for range in carried_ranges(self.runners[0].program()) {
+        for range in &self.carried {
             backend.upload(&mut self.states, range.clone(), |states| {
                 states.fill(B::Number::zero());
                 for shard in shards {
@@ -355,7 +359,7 @@ impl<B: Backend> Trainer<B> {
 }
 
 /// Layer, site and range in the parameter vector of every weight.
-fn weight_ranges(program: &Program) -> impl Iterator<Item = (usize, &str, std::ops::Range<usize>)> {
+fn weight_ranges(program: &Program) -> impl Iterator<Item = (usize, &str, Range<usize>)> {
     let mut at = 0;
     program.weights().map(move |(_, value)| {
         let range = at..at + value.shape.len();
@@ -367,8 +371,8 @@ fn weight_ranges(program: &Program) -> impl Iterator<Item = (usize, &str, std::o
 }
 
 /// Where in the state vector lies what takes something over, neighbours in one.
-fn carried_ranges(program: &Program) -> Vec<std::ops::Range<usize>> {
-    let (mut ranges, mut at): (Vec<std::ops::Range<usize>>, _) = (Vec::new(), 0);
+fn carried_ranges(program: &Program) -> Vec<Range<usize>> {
+    let (mut ranges, mut at): (Vec<Range<usize>>, _) = (Vec::new(), 0);
     for (id, value) in program.states() {
         let end = at + value.shape.len();
         if program.carries().iter().any(|carry| carry.to == id) {

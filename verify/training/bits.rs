@@ -47,7 +47,10 @@ fn trained<T: Element>(trainer: &mut Trainer<Host<T>>, steps: usize) -> Vec<u64>
 
 #[test]
 fn neither_threads_nor_checkpointing_change_a_bit() {
-    for fields in [&[][..], &[("norm", "batch_norm"), ("micro-batches", "2")]] {
+    let random = [("norm-noise", "0.2"), ("stochastic-depth", "0.2"), ("drop-per", "batch")];
+    let unusual = [("optimizer", "muon"), ("residual-warmup", "20"), ("z-loss", "0.001")];
+    let unusual = [&random[..], &unusual].concat();
+    for fields in [&[][..], &[("norm", "batch_norm"), ("micro-batches", "2")], &unusual[..]] {
         let on = |threads: usize, checkpoint: &str| {
             let mut fields = fields.to_vec();
             fields.extend([("depth", "4"), ("checkpoint", checkpoint)]);

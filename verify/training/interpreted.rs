@@ -6,7 +6,7 @@ use std::sync::Arc;
 use plummet::backend::Host;
 use plummet::backend::device::{Device, Interpreted};
 use plummet::config::RunConfig;
-use plummet::train::{Corpus, Trainer};
+use plummet::train::{Corpus, Trainer, fits};
 
 fn config(wiring: &str, more: &[(&str, &str)]) -> RunConfig {
     let small = [
@@ -107,4 +107,24 @@ fn what_one_device_has_begun_another_goes_on_with() {
     far.restore(&near.snapshot()).unwrap();
     assert_eq!(near.snapshot(), far.snapshot());
     assert!((near.evaluate(1).loss - far.evaluate(1).loss).abs() < 1e-4);
+}
+
+/// What only the CPU can do is refused before anything is trained.
+#[test]
+fn what_has_no_kernels_is_refused_in_a_line() {
+    for (field, value, refusal) in [
+        (
+            "optimizer",
+            "muon",
+            "optimizer = muon: allowed is adamw or sgd on device cuda_interpreted",
+        ),
+        ("z-loss", "0.0001", "device = cuda_interpreted: allowed is cpu for cross_entropy"),
+        ("residual-warmup", "9", "device = cuda_interpreted: allowed is cpu for ramp"),
+        ("norm-noise", "0.5", "device = cuda_interpreted: allowed is cpu for shift_noise"),
+    ] {
+        let fields = [("task", "markov"), ("device", "cuda_interpreted"), (field, value)];
+        let config = RunConfig::from_settings(fields).unwrap();
+        let refused = fits(&config, &Corpus::load(&config).unwrap()).unwrap_err().to_string();
+        assert!(refused.starts_with(refusal), "{refused}");
+    }
 }

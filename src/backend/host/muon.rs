@@ -98,13 +98,13 @@ mod tests {
 
     #[test]
     fn singular_values_come_near_one_and_directions_stay() {
-        for (rows, cols) in [(6, 6), (4, 9), (9, 4), (1, 5)] {
+        for (rows, cols) in [(6, 10), (4, 9), (9, 4), (1, 5)] {
             let mut rng = Rng::new(7);
             let x = Mat::from_fn(rows, cols, |_, _| rng.normal());
             let y = orthogonal(x.clone());
             for value in y.singular_values().unwrap() {
-                // The iteration leaves every value that is not tiny within 0.68 and 1.13.
-                assert!((0.6..1.2).contains(&value), "{rows}×{cols}: {value}");
+                // The iteration takes what is above a hundredth of the norm to within 0.68 and 1.14.
+                assert!((0.68..1.14).contains(&value), "{rows}×{cols}: {value}");
             }
             // An odd polynomial of X: Xᵀ Y is symmetric and positive, as XᵀX is.
             let overlap = x.transpose() * &y;
