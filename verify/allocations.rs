@@ -23,6 +23,9 @@ fn steps_after_the_first_allocate_nothing() {
         &[("wiring", "deepnorm"), ("positions", "rotary"), ("ffn", "gated"), ("dropout", "0.1")],
         &[("optimizer", "sgd"), ("activation", "gelu"), ("stochastic-depth", "0.2")],
         &[("task", "hops"), ("wiring", "resi_dual"), ("norm", "derf")],
+        &[("norm", "group_norm"), ("qk-norm", "layer"), ("softcap", "30"), ("logit-softcap", "30")],
+        &[("norm", "power_norm"), ("qk-norm", "l2"), ("weights", "sigma_reparam")],
+        &[("norm", "partial_rms_norm"), ("qk-norm", "rms"), ("weights", "weight_norm")],
     ] {
         let config = RunConfig::from_settings(small.into_iter().chain(more.iter().copied()));
         let config = config.unwrap();

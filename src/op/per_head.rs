@@ -7,7 +7,7 @@
 use std::fmt;
 
 use super::device::{Chip, Kernels, Launch};
-use super::{Arg, Fast, Grad, Op, Property, Reference, Shape, SharedOp, View};
+use super::{Arg, Fast, Grad, MAX_ARGS, Op, Property, Reference, Shape, SharedOp, View};
 use crate::choice::{Allowed, Constant};
 use crate::num::Num;
 use crate::setting::Invalid;
@@ -22,20 +22,23 @@ pub struct PerHead {
 }
 
 impl PerHead {
-    /// The shapes as the norm sees them.
-    fn seen(&self, args: &[Shape]) -> Vec<Shape> {
-        let mut args = args.to_vec();
-        let x = args[0];
+    /// The shape of x as the norm sees it.
+    fn rows(&self, x: Shape) -> Shape {
         assert!(x.cols().is_multiple_of(self.head_width), "{x:?} in heads of {}", self.head_width);
-        args[0] = Shape::new(&[x.len() / self.head_width, self.head_width]);
-        args
+        Shape::new(&[x.len() / self.head_width, self.head_width])
     }
 
-    /// The arguments as the norm sees them.
-    fn views<'a, T>(&self, args: &[View<'a, T>]) -> Vec<View<'a, T>> {
-        let shapes: Vec<Shape> = args.iter().map(|arg| arg.shape).collect();
-        let seen = self.seen(&shapes).into_iter().zip(args);
-        seen.map(|(shape, arg)| View { shape, data: arg.data }).collect()
+    /// The shapes as the norm sees them.
+    fn shapes(&self, args: &[Shape]) -> Vec<Shape> {
+        [&[self.rows(args[0])], &args[1..]].concat()
+    }
+
+    /// Calls `run` with the arguments as the norm sees them; nothing is allocated for it.
+    fn seen<T: Num>(&self, args: &[View<T>], run: impl FnOnce(&[View<T>])) {
+        let mut seen = [View::absent(); MAX_ARGS];
+        seen[..args.len()].copy_from_slice(args);
+        seen[0] = View::new(self.rows(args[0].shape), args[0].data);
+        run(&seen[..args.len()]);
     }
 }
 
@@ -54,7 +57,7 @@ impl Op for PerHead {
         self.norm.args()
     }
     fn outputs(&self, args: &[Shape]) -> Vec<Shape> {
-        let mut outs = self.norm.outputs(&self.seen(args));
+        let mut outs = self.norm.outputs(&self.shapes(args));
         outs[0] = args[0];
         outs
     }
@@ -102,19 +105,19 @@ where
     dyn Op: Reference<T>,
 {
     fn forward(&self, args: &[View<T>], outs: &mut [&mut [T]]) {
-        Reference::<T>::forward(&*self.norm, &self.views(args), outs);
+        self.seen(args, |args| Reference::<T>::forward(&*self.norm, args, outs));
     }
     fn vjp(&self, args: &[View<T>], dy: &[T], dargs: &mut [&mut [T]]) {
-        Reference::<T>::vjp(&*self.norm, &self.views(args), dy, dargs);
+        self.seen(args, |args| Reference::<T>::vjp(&*self.norm, args, dy, dargs));
     }
 }
 
 impl Fast for PerHead {
     fn saved(&self, args: &[Shape]) -> usize {
-        Fast::saved(&*self.norm, &self.seen(args))
+        Fast::saved(&*self.norm, &self.shapes(args))
     }
     fn scratch(&self, args: &[Shape]) -> usize {
-        Fast::scratch(&*self.norm, &self.seen(args))
+        Fast::scratch(&*self.norm, &self.shapes(args))
     }
     fn forward(
         &self,
@@ -123,7 +126,7 @@ impl Fast for PerHead {
         saved: &mut [f32],
         scratch: &mut [f32],
     ) {
-        Fast::forward(&*self.norm, &self.views(args), outs, saved, scratch);
+        self.seen(args, |args| Fast::forward(&*self.norm, args, outs, saved, scratch));
     }
     fn vjp(
         &self,
@@ -133,7 +136,7 @@ impl Fast for PerHead {
         dargs: &mut [Grad],
         scratch: &mut [f32],
     ) {
-        Fast::vjp(&*self.norm, &self.views(args), dy, saved, dargs, scratch);
+        self.seen(args, |args| Fast::vjp(&*self.norm, args, dy, saved, dargs, scratch));
     }
 }
 
@@ -148,16 +151,16 @@ impl Kernels for PerHead {
         self.kernels_of_norm().ptx()
     }
     fn saved(&self, args: &[Shape], chip: &Chip) -> usize {
-        self.kernels_of_norm().saved(&self.seen(args), chip)
+        self.kernels_of_norm().saved(&self.shapes(args), chip)
     }
     fn scratch(&self, args: &[Shape], chip: &Chip) -> usize {
-        self.kernels_of_norm().scratch(&self.seen(args), chip)
+        self.kernels_of_norm().scratch(&self.shapes(args), chip)
     }
     fn forward(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
-        self.kernels_of_norm().forward(&self.seen(args), chip)
+        self.kernels_of_norm().forward(&self.shapes(args), chip)
     }
     fn vjp(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
-        self.kernels_of_norm().vjp(&self.seen(args), chip)
+        self.kernels_of_norm().vjp(&self.shapes(args), chip)
     }
 }
 

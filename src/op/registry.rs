@@ -106,8 +106,8 @@ fn attentions() -> [Attention; 7] {
         Attention { heads: 4, kv_heads: 2, ..full },
         Attention { layout: Layout::HeadMajor, scale: Some(0.7), ..full },
         Attention { layout: Layout::HeadMajor, heads: 3, kv_heads: 1, ..Attention::causal(3) },
-        Attention { softcap: 2.5, ..full },
-        Attention { softcap: 2.5, kv_heads: 1, ..Attention::causal(2) },
+        Attention { softcap: 30.0, ..full },
+        Attention { softcap: 30.0, kv_heads: 1, ..Attention::causal(2) },
     ]
 }
 

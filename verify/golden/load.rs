@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 /// A tensor of a file.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 pub struct Tensor {
     pub shape: Vec<usize>,
     pub data: Vec<f64>,
@@ -27,7 +27,10 @@ pub struct Golden {
     pub attrs: Value,
     pub args: BTreeMap<String, Tensor>,
     pub outputs: BTreeMap<String, Tensor>,
+    /// Nothing, as the gradients, where an operator passes none back.
+    #[serde(default)]
     pub dy: Tensor,
+    #[serde(default)]
     pub grads: BTreeMap<String, Tensor>,
 }
 

@@ -15,9 +15,13 @@ use plummet::op::activation::{Activation, Function};
 use plummet::op::attention::Attention;
 use plummet::op::dropout::Dropout;
 use plummet::op::loss::{BinaryCrossEntropy, CrossEntropy, MeanSquaredError};
-use plummet::op::norm::{BatchNorm, LayerNorm, RmsNorm};
+use plummet::op::norm::{
+    BatchNorm, GroupNorm, LayerNorm, PartialRmsNorm, PowerNorm, RmsNorm, RmsNormOutside,
+};
 use plummet::op::residual::Residual;
 use plummet::op::softmax::Softmax;
+use plummet::op::weight::scaled_standardised::{Floor, ScaledStandardised};
+use plummet::op::weight::standardised::{Deviation, Root, Standardised};
 use plummet::op::{Arg, Fast, Grad, Op, Property, Reference, Shape, SharedOp, View};
 
 use super::formulas::Mistake::{self, *};
@@ -157,6 +161,7 @@ fn mutants() -> Vec<Mutant> {
     let rms = RmsNorm::new();
     let batch = BatchNorm::new();
     let attention = Attention::causal(2);
+    let (standardised, scaled) = (Standardised::new(), ScaledStandardised::new());
     let loss = CrossEntropy::default();
     let dropout = Dropout { p: 0.3, seed: 5, training: true };
     let mut all: Vec<Mutant> = Mistake::IN_BOTH.map(|m| Mutant::everywhere(layer, m)).into();
@@ -171,6 +176,23 @@ fn mutants() -> Vec<Mutant> {
         Mutant::fast_is(batch, BatchNorm { momentum: 0.9, ..batch }),
         Mutant::is(attention, Attention { causal: false, ..attention }),
         Mutant::fast_is(attention, Attention { scale: Some(1.0), ..attention }),
+        Mutant::fast_is(attention, Attention { softcap: 50.0, ..attention }),
+        Mutant::fast_is(Attention { softcap: 2.0, ..attention }, attention),
+        Mutant::fast_is(PartialRmsNorm::new(), PartialRmsNorm { share: 0.1, eps: 1e-6 }),
+        Mutant::fast_is(RmsNormOutside::new(), RmsNormOutside { eps: 1e-6 }),
+        Mutant::fast_is(GroupNorm { groups: 4, eps: 1e-5 }, GroupNorm { groups: 2, eps: 1e-5 }),
+        Mutant::fast_is(PowerNorm::new(), PowerNorm { training: false, ..PowerNorm::new() }),
+        Mutant::fast_is(PowerNorm::new(), PowerNorm { momentum: 0.9, ..PowerNorm::new() }),
+        Mutant::fast_is(
+            standardised,
+            Standardised { deviation: Deviation::Unbiased, ..standardised },
+        ),
+        Mutant::fast_is(
+            standardised,
+            Standardised { root: Root::Inside, eps: 1e-3, ..standardised },
+        ),
+        Mutant::fast_is(scaled, ScaledStandardised { floor: Floor::Added, ..scaled }),
+        Mutant::fast_is(scaled, ScaledStandardised { gamma: 1.01, ..scaled }),
         Mutant::fast_is(loss, CrossEntropy { label_smoothing: 0.01, ..loss }),
         Mutant::fast_is(BinaryCrossEntropy, MeanSquaredError),
         Mutant::fast_is(dropout, Dropout { seed: 6, ..dropout }),

@@ -25,10 +25,14 @@ pub fn config(fields: &[(&str, &str)]) -> RunConfig {
     RunConfig::from_settings(small.into_iter().chain(fields.iter().copied())).unwrap()
 }
 
-/// A norm with constants that a stack of this width takes: of groups of one column nothing but the bias
-/// would be left.
+/// A norm with constants for rows of 8: of groups of one column nothing but the bias would be left, and
+/// one column says little of a row.
 pub fn norm_of(id: &'static str) -> &'static str {
-    if id == "group_norm" { "group_norm(groups=2)" } else { id }
+    match id {
+        "group_norm" => "group_norm(groups=2)",
+        "partial_rms_norm" => "partial_rms_norm(share=0.5)",
+        id => id,
+    }
 }
 
 /// The program of a training pass over tokens.

@@ -74,11 +74,11 @@ fn compare(
     Ok(())
 }
 
-/// Rounds the activations to 12 bits below the largest element of each.
+/// Rounds the activations, and what a property is about, to 12 bits below the largest element of each.
 fn coarse(op: &dyn Op, case: &Case) -> Case {
     let mut case = case.clone();
-    for (arg, values) in op.args().iter().zip(&mut case.values) {
-        if arg.kind == Kind::Real {
+    for (index, (arg, values)) in op.args().iter().zip(&mut case.values).enumerate() {
+        if arg.kind == Kind::Real || (arg.kind == Kind::Weight && index == 0) {
             round_below(largest(values), values);
         }
     }

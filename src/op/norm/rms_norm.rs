@@ -52,7 +52,8 @@ pub struct RmsNorm {
 
 impl Described for RmsNorm {
     const ID: &'static str = "rms_norm";
-    const ABOUT: &'static str = "x/√(mean(x²) + eps)·weight (Zhang & Sennrich 2019)";
+    const ABOUT: &'static str = "x/√(mean(x²) + eps)·weight (Zhang & Sennrich 2019); \
+        Gemma's is rms_norm(offset=1,cast=after_weight)";
     fn new() -> Self {
         RmsNorm { eps: 1e-6, offset: 0.0, cast: Cast::BeforeWeight, storage: Storage::Own }
     }

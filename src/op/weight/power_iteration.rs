@@ -123,8 +123,9 @@ mod tests {
     #[test]
     fn it_comes_to_the_largest_singular_value() {
         let mut case = Case::of(&PowerIteration, &PowerIteration.example(2, 2), Rows::Normal, 1);
-        case.values = vec![vec![2.0, 0.0, 0.0, -1.0], vec![1.0, 1.0]];
+        case.values[0] = vec![2.0, 0.0, 0.0, -1.0];
         for path in Path::ALL {
+            case.values[1] = vec![1.0, 1.0];
             for step in 1..10 {
                 let outs = path.run(&PowerIteration, &case).outs;
                 let ratio = outs[1][1] / outs[1][0];

@@ -59,7 +59,7 @@ impl Op for ScaledStandardised {
         Self::ID
     }
     fn args(&self) -> &'static [Arg] {
-        const ARGS: &[Arg] = &[Arg::real("weight"), Arg::weight("gain").from(1.0)];
+        const ARGS: &[Arg] = &[Arg::weight("weight"), Arg::weight("gain").from(1.0)];
         ARGS
     }
     crate::constants! { dyn Op; eps: NotNegative, floor: Any, gamma: Finite }

@@ -42,7 +42,7 @@ impl Op for SigmaReparam {
     }
     fn args(&self) -> &'static [Arg] {
         const ARGS: &[Arg] = &[
-            Arg::real("weight"),
+            Arg::weight("weight"),
             Arg::new("v", Kind::State),
             Arg::new("u", Kind::State),
             Arg::weight("gamma").from(1.0),

@@ -71,7 +71,7 @@ impl Op for Standardised {
         Self::ID
     }
     fn args(&self) -> &'static [Arg] {
-        const ARGS: &[Arg] = &[Arg::real("weight"), Arg::weight("gain").from(1.0).optional()];
+        const ARGS: &[Arg] = &[Arg::weight("weight"), Arg::weight("gain").from(1.0).optional()];
         ARGS
     }
     crate::constants! { dyn Op; eps: NotNegative, deviation: Any, root: Any }

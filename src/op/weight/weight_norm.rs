@@ -41,7 +41,7 @@ impl Op for WeightNorm {
         Self::ID
     }
     fn args(&self) -> &'static [Arg] {
-        const ARGS: &[Arg] = &[Arg::real("weight"), Arg::weight("gain").from_row_lengths()];
+        const ARGS: &[Arg] = &[Arg::weight("weight"), Arg::weight("gain").from_row_lengths()];
         ARGS
     }
     crate::constants! { dyn Op; eps: NotNegative }
