@@ -242,8 +242,11 @@ fn branch_norm_after_its_steps_is_post_ln() {
     // The clock of these programs stands at the eighth step.
     let post = outcome(&config, wired("post_ln", &[]).1);
     assert_eq!(outcome(&config, whole), post);
-    let (config, partly) = wired("branch_norm(steps=9)", &[]);
-    assert_ne!(outcome(&config, partly)[0].0, post[0].0);
+    let (config, half) = wired("branch_norm(steps=16)", &[]);
+    let halved = refactored(&wired("post_ln", &[]).1, |_| true, Residual { alpha: 1.0, beta: 0.5 });
+    let half = outcome(&config, half);
+    assert_ne!(half[0].0, post[0].0);
+    assert_eq!(half, outcome(&config, halved));
 }
 
 #[test]
