@@ -42,7 +42,10 @@ pub(super) fn softplus<R: Num>(x: R) -> R {
 
 impl<R: Num> Formula<R> for BinaryCrossEntropy {
     fn forward(&self, p: &Problem<R>) -> Vec<Named<R>> {
-        mean_loss::forward(p, "logits", |[x]: [R; 1], t| softplus(x) - x * t)
+        mean_loss::forward(p, "logits", |[x]: [R; 1], t| {
+            // As right is (1 − t)·x − ln σ(x), whose logarithm min(x, 0) − ln(1 + e^(−|x|)) rounds at |x|.
+            (softplus(x) - x * t).loosened(x.value().abs())
+        })
     }
     fn backward(&self, p: &Problem<R>) -> Vec<Named<R>> {
         // A sigmoid by tanh is good to units of 1.
