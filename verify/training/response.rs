@@ -45,14 +45,15 @@ fn exponent(site: &str, field: &str, [first, last]: [usize; 2], fields: &[(&str,
     (at(last) / at(first)).ln() / (last as f64 / first as f64).ln()
 }
 
-/// The coordinate check of muP: what a step of Adam does to any value does not depend on the width,
-/// where under a standard parametrisation it grows with it.
+/// The coordinate check of muP: what a step of Adam does to any value does not grow with the width, as it
+/// does under a standard parametrisation. Of the logits one part stays and one, what the random head
+/// makes of a change that is not along it, falls as width^(−½): the exponent of both is between.
 #[test]
 fn under_mup_a_step_moves_values_as_far_at_every_width() {
-    for site in ["stream", "logits"] {
+    for (site, lowest) in [("stream", -0.2), ("logits", -0.5)] {
         let of = |init: &str| exponent(site, "width", [16, 128], &[("init", init)]);
         let (mup, standard) = (of("mup(base_width=16)"), of("lecun_normal"));
-        assert!(mup.abs() < 0.2, "{site} changes as width^{mup:.2} under mup");
+        assert!((lowest..0.2).contains(&mup), "{site} changes as width^{mup:.2} under mup");
         assert!(standard > 0.35, "{site} changes as width^{standard:.2} under lecun_normal");
     }
 }
