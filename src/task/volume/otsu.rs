@@ -23,9 +23,9 @@ pub(super) fn threshold(values: impl Iterator<Item = f32> + Clone) -> Option<f64
     let all: f64 = counts.iter().sum();
     let moment: f64 = (0..BINS).map(|bin| bin as f64 * counts[bin]).sum();
     let (mut below, mut moment_below, mut best) = (0.0, 0.0, (f64::NEG_INFINITY, 0, 0));
-    for bin in 0..BINS - 1 {
-        below += counts[bin];
-        moment_below += bin as f64 * counts[bin];
+    for (bin, count) in counts.iter().enumerate().take(BINS - 1) {
+        below += count;
+        moment_below += bin as f64 * count;
         let above = all - below;
         let apart = moment_below / below - (moment - moment_below) / above;
         let between = below * above * apart * apart;
