@@ -29,7 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["worker", _dir, "cuda"] => {
-            let gpu = plummet::train::gpu().map_err(|e| e.to_string())?;
+            let gpu = plummet::train::gpu(false).map_err(|e| e.to_string())?;
             Ok(serve(&mut device::OnDevice::new(gpu, Device::Cuda, 512 << 20))?)
         }
         ["worker", _dir, "cuda_interpreted"] => {

@@ -43,7 +43,7 @@ pub(super) fn run(matches: &ArgMatches) -> Outcome {
     })?;
     let report = match device {
         Device::Cpu => measure(&sizes, quick, &pool)?,
-        Device::Cuda => pool.install(|| on_device(&gpu()?, device, &GPU, &sizes))?,
+        Device::Cuda => pool.install(|| on_device(&gpu(false)?, device, &GPU, &sizes))?,
         Device::CudaInterpreted => {
             pool.install(|| on_device(&Interpreted::default(), device, &TINY, &sizes))?
         }

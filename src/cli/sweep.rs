@@ -127,21 +127,16 @@ fn side_by_side<T: Send>(
     work: impl Fn(usize) -> Result<T, Failure> + Sync,
 ) -> Result<Vec<(usize, T)>, Failure> {
     let rest = Mutex::new(items.iter());
-    let done = Mutex::new(Ok(Vec::new()));
+    let done: Mutex<Vec<(usize, Result<T, Failure>)>> = Mutex::default();
     let worker = || {
         let next = || {
-            let going_on = done.lock().unwrap_or_else(PoisonError::into_inner).is_ok();
+            let done = done.lock().unwrap_or_else(PoisonError::into_inner);
             let mut rest = rest.lock().unwrap_or_else(PoisonError::into_inner);
-            if going_on { rest.next().copied() } else { None }
+            if done.iter().all(|(_, one)| one.is_ok()) { rest.next().copied() } else { None }
         };
         while let Some(item) = next() {
             let one = work(item);
-            let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
-            match (one, &mut *done) {
-                (Ok(one), Ok(done)) => done.push((item, one)),
-                (Err(failure), Ok(_)) => *done = Err(failure),
-                (_, Err(_)) => {}
-            }
+            done.lock().unwrap_or_else(PoisonError::into_inner).push((item, one));
         }
     };
     std::thread::scope(|scope| {
@@ -150,7 +145,8 @@ fn side_by_side<T: Send>(
         }
         worker();
     });
-    done.into_inner().unwrap_or_else(PoisonError::into_inner)
+    let done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.into_iter().map(|(item, one)| Ok((item, one?))).collect()
 }
 
 /// Trains run `i` of several; a line where another process is at it.

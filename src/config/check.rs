@@ -1,7 +1,7 @@
 //! What a configuration may be: every range, and every relation between fields. A refusal names the
 //! field that somebody gave.
 
-use super::{Checkpoint, Invalid, Optimizer, Positions, RunConfig, Setting};
+use super::{Checkpoint, Device, Invalid, Optimizer, Positions, RunConfig, Setting};
 use crate::stack::cube_root;
 
 impl RunConfig {
@@ -110,6 +110,9 @@ impl RunConfig {
         }
         if let Checkpoint::Blocks(blocks) = self.checkpoint {
             whole("checkpoint", blocks, 1, self.depth)?;
+        }
+        if self.tf32 && self.device != Device::Cuda {
+            return Err(Invalid::new("tf32", true, "false on a device other than cuda"));
         }
         if self.eval_every == Some(0) {
             return Err(Invalid::new("eval-every", 0, "auto, or a whole number from 1 up"));

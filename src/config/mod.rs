@@ -332,6 +332,8 @@ config! {
     precision as "precision": Precision = Precision::F32;
     /// What it is computed on. The results depend on it within the errors of rounding.
     device as "device": Device = Device::Cpu;
+    /// Whether products of matrices on a GPU may round their factors to the ten bits of TF32.
+    tf32 as "tf32": bool = false;
     /// Most memory that a run may take, such as 2GiB, 500MB or a number of bytes; auto is what is free.
     memory as "memory": Memory = Memory::Auto;
     /// Blocks per checkpointing segment: none keeps every activation, auto is √depth, fit keeps all
@@ -411,6 +413,7 @@ const LATER: &[&str] = &[
     "volume",
     "target",
     "samples",
+    "tf32",
 ];
 
 /// Fields that say where and how a run is kept, not what it computes.

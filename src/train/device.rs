@@ -28,18 +28,18 @@ pub(super) fn on_device<W: Work>(config: &RunConfig, work: W) -> Result<W::Done,
             return Err(Invalid::new("precision", "f64", allowed));
         }
         (config::Device::CudaInterpreted, _) => work.on(Device::new(Interpreted::default())),
-        (config::Device::Cuda, _) => work.on(Device::new(gpu()?)),
+        (config::Device::Cuda, _) => work.on(Device::new(gpu(config.tf32)?)),
     };
     Ok(done)
 }
 
-/// The first GPU of this machine.
+/// The first GPU of this machine; `tf32` says whether products of matrices may be in TF32.
 ///
 /// # Errors
 /// Where there is none that will do.
 #[cfg(feature = "cuda")]
-pub fn gpu() -> Result<crate::backend::device::Cuda, Invalid> {
-    let gpu = crate::backend::device::Cuda::open();
+pub fn gpu(tf32: bool) -> Result<crate::backend::device::Cuda, Invalid> {
+    let gpu = crate::backend::device::Cuda::open(tf32);
     gpu.map_err(|why| Invalid::new("device", "cuda", format!("cpu: {why}")))
 }
 
@@ -48,7 +48,7 @@ pub fn gpu() -> Result<crate::backend::device::Cuda, Invalid> {
 /// # Errors
 /// Always.
 #[cfg(not(feature = "cuda"))]
-pub fn gpu() -> Result<Interpreted, Invalid> {
+pub fn gpu(_tf32: bool) -> Result<Interpreted, Invalid> {
     let allowed = "cpu: this plummet was built without the feature cuda";
     Err(Invalid::new("device", "cuda", allowed))
 }

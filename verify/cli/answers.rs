@@ -167,7 +167,7 @@ fn show_gives_back_what_train_printed() {
 fn runs_side_by_side_are_those_of_one_after_the_other() {
     let swept = |at_once: &str| {
         let place = Place::empty();
-        let file = place.file("sweep.toml", b"seed = [1, 2, 3, 4, 5]\nwarmup = 1\n");
+        let file = place.file("sweep.toml", b"seed = [1, 2, 3, 4, 5]\n");
         let args = ["sweep", text(&file), "--store", text(&place.store), "--json"];
         let runs = json(&plummet(&[&args[..], &["--at-once", at_once], TINY].concat()));
         let runs = runs.as_array().unwrap().iter();

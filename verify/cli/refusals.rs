@@ -65,6 +65,7 @@ fn a_number_out_of_range_is_refused() {
 fn a_device_that_is_not_there_is_refused() {
     all_refused(&[
         (&["--device", "tpu"], &["device = tpu", "cuda_interpreted"]),
+        (&["--tf32", "true"], &["tf32 = true", "false on a device other than cuda"]),
         (
             &["--device", "cuda_interpreted", "--precision", "f64"],
             &["precision = f64", "f32 on a device other than cpu"],

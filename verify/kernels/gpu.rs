@@ -8,7 +8,7 @@ use plummet::check::bodies::{Case, Rows, SIZES, contract, fast_agrees, gradient,
 use plummet::op::{SharedOp, all, norm};
 
 fn on_the_gpu() -> impl Fn(SharedOp) -> Option<SharedOp> {
-    let gpu = Cuda::open().unwrap();
+    let gpu = Cuda::open(false).unwrap();
     move |op| OnMachine::new(op, gpu.clone()).map(|op| Arc::new(op) as SharedOp)
 }
 

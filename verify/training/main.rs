@@ -7,6 +7,7 @@ mod device;
 mod golden;
 mod hops;
 mod interpreted;
+mod library;
 mod outcomes;
 mod profile;
 mod recorded;

@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cudarc::driver::{DriverError, result, sys};
 
-use super::machine::{Machine, Value};
+use super::machine::{Machine, Product, Value};
+use super::products::{Library, Pointed};
 use crate::op::device::{Chip, Launch};
 
 /// The oldest compute capability that the kernels are compiled for.
@@ -42,6 +43,8 @@ unsafe impl Sync for Shared {}
 struct State {
     /// By the address of their text, which is the program's own.
     modules: HashMap<usize, sys::CUmodule>,
+    /// The library of products, where this machine has it.
+    library: Option<Library>,
     functions: HashMap<(usize, &'static str), sys::CUfunction>,
     /// While a list is kept: the memory that it works on.
     kept: Option<HashMap<sys::CUdeviceptr, Arc<Block>>>,
@@ -55,11 +58,12 @@ fn words(doing: &str, error: DriverError) -> String {
 }
 
 impl Cuda {
-    /// The first GPU of this machine.
+    /// The first GPU of this machine; `tf32` says whether products of matrices may round their factors to
+    /// the ten bits of TF32.
     ///
     /// # Errors
     /// In a line what was found and what is needed: a driver, a GPU, one that is not too old.
-    pub fn open() -> Result<Self, String> {
+    pub fn open(tf32: bool) -> Result<Self, String> {
         // SAFETY: it looks for a library and loads it, no more.
         if !unsafe { sys::is_culib_present() } {
             return Err("no NVIDIA driver was found (libcuda); a GPU needs one".into());
@@ -106,7 +110,14 @@ impl Cuda {
         unsafe { result::ctx::set_current(context) }.map_err(|error| words(&name, error))?;
         let stream = result::stream::create(result::stream::StreamKind::NonBlocking)
             .map_err(|error| words(&name, error))?;
-        let (chip, state) = (Chip { multiprocessors }, Mutex::default());
+        let library = Library::open(tf32).map_err(|error| words(&name, error))?;
+        let name = match (&library, tf32) {
+            (None, _) => name,
+            (Some(_), false) => format!("{name}, products by cuBLASLt"),
+            (Some(_), true) => format!("{name}, products by cuBLASLt in TF32"),
+        };
+        let chip = Chip { multiprocessors };
+        let state = Mutex::new(State { library, ..State::default() });
         Ok(Cuda(Arc::new(Shared { device, context, stream, chip, name, state })))
     }
 
@@ -144,6 +155,9 @@ impl Drop for Shared {
             let _ = result::ctx::set_current(self.context);
             let _ = result::stream::synchronize(self.stream);
             let _ = result::stream::destroy(self.stream);
+            if let Some(library) = &mut state.library {
+                library.close();
+            }
             for &module in state.modules.values() {
                 let _ = result::module::unload(module);
             }
@@ -288,6 +302,36 @@ impl Machine for Cuda {
                 result::launch_kernel(function, blocks, threads, 0, shared.stream, &mut params)
             }
         });
+    }
+
+    fn multiply(&self, products: &[Product<Held>]) -> bool {
+        let pointed: Vec<Pointed> =
+            products.iter().map(|product| Pointed::new(product, |held| held.pointer)).collect();
+        let (mut done, mut failed) = (false, None);
+        self.unless_failed("a product", |shared, state| {
+            let Some(library) = &mut state.library else { return Ok(()) };
+            if !pointed.iter().all(|product| library.plans(product)) {
+                return Ok(());
+            }
+            done = true;
+            for product in &pointed {
+                // SAFETY: the tensors are of these sizes, and live until the stream has done its work.
+                failed = unsafe { library.multiply(product, shared.stream) }.err();
+                if failed.is_some() {
+                    break;
+                }
+            }
+            for product in products {
+                state.keep([product.left, product.right, product.to].map(|(held, _)| held));
+                state.keep(product.bias.map(|(held, _)| held));
+            }
+            Ok(())
+        });
+        if let Some(error) = failed {
+            let mut state = self.state();
+            state.failure.get_or_insert(format!("{}, a product by cuBLASLt: {error}", self.0.name));
+        }
+        done
     }
 
     fn begin(&self) {

@@ -47,6 +47,12 @@ pub trait Machine: Clone + Debug + Send + Sync {
     /// Runs a kernel of a module with these values of its parameters.
     fn launch(&self, ptx: &'static str, launch: &Launch, values: &[Value<Self::Memory>]);
 
+    /// Multiplies matrices by a library of the machine's, all of them or none: false where it has none
+    /// for one of them.
+    fn multiply(&self, _products: &[Product<Self::Memory>]) -> bool {
+        false
+    }
+
     /// From here on launches and copies are kept, not done. Until [`Machine::end`] memory is neither
     /// written nor read, allocated or given back, and no kernel runs for the first time.
     fn begin(&self);
@@ -62,6 +68,32 @@ pub trait Machine: Clone + Debug + Send + Sync {
 
     /// What went wrong first, if something did.
     fn failure(&self) -> Option<String>;
+}
+
+/// A product of row-major matrices, to[rows, cols] = Σ left[rows, depth]·right[depth, cols] (+ bias[cols]).
+/// Each place is some memory and a byte in it.
+#[derive(Debug)]
+pub struct Product<'a, M> {
+    /// Rows of the result.
+    pub rows: usize,
+    /// Columns of the result.
+    pub cols: usize,
+    /// Terms of every sum.
+    pub depth: usize,
+    /// The left factor.
+    pub left: (&'a M, usize),
+    /// Whether it lies transposed, as [depth, rows].
+    pub left_across: bool,
+    /// The right factor.
+    pub right: (&'a M, usize),
+    /// Whether it lies transposed, as [cols, depth].
+    pub right_across: bool,
+    /// What is added to every row.
+    pub bias: Option<(&'a M, usize)>,
+    /// The result.
+    pub to: (&'a M, usize),
+    /// Whether it is added to what is there.
+    pub adds: bool,
 }
 
 /// The value of one parameter of a kernel.

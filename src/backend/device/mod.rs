@@ -7,10 +7,13 @@
 mod cuda;
 mod interpreted;
 mod launches;
+mod linear;
 mod machine;
 mod operator;
 mod pace;
 mod prepared;
+#[cfg(feature = "cuda")]
+mod products;
 mod recording;
 
 use std::borrow::Cow;
@@ -19,7 +22,7 @@ use std::ops::Range;
 #[cfg(feature = "cuda")]
 pub use cuda::Cuda;
 pub use interpreted::Interpreted;
-pub use machine::{Machine, Value};
+pub use machine::{Machine, Product, Value};
 pub use operator::OnMachine;
 pub use pace::Pace;
 pub use prepared::Prepared;
@@ -28,6 +31,7 @@ pub use recording::Recording;
 use self::launches::{Operands, run};
 use super::{Action, Backend, Memory, Pass, Place, Room, Rule, Stretch, Update};
 use crate::op::device::{Kernels, Launch, Param};
+use crate::op::linear::Linear;
 use crate::op::{Op, Shape};
 
 /// Kernels of the sum of gradients and of the optimisers.
@@ -88,6 +92,10 @@ fn kernels(op: &dyn Op) -> &dyn Kernels {
     op.kernels().unwrap_or_else(|| panic!("{} has no kernels: see Backend::runs", op.id()))
 }
 
+fn is_linear(op: &dyn Op) -> bool {
+    op.id() == Linear.id()
+}
+
 impl<M: Machine> Backend for Device<M> {
     type Number = f32;
     type Buffer = Vector<M>;
@@ -135,12 +143,18 @@ impl<M: Machine> Backend for Device<M> {
     fn forward(&self, op: &dyn Op, action: &Action, memory: &mut Memory<Self>) {
         let (kernels, chip) = (kernels(op), self.machine.chip());
         let operands = operands(op, action, memory);
+        if is_linear(op) && linear::forward(&self.machine, &action.shapes, &operands) {
+            return;
+        }
         run(&self.machine, kernels.ptx(), &kernels.forward(&action.shapes, &chip), &operands);
     }
 
     fn vjp(&self, op: &dyn Op, action: &Action, memory: &mut Memory<Self>) {
         let (kernels, chip) = (kernels(op), self.machine.chip());
         let operands = operands(op, action, memory);
+        if is_linear(op) && linear::vjp(&self.machine, kernels, &action.shapes, &operands) {
+            return;
+        }
         run(&self.machine, kernels.ptx(), &kernels.vjp(&action.shapes, &chip), &operands);
     }
 
