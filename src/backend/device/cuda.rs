@@ -89,7 +89,7 @@ impl Cuda {
         unsafe { result::ctx::set_current(context) }.map_err(|error| words(&name, error))?;
         let stream = result::stream::create(result::stream::StreamKind::NonBlocking)
             .map_err(|error| words(&name, error))?;
-        let (chip, state) = (Chip { multiprocessors }, Mutex::default());
+        let (chip, state) = (Chip::new(multiprocessors), Mutex::default());
         Ok(Cuda(Arc::new(Shared { device, context, stream, chip, name, state })))
     }
 

@@ -51,7 +51,7 @@ impl Interpreted {
 impl Default for Interpreted {
     fn default() -> Self {
         let options = Options { forbid_float_atomics: true, ..Options::default() };
-        Interpreted::new(Chip { multiprocessors: 3 }, options)
+        Interpreted::new(Chip::new(3), options)
     }
 }
 
