@@ -180,6 +180,13 @@ impl Program {
         outs
     }
 
+    /// Puts another body of every operator in its place.
+    pub fn replace(&mut self, body: impl Fn(&SharedOp) -> SharedOp) {
+        for step in &mut self.steps {
+            step.op = body(&step.op);
+        }
+    }
+
     /// Lets a state take over a computed value when a training step ends.
     pub fn carry(&mut self, from: Id, to: Id) {
         self.carries.push(Carry { from, to });

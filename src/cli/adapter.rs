@@ -8,7 +8,7 @@ use super::{Outcome, one};
 use crate::check::tensor::Dtype;
 use crate::gate::builtin::Builtin;
 use crate::gate::wire::{library, server};
-use crate::setting::Invalid;
+use crate::setting::{Invalid, Setting};
 
 pub(super) fn args() -> Vec<Arg> {
     let value = |name: &'static str, what: &'static str, help: &'static str| {
@@ -17,7 +17,11 @@ pub(super) fn args() -> Vec<Arg> {
     vec![
         value("backend", "cpu|cuda_interpreted", "What works the operators out")
             .default_value("cpu"),
-        value("dtype", "f32|f64", "f32: the fast path; f64: the reference").default_value("f32"),
+        value(
+            "dtype",
+            "f32|f64|bf16|f16",
+            "cpu: f32, the fast path and the default, or f64, the reference; cuda_interpreted: what is stored, all of f32, bf16 and f16 by default",
+        ),
         value("lib", "FILE", "A shared library with the C interface of plummet.h, in their place"),
     ]
 }
@@ -27,15 +31,13 @@ pub(super) fn run(matches: &ArgMatches) -> Outcome {
         return Ok(library::serve_stdio(Path::new(path))?);
     }
     let backend = one(matches, "backend");
-    let dtype = match one(matches, "dtype") {
-        "f32" => Dtype::F32,
-        "f64" => Dtype::F64,
-        other => return Err(Invalid::new("dtype", other, "f32, f64").into()),
-    };
-    let mut builtin = match (backend, dtype) {
-        ("cpu", dtype) => Builtin::new(dtype)?,
-        ("cuda_interpreted", Dtype::F32) => Builtin::interpreted(),
-        ("cuda_interpreted", other) => return Err(Invalid::new("dtype", other, "f32").into()),
+    let dtype = matches.get_one::<String>("dtype");
+    let read =
+        |text: &String| Dtype::read(text).map_err(|allowed| Invalid::new("dtype", text, allowed));
+    let dtype = dtype.map(read).transpose()?;
+    let mut builtin = match backend {
+        "cpu" => Builtin::new(dtype.unwrap_or(Dtype::F32))?,
+        "cuda_interpreted" => Builtin::interpreted(dtype)?,
         _ => return Err(Invalid::new("backend", backend, "cpu, cuda_interpreted").into()),
     };
     Ok(server::serve_stdio(&mut builtin)?)

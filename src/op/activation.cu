@@ -1,6 +1,6 @@
 // Activations y = f(x) and gated activations y = f(gate) ⊙ up: see activation.rs for the formulas.
 //
-// Four elements a thread. A nonlinearity is a type with f, and f with its slope.
+// A vector a thread. A nonlinearity is a type with f, and f with its slope.
 
 #include "device/elementary.cuh"
 #include "device/elementwise.cuh"
@@ -60,108 +60,108 @@ struct Silu {
 };
 
 template <typename F>
-__device__ __forceinline__ void activation(const float* x, float* y, u64 len) {
-    Four four = my_four(len, x, y);
-    Quad quad = four.load(x);
-    for (float& value : quad.of) {
+__device__ __forceinline__ void activation(const Real* x, Real* y, u64 len) {
+    Places places = my_places(len, x, y);
+    Vector v = places.read(x);
+    for (float& value : v.of) {
         value = F::value(value);
     }
-    four.store(y, quad);
+    places.write(y, v);
 }
 
 // dx = f'(x) ⊙ dy.
 template <typename F>
-__device__ __forceinline__ void activation_dx(const float* x, const float* dy, float* dx, u32 adds, u64 len) {
+__device__ __forceinline__ void activation_dx(const Real* x, const Real* dy, Real* dx, u32 adds, u64 len) {
     if (!dx) {
         return;
     }
-    Four four = my_four(len, x, dy, dx);
-    Quad quad = four.load(x), dys = four.load(dy);
-    for (u32 k = 0; k < 4; k += 1) {
+    Places places = my_places(len, x, dy, dx);
+    Vector v = places.read(x), dys = places.read(dy);
+    for (u32 k = 0; k < VECTOR; k += 1) {
         float slope;
-        F::both(quad.of[k], slope);
-        quad.of[k] = slope * dys.of[k];
+        F::both(v.of[k], slope);
+        v.of[k] = slope * dys.of[k];
     }
-    four.put(dx, quad, adds);
+    places.put(dx, v, adds);
 }
 
 template <typename F>
-__device__ __forceinline__ void gated(const float* gate, const float* up, float* y, u64 len) {
-    Four four = my_four(len, gate, up, y);
-    Quad quad = four.load(gate), ups = four.load(up);
-    for (u32 k = 0; k < 4; k += 1) {
-        quad.of[k] = F::value(quad.of[k]) * ups.of[k];
+__device__ __forceinline__ void gated(const Real* gate, const Real* up, Real* y, u64 len) {
+    Places places = my_places(len, gate, up, y);
+    Vector v = places.read(gate), ups = places.read(up);
+    for (u32 k = 0; k < VECTOR; k += 1) {
+        v.of[k] = F::value(v.of[k]) * ups.of[k];
     }
-    four.store(y, quad);
+    places.write(y, v);
 }
 
 // dgate = f'(gate) ⊙ up ⊙ dy, dup = f(gate) ⊙ dy.
 template <typename F>
-__device__ __forceinline__ void gated_vjp(const float* gate, const float* up, const float* dy, float* dgate,
-                                          u32 adds_gate, float* dup, u32 adds_up, u64 len) {
-    Four four = my_four(len, gate, up, dy, dgate, dup);
-    Quad dgates = four.load(gate), ups = four.load(up), dys = four.load(dy);
-    for (u32 k = 0; k < 4; k += 1) {
+__device__ __forceinline__ void gated_vjp(const Real* gate, const Real* up, const Real* dy, Real* dgate,
+                                          u32 adds_gate, Real* dup, u32 adds_up, u64 len) {
+    Places places = my_places(len, gate, up, dy, dgate, dup);
+    Vector dgates = places.read(gate), ups = places.read(up), dys = places.read(dy);
+    for (u32 k = 0; k < VECTOR; k += 1) {
         float slope, value = F::both(dgates.of[k], slope);
         dgates.of[k] = slope * ups.of[k] * dys.of[k];
         ups.of[k] = value * dys.of[k];
     }
-    four.put(dgate, dgates, adds_gate);
-    four.put(dup, ups, adds_up);
+    places.put(dgate, dgates, adds_gate);
+    places.put(dup, ups, adds_up);
 }
 
-KERNEL activation_relu(const float* x, float* y, u64 len) {
+KERNEL activation_relu(const Real* x, Real* y, u64 len) {
     activation<Relu>(x, y, len);
 }
-KERNEL activation_gelu(const float* x, float* y, u64 len) {
+KERNEL activation_gelu(const Real* x, Real* y, u64 len) {
     activation<Gelu>(x, y, len);
 }
-KERNEL activation_gelu_tanh(const float* x, float* y, u64 len) {
+KERNEL activation_gelu_tanh(const Real* x, Real* y, u64 len) {
     activation<GeluTanh>(x, y, len);
 }
-KERNEL activation_silu(const float* x, float* y, u64 len) {
+KERNEL activation_silu(const Real* x, Real* y, u64 len) {
     activation<Silu>(x, y, len);
 }
 
-KERNEL activation_relu_dx(const float* x, const float* dy, float* dx, u32 adds, u64 len) {
+KERNEL activation_relu_dx(const Real* x, const Real* dy, Real* dx, u32 adds, u64 len) {
     activation_dx<Relu>(x, dy, dx, adds, len);
 }
-KERNEL activation_gelu_dx(const float* x, const float* dy, float* dx, u32 adds, u64 len) {
+KERNEL activation_gelu_dx(const Real* x, const Real* dy, Real* dx, u32 adds, u64 len) {
     activation_dx<Gelu>(x, dy, dx, adds, len);
 }
-KERNEL activation_gelu_tanh_dx(const float* x, const float* dy, float* dx, u32 adds, u64 len) {
+KERNEL activation_gelu_tanh_dx(const Real* x, const Real* dy, Real* dx, u32 adds, u64 len) {
     activation_dx<GeluTanh>(x, dy, dx, adds, len);
 }
-KERNEL activation_silu_dx(const float* x, const float* dy, float* dx, u32 adds, u64 len) {
+KERNEL activation_silu_dx(const Real* x, const Real* dy, Real* dx, u32 adds, u64 len) {
     activation_dx<Silu>(x, dy, dx, adds, len);
 }
 
-KERNEL gated_relu(const float* gate, const float* up, float* y, u64 len) {
+KERNEL gated_relu(const Real* gate, const Real* up, Real* y, u64 len) {
     gated<Relu>(gate, up, y, len);
 }
-KERNEL gated_gelu(const float* gate, const float* up, float* y, u64 len) {
+KERNEL gated_gelu(const Real* gate, const Real* up, Real* y, u64 len) {
     gated<Gelu>(gate, up, y, len);
 }
-KERNEL gated_gelu_tanh(const float* gate, const float* up, float* y, u64 len) {
+KERNEL gated_gelu_tanh(const Real* gate, const Real* up, Real* y, u64 len) {
     gated<GeluTanh>(gate, up, y, len);
 }
-KERNEL gated_silu(const float* gate, const float* up, float* y, u64 len) {
+KERNEL gated_silu(const Real* gate, const Real* up, Real* y, u64 len) {
     gated<Silu>(gate, up, y, len);
 }
 
-KERNEL gated_relu_vjp(const float* gate, const float* up, const float* dy, float* dgate, u32 adds_gate, float* dup,
+KERNEL gated_relu_vjp(const Real* gate, const Real* up, const Real* dy, Real* dgate, u32 adds_gate, Real* dup,
                       u32 adds_up, u64 len) {
     gated_vjp<Relu>(gate, up, dy, dgate, adds_gate, dup, adds_up, len);
 }
-KERNEL gated_gelu_vjp(const float* gate, const float* up, const float* dy, float* dgate, u32 adds_gate, float* dup,
+KERNEL gated_gelu_vjp(const Real* gate, const Real* up, const Real* dy, Real* dgate, u32 adds_gate, Real* dup,
                       u32 adds_up, u64 len) {
     gated_vjp<Gelu>(gate, up, dy, dgate, adds_gate, dup, adds_up, len);
 }
-KERNEL gated_gelu_tanh_vjp(const float* gate, const float* up, const float* dy, float* dgate, u32 adds_gate,
-                           float* dup, u32 adds_up, u64 len) {
+KERNEL gated_gelu_tanh_vjp(const Real* gate, const Real* up, const Real* dy, Real* dgate, u32 adds_gate,
+                           Real* dup, u32 adds_up, u64 len) {
     gated_vjp<GeluTanh>(gate, up, dy, dgate, adds_gate, dup, adds_up, len);
 }
-KERNEL gated_silu_vjp(const float* gate, const float* up, const float* dy, float* dgate, u32 adds_gate, float* dup,
+KERNEL gated_silu_vjp(const Real* gate, const Real* up, const Real* dy, Real* dgate, u32 adds_gate, Real* dup,
                       u32 adds_up, u64 len) {
     gated_vjp<Silu>(gate, up, dy, dgate, adds_gate, dup, adds_up, len);
 }

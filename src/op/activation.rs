@@ -14,7 +14,7 @@
 use std::hint::select_unpredictable as select;
 use std::ops::Range;
 
-use super::device::{Chip, Kernels, Launch, Param};
+use super::device::{Chip, Kernels, Launch, Param, Ptx, ptx};
 use super::elementary::{exp, exp_nonpositive, normal_tail};
 use super::simd;
 use super::{Arg, Fast, Grad, Op, Property, Reference, Shape, View};
@@ -365,11 +365,11 @@ impl Fast for Gated {
 }
 
 impl Kernels for Activation {
-    fn ptx(&self) -> &'static str {
-        include_str!("activation.ptx")
+    fn ptx(&self) -> Ptx {
+        ptx!("activation")
     }
 
-    fn forward(&self, args: &[Shape], _chip: &Chip) -> Vec<Launch> {
+    fn forward(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
         use Param::*;
         let kernel = match self.function {
             Function::Relu => "activation_relu",
@@ -378,10 +378,10 @@ impl Kernels for Activation {
             Function::Silu => "activation_silu",
         };
         let len = args[0].len();
-        vec![Launch::by_fours(kernel, len, &[Arg(0), Out(0), U64(len as u64)])]
+        vec![Launch::by_vectors(kernel, len, chip, &[Arg(0), Out(0), U64(len as u64)])]
     }
 
-    fn vjp(&self, args: &[Shape], _chip: &Chip) -> Vec<Launch> {
+    fn vjp(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
         use Param::*;
         let kernel = match self.function {
             Function::Relu => "activation_relu_dx",
@@ -390,16 +390,16 @@ impl Kernels for Activation {
             Function::Silu => "activation_silu_dx",
         };
         let len = args[0].len();
-        vec![Launch::by_fours(kernel, len, &[Arg(0), Dy, Grad(0), U64(len as u64)])]
+        vec![Launch::by_vectors(kernel, len, chip, &[Arg(0), Dy, Grad(0), U64(len as u64)])]
     }
 }
 
 impl Kernels for Gated {
-    fn ptx(&self) -> &'static str {
-        include_str!("activation.ptx")
+    fn ptx(&self) -> Ptx {
+        ptx!("activation")
     }
 
-    fn forward(&self, args: &[Shape], _chip: &Chip) -> Vec<Launch> {
+    fn forward(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
         use Param::*;
         let kernel = match self.function {
             Function::Relu => "gated_relu",
@@ -408,10 +408,10 @@ impl Kernels for Gated {
             Function::Silu => "gated_silu",
         };
         let len = args[0].len();
-        vec![Launch::by_fours(kernel, len, &[Arg(0), Arg(1), Out(0), U64(len as u64)])]
+        vec![Launch::by_vectors(kernel, len, chip, &[Arg(0), Arg(1), Out(0), U64(len as u64)])]
     }
 
-    fn vjp(&self, args: &[Shape], _chip: &Chip) -> Vec<Launch> {
+    fn vjp(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
         use Param::*;
         let kernel = match self.function {
             Function::Relu => "gated_relu_vjp",
@@ -421,7 +421,7 @@ impl Kernels for Gated {
         };
         let len = args[0].len();
         let params = [Arg(0), Arg(1), Dy, Grad(0), Grad(1), U64(len as u64)];
-        vec![Launch::by_fours(kernel, len, &params)]
+        vec![Launch::by_vectors(kernel, len, chip, &params)]
     }
 }
 

@@ -20,8 +20,8 @@ struct Mask {
 };
 
 // clock is [step, first sample]; of a sample there are per_sample decisions, each for `group`
-// consecutive elements. Each thread takes every so-many-th four, so that it draws the key once.
-KERNEL dropout_apply(const float* from, const float* clock, float* to, u32 adds, u64 len, u64 seed, u64 threshold,
+// consecutive elements. Each thread takes every so-many-th vector, so that it draws the key once.
+KERNEL dropout_apply(const Real* from, const float* clock, Real* to, u32 adds, u64 len, u64 seed, u64 threshold,
                      u64 per_sample, u64 group, float scale) {
     if (!to) {
         return;
@@ -29,13 +29,13 @@ KERNEL dropout_apply(const float* from, const float* clock, float* to, u32 adds,
     // A negative clock is 0, as a cast in Rust makes it.
     u64 step = (u64)fmaxf(clock[0], 0.0f), first = (u64)fmaxf(clock[1], 0.0f) * per_sample;
     Mask mask = {Rng::of(seed).at(step).bits(), threshold};
-    for (u64 i = 4 * thread_index(); i < len; i += 4 * (u64)gridDim.x * blockDim.x) {
-        bool fours = i + 4 <= len && in_fours(0, from, to);
-        Four x = load4(from, i, len, fours, 0.0f);
+    for (u64 i = VECTOR * thread_index(); i < len; i += VECTOR * (u64)gridDim.x * blockDim.x) {
+        bool vectors = i + VECTOR <= len && in_vectors(0, from, to);
+        Vector x = read(from, i, len, vectors, 0.0f);
         u64 decision = group == 1 ? i : i / group;
         u64 left = group == 1 ? 1 : (decision + 1) * group - i;
         bool keeps = mask.keeps(first + decision);
-        for (u32 k = 0; k < 4; k += 1) {
+        for (u32 k = 0; k < VECTOR; k += 1) {
             if (left == 0) {
                 decision += 1;
                 left = group;
@@ -43,8 +43,8 @@ KERNEL dropout_apply(const float* from, const float* clock, float* to, u32 adds,
             }
             left -= 1;
             // Chosen, not multiplied: a NaN that is dropped is 0.
-            x.at[k] = keeps ? x.at[k] * scale : 0.0f;
+            x.of[k] = keeps ? x.of[k] * scale : 0.0f;
         }
-        put4(to, i, len, fours, x, adds);
+        put(to, i, len, vectors, x, adds);
     }
 }

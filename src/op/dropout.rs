@@ -11,7 +11,7 @@
 
 use std::hint::select_unpredictable as select;
 
-use super::device::{Chip, Kernels, Launch, Param};
+use super::device::{Chip, Kernels, Launch, Param, Ptx, ptx};
 use super::simd;
 use super::{Arg, Fast, Grad, Kind, Op, Property, Reference, Shape, View};
 use crate::num::Num;
@@ -260,8 +260,8 @@ macro_rules! dropping {
         }
 
         impl Kernels for $op {
-            fn ptx(&self) -> &'static str {
-                include_str!("dropout.ptx")
+            fn ptx(&self) -> Ptx {
+                ptx!("dropout")
             }
             fn forward(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
                 use Param::*;
@@ -287,7 +287,7 @@ struct Drawn {
 fn launch(chip: &Chip, x: Shape, drawn: Drawn, tensors: &[Param]) -> Vec<Launch> {
     use Param::*;
     const THREADS: u32 = 256;
-    // As many as fill every multiprocessor; each thread takes four elements at a time.
+    // As many as fill every multiprocessor; each thread takes a vector at a time.
     const WAVES: usize = 8;
     let constants = [
         U64(x.len() as u64),
@@ -297,7 +297,7 @@ fn launch(chip: &Chip, x: Shape, drawn: Drawn, tensors: &[Param]) -> Vec<Launch>
         U64(Mask::group(x, drawn.per_sample) as u64),
         F32(drawn.scale as f32),
     ];
-    let blocks = x.len().div_ceil(4 * THREADS as usize);
+    let blocks = x.len().div_ceil(chip.vector() * THREADS as usize);
     let blocks = blocks.min(WAVES * chip.multiprocessors as usize);
     vec![Launch::new("dropout_apply", blocks, THREADS, &[tensors, &constants].concat())]
 }

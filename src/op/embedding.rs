@@ -5,7 +5,7 @@
 //! 3.5; Gehring et al. 2017, arXiv 1705.03122); dx = dy, `dweight[t] = Σ_b dy[b, t]`.
 //! Neither scales: the stack decides on factors.
 
-use super::device::{Chip, Kernels, Launch, Param};
+use super::device::{Chip, Kernels, Launch, Param, Ptx, WARP, ptx};
 use super::simd;
 use super::{Arg, Fast, Grad, Kind, Op, Property, Reference, Shape, View};
 use crate::num::Num;
@@ -209,14 +209,34 @@ impl Fast for AddPositions {
     }
 }
 
-/// Threads of a block: a warp for each of eight places, or 256 elements by fours.
+/// Threads of a block: a warp for each of eight places, or a vector each.
 const THREADS: u32 = 256;
-/// Columns that a warp takes side by side.
-const STRIP: usize = 128;
+/// Places that a block looks at before it adds the rows of those that hold its token.
+const CHUNK: usize = 2048;
+
+impl Embedding {
+    /// Blocks that form the gradient of a table, and how many of them share a row of it.
+    fn blocks(table: Shape, chip: &Chip) -> [usize; 2] {
+        /// Blocks of a multiprocessor, so that it has enough loads under way.
+        const BLOCKS: usize = 8;
+        let most = BLOCKS * chip.multiprocessors as usize;
+        // Columns that a warp takes side by side.
+        let strip = WARP as usize * chip.vector();
+        // Where there are few rows, they are shared out among blocks.
+        let groups = (most / table.rows()).clamp(1, table.cols().div_ceil(strip));
+        [most.min(table.rows() * groups), groups]
+    }
+}
 
 impl Kernels for Embedding {
-    fn ptx(&self) -> &'static str {
-        include_str!("embedding.ptx")
+    fn ptx(&self) -> Ptx {
+        ptx!("embedding")
+    }
+
+    /// A row of the table for every block, where a sum over places is formed in parts.
+    fn scratch(&self, args: &[Shape], chip: &Chip) -> usize {
+        let [blocks, _] = Self::blocks(args[1], chip);
+        if args[0].len() > CHUNK { blocks * args[1].cols() } else { 0 }
     }
 
     fn forward(&self, args: &[Shape], _chip: &Chip) -> Vec<Launch> {
@@ -230,39 +250,33 @@ impl Kernels for Embedding {
 
     fn vjp(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
         use Param::*;
-        /// Blocks of a multiprocessor, so that it has enough loads under way.
-        const BLOCKS: usize = 8;
-        let places = args[0].len();
-        let [vocabulary, cols] = [args[1].rows(), args[1].cols()];
-        let most = BLOCKS * chip.multiprocessors as usize;
-        // Blocks that share a row of the table out among them, where there are few rows.
-        let groups = (most / vocabulary).clamp(1, cols.div_ceil(STRIP));
-        let blocks = most.min(vocabulary * groups);
-        let sizes = [U64(places as u64), U64(vocabulary as u64), U32(cols as u32)];
-        let params = [&[Arg(0), Dy, Grad(1)][..], &sizes, &[U32(groups as u32)]].concat();
+        let [places, vocabulary] = [args[0].len(), args[1].rows()].map(|n| U64(n as u64));
+        let [blocks, groups] = Self::blocks(args[1], chip);
+        let sizes = [places, vocabulary, U32(args[1].cols() as u32), U32(groups as u32)];
+        let params = [&[Arg(0), Dy, Grad(1), Scratch(0)][..], &sizes].concat();
         vec![Launch::new("embedding_dweight", blocks, THREADS, &params)]
     }
 }
 
 impl Kernels for AddPositions {
-    fn ptx(&self) -> &'static str {
-        include_str!("embedding.ptx")
+    fn ptx(&self) -> Ptx {
+        ptx!("embedding")
     }
 
-    fn forward(&self, args: &[Shape], _chip: &Chip) -> Vec<Launch> {
+    fn forward(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
         use Param::*;
         let (samples, sample) = (args[0].sizes()[0], sample_len(args[0]));
-        let blocks = sample.div_ceil(4 * THREADS as usize);
+        let blocks = sample.div_ceil(chip.vector() * THREADS as usize);
         let params = [Arg(0), Arg(1), Out(0), U64(sample as u64), U32(blocks as u32)];
         vec![Launch::new("add_positions_forward", samples * blocks, THREADS, &params)]
     }
 
-    fn vjp(&self, args: &[Shape], _chip: &Chip) -> Vec<Launch> {
+    fn vjp(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
         use Param::*;
         let (samples, sample) = (args[0].sizes()[0], sample_len(args[0]));
         let sizes = [samples, sample, args[1].len()].map(|size| U64(size as u64));
         let params = [&[Dy, Grad(0), Grad(1)][..], &sizes].concat();
-        vec![Launch::by_fours("add_positions_vjp", sample, &params)]
+        vec![Launch::by_vectors("add_positions_vjp", sample, chip, &params)]
     }
 }
 

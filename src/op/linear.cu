@@ -11,37 +11,43 @@
 // Threads of a block lie 16 × 16.
 const u32 ACROSS = 16;
 
+struct Four {
+    float of[4];
+};
+
 // A factor as it lies in memory. BY_ROWS: element (m, k) at m·depth + k, else at k·size + m.
 template <bool BY_ROWS>
 struct Factor {
-    const float* data;
+    const Real* data;
     u64 size, depth;
     bool by_fours;
 
-    __device__ __forceinline__ Factor(const float* data, u64 size, u64 depth)
-        : data(data), size(size), depth(depth), by_fours(rows_of_fours(data, BY_ROWS ? depth : size)) {}
+    __device__ __forceinline__ Factor(const Real* data, u64 size, u64 depth)
+        : data(data), size(size), depth(depth), by_fours(in_vectors<4>(BY_ROWS ? depth : size, data)) {}
 
     // Four neighbours of a stored row from (m, k) on; 0 beyond the edge, and from k = end on.
-    __device__ __forceinline__ float4 load(u64 m, u64 k, u64 end) const {
-        float4 four = {};
+    __device__ __forceinline__ Four read(u64 m, u64 k, u64 end) const {
+        Four four = {};
         if (m >= size || k >= end) {
             return four;
         }
-        const float* from = data + (BY_ROWS ? m * depth + k : k * size + m);
+        const Real* from = data + (BY_ROWS ? m * depth + k : k * size + m);
         u64 left = BY_ROWS ? end - k : size - m;
         if (by_fours && left >= 4) {
-            return *(const float4*)from;
+            load(from, four.of);
+        } else {
+            for (u32 n = 0; n < 4; n += 1) {
+                if (n < left) {
+                    four.of[n] = from[n];
+                }
+            }
         }
-        four.x = from[0];
-        four.y = left > 1 ? from[1] : 0.0f;
-        four.z = left > 2 ? from[2] : 0.0f;
-        four.w = left > 3 ? from[3] : 0.0f;
         return four;
     }
 };
 
 // A slice of a factor in shared memory, [DEPTH][TILE], and this thread's share in filling it: one
-// float4. Rows are 4 longer than a tile, so that the stores across rows meet different banks.
+// Four. Rows are 4 longer than a tile, so that the stores across rows meet different banks.
 template <u32 TILE, u32 DEPTH, bool BY_ROWS>
 struct Slice {
     static constexpr u32 FOURS = (BY_ROWS ? DEPTH : TILE) / 4;
@@ -53,15 +59,14 @@ struct Slice {
     static __device__ __forceinline__ u32 my_k() {
         return BY_ROWS ? threadIdx.x % FOURS * 4 : threadIdx.x / FOURS;
     }
-    __device__ __forceinline__ void store(float4 four) {
+    __device__ __forceinline__ void write(Four four) {
         u32 m = my_m(), k = my_k();
         if (BY_ROWS) {
-            of[k][m] = four.x;
-            of[k + 1][m] = four.y;
-            of[k + 2][m] = four.z;
-            of[k + 3][m] = four.w;
+            for (u32 n = 0; n < 4; n += 1) {
+                of[k + n][m] = four.of[n];
+            }
         } else {
-            *(float4*)&of[k][m] = four;
+            store(&of[k][m], four.of);
         }
     }
 };
@@ -76,7 +81,7 @@ __device__ __forceinline__ u32 place_of_sum(u32 thread, u32 i) {
 template <u32 SIDE, u32 DEPTH, typename A, typename B>
 __device__ __forceinline__ void multiply(const A& a_slice, const B& b_slice, float (&sums)[SIDE][SIDE]) {
     u32 down = threadIdx.x / ACROSS, across = threadIdx.x % ACROSS;
-#pragma unroll
+#pragma unroll 4
     for (u32 k = 0; k < DEPTH; k += 1) {
         float a[SIDE], b[SIDE];
 #pragma unroll
@@ -94,56 +99,58 @@ __device__ __forceinline__ void multiply(const A& a_slice, const B& b_slice, flo
     }
 }
 
-// Sets four neighbours of a row, or adds to them; those from column `cols` on do not exist.
-__device__ __forceinline__ void put_four(float* to, u64 row, u64 col, u64 cols, float4 four, u32 adds,
-                                         bool by_fours) {
-    u64 at = row * cols + col;
+// Sets the first `count` of four neighbours, or adds to them; by_fours, if that is one access.
+template <typename T>
+__device__ __forceinline__ void put_four(T* to, u64 count, Four four, u32 adds, bool by_fours) {
     if (by_fours) {
-        float4 before = adds ? *(const float4*)(to + at) : float4{};
-        *(float4*)(to + at) =
-            make_float4(before.x + four.x, before.y + four.y, before.z + four.z, before.w + four.w);
-        return;
-    }
-    put(to, at, four.x, adds);
-    if (col + 1 < cols) {
-        put(to, at + 1, four.y, adds);
-    }
-    if (col + 2 < cols) {
-        put(to, at + 2, four.z, adds);
-    }
-    if (col + 3 < cols) {
-        put(to, at + 3, four.w, adds);
+        Four before = {};
+        if (adds) {
+            load(to, before.of);
+        }
+        for (u32 k = 0; k < 4; k += 1) {
+            four.of[k] = before.of[k] + four.of[k];
+        }
+        store(to, four.of);
+    } else {
+        for (u32 k = 0; k < 4; k += 1) {
+            if (k < count) {
+                put(to, k, four.of[k], adds);
+            }
+        }
     }
 }
 
 // Puts the sums of this thread where they belong in the result, the bias of a column added.
-template <u32 SIDE>
-__device__ __forceinline__ void put_tile(float (&sums)[SIDE][SIDE], float* to, u32 adds, const float* bias, u64 row,
+template <u32 SIDE, typename T>
+__device__ __forceinline__ void put_tile(float (&sums)[SIDE][SIDE], T* to, u32 adds, const Real* bias, u64 row,
                                          u64 col, u64 rows, u64 cols) {
-    bool by_fours = rows_of_fours(to, cols);
+    bool by_fours = in_vectors<4>(cols, to);
+#pragma unroll 1
+    for (u32 i = 0; i < SIDE; i += 1) {
+        u64 m = row + place_of_sum(threadIdx.x / ACROSS, i);
 #pragma unroll
-    for (u32 j = 0; j < SIDE; j += 4) {
-        u64 n = col + place_of_sum(threadIdx.x % ACROSS, j);
-        float own[4] = {};
-        for (u32 k = 0; k < 4; k += 1) {
-            if (bias && n + k < cols) {
-                own[k] = bias[n + k];
+        for (u32 j = 0; j < SIDE; j += 4) {
+            u64 n = col + place_of_sum(threadIdx.x % ACROSS, j);
+            Four sum;
+            for (u32 k = 0; k < 4; k += 1) {
+                sum.of[k] = sums[0][j + k] + (bias && n + k < cols ? (float)bias[n + k] : 0.0f);
+            }
+            if (m < rows && n < cols) {
+                put_four(to + m * cols + n, cols - n, sum, asked(adds), asked(by_fours));
             }
         }
+        // The next row comes to the front: so one code serves all, and they stay in registers.
 #pragma unroll
-        for (u32 i = 0; i < SIDE; i += 1) {
-            u64 m = row + place_of_sum(threadIdx.x / ACROSS, i);
-            float* sum = &sums[i][j];
-            float4 four = {sum[0] + own[0], sum[1] + own[1], sum[2] + own[2], sum[3] + own[3]};
-            if (m < rows && n < cols) {
-                put_four(to, m, n, cols, four, adds, by_fours);
+        for (u32 r = 1; r < SIDE; r += 1) {
+            for (u32 j = 0; j < SIDE; j += 1) {
+                sums[r - 1][j] = sums[r][j];
             }
         }
     }
 }
 
 template <u32 SIDE, bool A_BY_ROWS, bool B_BY_ROWS>
-__device__ __forceinline__ void product(const float* a_data, const float* b_data, const float* bias, float* to,
+__device__ __forceinline__ void product(const Real* a_data, const Real* b_data, const Real* bias, Real* to,
                                         u32 adds, float* parts, u64 rows, u64 cols, u64 depth, u32 splits) {
     // A slice is 1024 numbers: four a thread.
     const u32 TILE = SIDE * ACROSS, DEPTH = 1024 / TILE;
@@ -163,96 +170,95 @@ __device__ __forceinline__ void product(const float* a_data, const float* b_data
     u64 start = split * share, end = min(start + share, depth);
 
     float sums[SIDE][SIDE] = {};
-    float4 a_next = a.load(row + a_slice.my_m(), start + a_slice.my_k(), end);
-    float4 b_next = b.load(col + b_slice.my_m(), start + b_slice.my_k(), end);
+    Four a_next = a.read(row + a_slice.my_m(), start + a_slice.my_k(), end);
+    Four b_next = b.read(col + b_slice.my_m(), start + b_slice.my_k(), end);
     for (u64 k = start; k < end; k += DEPTH) {
-        a_slice.store(a_next);
-        b_slice.store(b_next);
+        a_slice.write(a_next);
+        b_slice.write(b_next);
         __syncthreads();
         // The next slice is under way while this one is used.
-        a_next = a.load(row + a_slice.my_m(), k + DEPTH + a_slice.my_k(), end);
-        b_next = b.load(col + b_slice.my_m(), k + DEPTH + b_slice.my_k(), end);
+        a_next = a.read(row + a_slice.my_m(), k + DEPTH + a_slice.my_k(), end);
+        b_next = b.read(col + b_slice.my_m(), k + DEPTH + b_slice.my_k(), end);
         multiply<SIDE, DEPTH>(a_slice, b_slice, sums);
         __syncthreads();
     }
     if (splits > 1) {
-        to = parts + split * rows * cols;
-        adds = 0;
-        bias = nullptr;
+        put_tile<SIDE>(sums, parts + split * rows * cols, 0, nullptr, row, col, rows, cols);
+    } else {
+        put_tile<SIDE>(sums, to, adds, bias, row, col, rows, cols);
     }
-    put_tile<SIDE>(sums, to, adds, bias, row, col, rows, cols);
 }
 
 // y = x·weightᵀ + bias: [rows, out] from a sum over the columns of x.
-KERNEL linear_forward(const float* x, const float* weight, const float* bias, float* y, float* parts,
+KERNEL linear_forward(const Real* x, const Real* weight, const Real* bias, Real* y, float* parts,
                       u64 rows, u64 cols, u64 depth, u32 splits) {
     product<4, true, true>(x, weight, bias, y, 0, parts, rows, cols, depth, splits);
 }
-KERNEL linear_forward_wide(const float* x, const float* weight, const float* bias, float* y, float* parts,
+KERNEL linear_forward_wide(const Real* x, const Real* weight, const Real* bias, Real* y, float* parts,
                            u64 rows, u64 cols, u64 depth, u32 splits) {
     product<8, true, true>(x, weight, bias, y, 0, parts, rows, cols, depth, splits);
 }
 
 // dx = dy·weight: [rows, cols] from a sum over the outputs.
-KERNEL linear_dx(const float* dy, const float* weight, float* dx, u32 adds, float* parts, u64 rows,
+KERNEL linear_dx(const Real* dy, const Real* weight, Real* dx, u32 adds, float* parts, u64 rows,
                  u64 cols, u64 depth, u32 splits) {
     product<4, true, false>(dy, weight, nullptr, dx, adds, parts, rows, cols, depth, splits);
 }
-KERNEL linear_dx_wide(const float* dy, const float* weight, float* dx, u32 adds, float* parts, u64 rows,
+KERNEL linear_dx_wide(const Real* dy, const Real* weight, Real* dx, u32 adds, float* parts, u64 rows,
                       u64 cols, u64 depth, u32 splits) {
     product<8, true, false>(dy, weight, nullptr, dx, adds, parts, rows, cols, depth, splits);
 }
 
 // dweight = dyᵀ·x: [out, cols] from a sum over the rows.
-KERNEL linear_dweight(const float* dy, const float* x, float* dweight, u32 adds, float* parts, u64 rows,
+KERNEL linear_dweight(const Real* dy, const Real* x, Real* dweight, u32 adds, float* parts, u64 rows,
                       u64 cols, u64 depth, u32 splits) {
     product<4, false, false>(dy, x, nullptr, dweight, adds, parts, rows, cols, depth, splits);
 }
-KERNEL linear_dweight_wide(const float* dy, const float* x, float* dweight, u32 adds, float* parts, u64 rows,
+KERNEL linear_dweight_wide(const Real* dy, const Real* x, Real* dweight, u32 adds, float* parts, u64 rows,
                            u64 cols, u64 depth, u32 splits) {
     product<8, false, false>(dy, x, nullptr, dweight, adds, parts, rows, cols, depth, splits);
 }
 
 // Adds the parts of a sum that was cut, [splits, rows, cols], and the bias of each column.
-__device__ __forceinline__ void add_splits(const float* parts, const float* bias, float* to, u32 adds, u64 rows,
+__device__ __forceinline__ void add_splits(const float* parts, const Real* bias, Real* to, u32 adds, u64 rows,
                                            u64 cols, u32 splits) {
     if (!to) {
         return;
     }
     u64 len = rows * cols;
     // With the second part on a boundary, every one is.
-    Four four = my_four(len, parts, parts + len, to);
-    Quad sum = four.load(parts);
+    Places places = my_places(len, parts, parts + len, to);
+    Vector sum = places.read(parts);
     for (u64 split = 1; split < splits; split += 1) {
-        Quad part = four.load(parts + split * len);
-        for (u32 k = 0; k < 4; k += 1) {
+        Vector part = places.read(parts + split * len);
+        for (u32 k = 0; k < VECTOR; k += 1) {
             sum.of[k] += part.of[k];
         }
     }
-    for (u32 k = 0; k < 4; k += 1) {
-        if (bias && k < four.count) {
-            sum.of[k] += bias[four.place(k) % cols];
+    for (u32 k = 0; k < VECTOR; k += 1) {
+        if (bias && k < places.count) {
+            sum.of[k] += bias[places.place(k) % cols];
         }
     }
-    four.put(to, sum, adds);
+    places.put(to, sum, adds);
 }
 
-KERNEL linear_forward_splits(const float* parts, const float* bias, float* y, u64 rows, u64 cols, u32 splits) {
+KERNEL linear_forward_splits(const float* parts, const Real* bias, Real* y, u64 rows, u64 cols, u32 splits) {
     add_splits(parts, bias, y, 0, rows, cols, splits);
 }
 
-KERNEL linear_vjp_splits(const float* parts, float* to, u32 adds, u64 rows, u64 cols, u32 splits) {
+KERNEL linear_vjp_splits(const float* parts, Real* to, u32 adds, u64 rows, u64 cols, u32 splits) {
     add_splits(parts, nullptr, to, adds, rows, cols, splits);
 }
 
 // Partial sums of dbias = Σ dy. (`adds` comes with every gradient.)
-KERNEL linear_dbias_parts(const float* dy, const float* dbias, u32 adds, float* parts, u64 rows, u32 cols) {
+KERNEL linear_dbias_parts(const Real* dy, const Real* dbias, u32 adds, float* parts, u64 rows, u32 cols) {
     if (dbias) {
         column_parts(parts, rows, cols, [=](u64 i, u32 j) { return dy[i * cols + j]; });
     }
 }
 
-KERNEL linear_dbias(const float* parts, float* dbias, u32 adds, u32 rows, u32 cols) {
+KERNEL linear_dbias(const float* parts, Real* dbias, u32 adds, u32 rows, u32 cols) {
     if (dbias) {
         column_totals(parts, dbias, adds, rows, cols);
     }

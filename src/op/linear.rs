@@ -8,7 +8,7 @@
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 
-use super::device::{Chip, ColumnSums, Kernels, Launch, Param};
+use super::device::{Chip, ColumnSums, Kernels, Launch, Param, Ptx, ptx};
 use super::simd;
 use super::{Arg, Fast, Grad, Op, Property, Reference, Shape, View};
 use crate::num::Num;
@@ -196,6 +196,7 @@ impl Product {
         [normal, wide, splits]: [&'static str; 3],
         factors: [Param; 2],
         to: &[Param],
+        chip: &Chip,
     ) -> Vec<Launch> {
         use Param::*;
         let size = [U64(self.rows as u64), U64(self.cols as u64)];
@@ -207,7 +208,7 @@ impl Product {
             return vec![product];
         }
         let params = [&[Scratch(0)][..], to, &size, &[U32(self.splits as u32)]].concat();
-        vec![product, Launch::by_fours(splits, self.rows * self.cols, &params)]
+        vec![product, Launch::by_vectors(splits, self.rows * self.cols, chip, &params)]
     }
 }
 
@@ -219,8 +220,8 @@ impl Linear {
 }
 
 impl Kernels for Linear {
-    fn ptx(&self) -> &'static str {
-        include_str!("linear.ptx")
+    fn ptx(&self) -> Ptx {
+        ptx!("linear")
     }
 
     /// The parts of the sums of one product at a time, or the partial sums of dbias.
@@ -235,7 +236,8 @@ impl Kernels for Linear {
         use Param::*;
         let [rows, cols, out] = Self::sizes(args);
         let kernels = ["linear_forward", "linear_forward_wide", "linear_forward_splits"];
-        Product::new([rows, out, cols], chip).launches(kernels, [Arg(0), Arg(1)], &[Arg(2), Out(0)])
+        let product = Product::new([rows, out, cols], chip);
+        product.launches(kernels, [Arg(0), Arg(1)], &[Arg(2), Out(0)], chip)
     }
 
     fn vjp(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
@@ -246,11 +248,12 @@ impl Kernels for Linear {
             ["linear_dweight", "linear_dweight_wide", "linear_vjp_splits"],
         );
         let mut launches =
-            Product::new([rows, cols, out], chip).launches(dx, [Dy, Arg(1)], &[Grad(0)]);
+            Product::new([rows, cols, out], chip).launches(dx, [Dy, Arg(1)], &[Grad(0)], chip);
         launches.extend(Product::new([out, cols, rows], chip).launches(
             dweight,
             [Dy, Arg(0)],
             &[Grad(1)],
+            chip,
         ));
         let sums = ColumnSums::new(rows, out, chip);
         launches.extend([

@@ -16,10 +16,10 @@ __device__ __forceinline__ bool names_a_class(float target, u32 cols) {
 
 // The loss of one row, 0 where it is ignored, and its stats.
 template <class Team>
-__device__ __forceinline__ void cross_entropy_row(const float* logits, const float* target, float* losses,
+__device__ __forceinline__ void cross_entropy_row(const Real* logits, const float* target, float* losses,
                                                   float* stats, u32 cols, float ignored, float smoothing) {
     u64 row = Team::row();
-    const float* x = logits + row * cols;
+    const Real* x = logits + row * cols;
     float loss = 0.0f, max = 0.0f, others = 0.0f;
     if (target[row] == ignored) {
         // Nothing of the row is read, whatever its logits are.
@@ -27,13 +27,13 @@ __device__ __forceinline__ void cross_entropy_row(const float* logits, const flo
         // An index out of range must not pass for a small loss.
         loss = max = infinite() - infinite();
     } else {
-        bool fours = in_fours(cols, logits);
+        bool vectors = in_vectors(cols, logits);
         u64 y = (u64)target[row];
         Exponentials mine = {x[y], 0.0f};
-        for (u64 j = 4 * Team::rank(); j < cols; j += 4 * Team::size()) {
-            Four e = load4(x, j, cols, fours, -infinite());
-            for (u32 k = 0; k < 4; k += 1) {
-                e.at[k] = j + k == y ? -infinite() : e.at[k];
+        for (u64 j = VECTOR * Team::rank(); j < cols; j += VECTOR * Team::size()) {
+            Vector e = read(x, j, cols, vectors, -infinite());
+            for (u32 k = 0; k < VECTOR; k += 1) {
+                e.of[k] = j + k == y ? -infinite() : e.of[k];
             }
             mine.add(e);
         }
@@ -44,9 +44,12 @@ __device__ __forceinline__ void cross_entropy_row(const float* logits, const flo
         loss = lse - own;
         if (smoothing != 0.0f) {
             float sum = 0.0f;
-            for (u64 j = 4 * Team::rank(); j < cols; j += 4 * Team::size()) {
-                Four e = load4(x, j, cols, fours, max);
-                sum += ((e.at[0] - max) + (e.at[1] - max)) + ((e.at[2] - max) + (e.at[3] - max));
+            for (u64 j = VECTOR * Team::rank(); j < cols; j += VECTOR * Team::size()) {
+                Vector e = read(x, j, cols, vectors, max);
+                for (float& value : e.of) {
+                    value -= max;
+                }
+                sum += sum_of(e);
             }
             float uniform = lse - Team::sum(sum) / cols;
             loss = (1.0f - smoothing) * loss + smoothing * uniform;
@@ -59,14 +62,14 @@ __device__ __forceinline__ void cross_entropy_row(const float* logits, const flo
     }
 }
 
-KERNEL cross_entropy_rows_short(const float* logits, const float* target, float* losses, float* stats, u64 rows,
+KERNEL cross_entropy_rows_short(const Real* logits, const float* target, float* losses, float* stats, u64 rows,
                                 u32 cols, float ignored, float smoothing) {
     if (Warp::row() < rows) {
         cross_entropy_row<Warp>(logits, target, losses, stats, cols, ignored, smoothing);
     }
 }
 
-KERNEL cross_entropy_rows_long(const float* logits, const float* target, float* losses, float* stats, u32 cols,
+KERNEL cross_entropy_rows_long(const Real* logits, const float* target, float* losses, float* stats, u32 cols,
                                float ignored, float smoothing) {
     cross_entropy_row<Block>(logits, target, losses, stats, cols, ignored, smoothing);
 }
@@ -104,17 +107,17 @@ KERNEL cross_entropy_total(const float* losses, const float* target, float* loss
     }
 }
 
-// A thread for every four logits of a row.
-KERNEL cross_entropy_dlogits(const float* logits, const float* target, const float* dy, const float* stats,
-                             const float* kept, float* dlogits, u32 adds, u64 rows, u32 cols, float ignored,
+// A thread for every vector of a row.
+KERNEL cross_entropy_dlogits(const Real* logits, const float* target, const float* dy, const float* stats,
+                             const float* kept, Real* dlogits, u32 adds, u64 rows, u32 cols, float ignored,
                              float smoothing, u32 reduction) {
-    u64 in_a_row = ((u64)cols + 3) / 4, row = thread_index() / in_a_row;
+    u64 in_a_row = ((u64)cols + VECTOR - 1) / VECTOR, row = thread_index() / in_a_row;
     if (!dlogits || row >= rows) {
         return;
     }
-    u64 j = 4 * (thread_index() % in_a_row), start = row * cols;
-    bool fours = in_fours(cols, logits, dlogits);
-    Four d = {};
+    u64 j = VECTOR * (thread_index() % in_a_row), start = row * cols;
+    bool vectors = in_vectors(cols, logits, dlogits);
+    Vector d = {};
     if (target[row] != ignored) {
         float dloss = reduction == EACH_ROW ? dy[row] : dy[0];
         dloss = reduction == MEAN ? dloss / *kept : dloss;
@@ -123,25 +126,25 @@ KERNEL cross_entropy_dlogits(const float* logits, const float* target, const flo
         u64 y = names_a_class(target[row], cols) ? (u64)target[row] : 0;
         float sum = others + expf(logits[start + y] - max);
         float per_sum = 1.0f / sum, spread = smoothing / cols;
-        d = load4(logits + start, j, cols, fours, 0.0f);
-        for (u32 k = 0; k < 4; k += 1) {
+        d = read(logits + start, j, cols, vectors, 0.0f);
+        for (u32 k = 0; k < VECTOR; k += 1) {
             // p_y − 1 is minus the sum of the others, which cancels nothing as p_y → 1; what is
             // spread over all classes is here taken from y.
-            float e = j + k == y ? smoothing * sum - others : expf(d.at[k] - max);
-            d.at[k] = dloss * (e * per_sum - spread);
+            float e = j + k == y ? smoothing * sum - others : expf(d.of[k] - max);
+            d.of[k] = dloss * (e * per_sum - spread);
         }
     }
-    put4(dlogits + start, j, cols, fours, d, adds);
+    put(dlogits + start, j, cols, vectors, d, adds);
 }
 
 // Each block leaves the sum of (prediction − target)² of its share.
-KERNEL mean_squared_error_parts(const float* prediction, const float* target, float* parts, u64 len) {
+KERNEL mean_squared_error_parts(const Real* prediction, const Real* target, float* parts, u64 len) {
     float sum = 0.0f;
-    for (u64 i = 4 * thread_index(); i < len; i += 4 * (u64)gridDim.x * blockDim.x) {
-        bool fours = i + 4 <= len && in_fours(0, prediction, target);
-        Four a = load4(prediction, i, len, fours, 0.0f), b = load4(target, i, len, fours, 0.0f);
-        for (u32 k = 0; k < 4; k += 1) {
-            sum = fmaf(a.at[k] - b.at[k], a.at[k] - b.at[k], sum);
+    for (u64 i = VECTOR * thread_index(); i < len; i += VECTOR * (u64)gridDim.x * blockDim.x) {
+        bool vectors = i + VECTOR <= len && in_vectors(0, prediction, target);
+        Vector a = read(prediction, i, len, vectors, 0.0f), b = read(target, i, len, vectors, 0.0f);
+        for (u32 k = 0; k < VECTOR; k += 1) {
+            sum = fmaf(a.of[k] - b.of[k], a.of[k] - b.of[k], sum);
         }
     }
     sum = block_sum(sum);
@@ -162,24 +165,24 @@ KERNEL mean_squared_error_total(const float* parts, float* y, u32 blocks, float 
     }
 }
 
-KERNEL mean_squared_error_gradients(const float* prediction, const float* target, const float* dy,
-                                    float* dprediction, u32 adds_prediction, float* dtarget, u32 adds_target,
+KERNEL mean_squared_error_gradients(const Real* prediction, const Real* target, const float* dy,
+                                    Real* dprediction, u32 adds_prediction, Real* dtarget, u32 adds_target,
                                     u64 len, float count) {
-    u64 i = 4 * thread_index();
+    u64 i = VECTOR * thread_index();
     if (i >= len) {
         return;
     }
-    bool fours = i + 4 <= len && in_fours(0, prediction, target, dprediction, dtarget);
+    bool vectors = i + VECTOR <= len && in_vectors(0, prediction, target, dprediction, dtarget);
     float factor = dy[0] * 2.0f / count;
-    Four a = load4(prediction, i, len, fours, 0.0f), b = load4(target, i, len, fours, 0.0f), minus;
-    for (u32 k = 0; k < 4; k += 1) {
-        a.at[k] = factor * (a.at[k] - b.at[k]);
-        minus.at[k] = -a.at[k];
+    Vector a = read(prediction, i, len, vectors, 0.0f), b = read(target, i, len, vectors, 0.0f), minus;
+    for (u32 k = 0; k < VECTOR; k += 1) {
+        a.of[k] = factor * (a.of[k] - b.of[k]);
+        minus.of[k] = -a.of[k];
     }
     if (dprediction) {
-        put4(dprediction, i, len, fours, a, adds_prediction);
+        put(dprediction, i, len, vectors, a, adds_prediction);
     }
     if (dtarget) {
-        put4(dtarget, i, len, fours, minus, adds_target);
+        put(dtarget, i, len, vectors, minus, adds_target);
     }
 }

@@ -18,7 +18,7 @@ pub use binary_cross_entropy::BinaryCrossEntropy;
 pub use gaussian_nll::GaussianNll;
 pub use student_nll::StudentNll;
 
-use super::device::{Chip, Kernels, Launch, Param};
+use super::device::{Chip, Kernels, Launch, Param, Ptx, ptx};
 use super::elementary::exp_nonpositive;
 use super::simd::{self, Isa, max};
 use super::softmax::by_rows;
@@ -469,8 +469,12 @@ impl CrossEntropy {
 }
 
 impl Kernels for CrossEntropy {
-    fn ptx(&self) -> &'static str {
-        include_str!("loss.ptx")
+    fn ptx(&self) -> Ptx {
+        ptx!("loss")
+    }
+
+    fn keeps_f32(&self, _index: usize) -> bool {
+        true
     }
 
     /// The largest logit of every row and Σ e^(x − max) over all classes but the target; then the
@@ -501,27 +505,32 @@ impl Kernels for CrossEntropy {
         launches
     }
 
-    fn vjp(&self, args: &[Shape], _chip: &Chip) -> Vec<Launch> {
+    fn vjp(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
         use Param::*;
         let (rows, cols) = (args[0].rows(), args[0].cols());
         let tensors = [Arg(0), Arg(1), Dy, Saved(0), Saved(2 * rows), Grad(0)];
         let sizes = [U64(rows as u64), U32(cols as u32)];
         let constants = [F32(self.ignored()), F32(self.label_smoothing as f32), self.reduction()];
         let params = [&tensors[..], &sizes, &constants].concat();
-        vec![Launch::each("cross_entropy_dlogits", rows * cols.div_ceil(4), &params)]
+        let vectors = rows * cols.div_ceil(chip.vector());
+        vec![Launch::each("cross_entropy_dlogits", vectors, &params)]
     }
 }
 
 impl MeanSquaredError {
-    /// Blocks that share the sum out among them: each a part of no less than a few fours a thread.
+    /// Blocks that share the sum out among them: each a part of no less than a few vectors a thread.
     fn blocks(args: &[Shape], chip: &Chip) -> usize {
         chip.blocks(args[0].len().div_ceil(16 * LAST as usize))
     }
 }
 
 impl Kernels for MeanSquaredError {
-    fn ptx(&self) -> &'static str {
-        include_str!("loss.ptx")
+    fn ptx(&self) -> Ptx {
+        ptx!("loss")
+    }
+
+    fn keeps_f32(&self, _index: usize) -> bool {
+        true
     }
 
     /// A part of the sum for every block.
@@ -540,12 +549,12 @@ impl Kernels for MeanSquaredError {
         ]
     }
 
-    fn vjp(&self, args: &[Shape], _chip: &Chip) -> Vec<Launch> {
+    fn vjp(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
         use Param::*;
         let len = args[0].len();
         let count = [U64(len as u64), F32(len as f32)];
         let params = [&[Arg(0), Arg(1), Dy, Grad(0), Grad(1)], &count[..]].concat();
-        vec![Launch::each("mean_squared_error_gradients", len.div_ceil(4), &params)]
+        vec![Launch::by_vectors("mean_squared_error_gradients", len, chip, &params)]
     }
 }
 

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use self::device::Kernels;
 use crate::choice::Constant;
-use crate::num::{Bound, Dd, Dual, Num, Stochastic};
+use crate::num::{Bound, Dd, Dtype, Dual, Num, Stochastic};
 use crate::setting::Invalid;
 
 pub mod activation;
@@ -358,6 +358,15 @@ pub trait Op:
     /// Whether vjp reads the value of argument `index`; what no vjp reads is not kept.
     fn vjp_reads(&self, _index: usize) -> bool {
         true
+    }
+    /// What the fast path stores argument `index` and its gradient as: values are representable in it,
+    /// and what comes out is rounded to it. All arithmetic is `f32`.
+    fn argument_dtype(&self, _index: usize) -> Dtype {
+        Dtype::F32
+    }
+    /// What it stores output `index` as; that of the first is that of its gradient.
+    fn output_dtype(&self, _index: usize) -> Dtype {
+        Dtype::F32
     }
     /// The kernels for a device, where there are some.
     fn kernels(&self) -> Option<&dyn Kernels> {

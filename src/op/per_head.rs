@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use super::device::{Chip, Kernels, Launch};
+use super::device::{Chip, Kernels, Launch, Ptx};
 use super::{Arg, Fast, Grad, MAX_ARGS, Op, Property, Reference, Shape, SharedOp, View};
 use crate::choice::{Allowed, Constant};
 use crate::num::Num;
@@ -147,8 +147,11 @@ impl PerHead {
 }
 
 impl Kernels for PerHead {
-    fn ptx(&self) -> &'static str {
+    fn ptx(&self) -> Ptx {
         self.kernels_of_norm().ptx()
+    }
+    fn keeps_f32(&self, index: usize) -> bool {
+        self.kernels_of_norm().keeps_f32(index)
     }
     fn saved(&self, args: &[Shape], chip: &Chip) -> usize {
         self.kernels_of_norm().saved(&self.shapes(args), chip)

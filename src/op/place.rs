@@ -2,7 +2,7 @@
 //!
 //! What a head reads that says something of one place only.
 
-use super::device::{Chip, Kernels, Launch, Param};
+use super::device::{Chip, Kernels, Launch, Param, Ptx, ptx};
 use super::{Arg, Fast, Grad, Op, Property, Reference, Shape, View};
 use crate::num::Num;
 
@@ -107,8 +107,8 @@ impl AtPlace {
 }
 
 impl Kernels for AtPlace {
-    fn ptx(&self) -> &'static str {
-        include_str!("place.ptx")
+    fn ptx(&self) -> Ptx {
+        ptx!("place")
     }
 
     fn forward(&self, args: &[Shape], _chip: &Chip) -> Vec<Launch> {

@@ -5,7 +5,7 @@
 //! et al. 2020) or one per column (LayerScale, Touvron et al. 2021).
 //! [`Scale`]: y = factor·x (LayerNorm scaling's 1/√l, Sun et al. 2025).
 
-use super::device::{Chip, ColumnSums, Kernels, Launch, Param};
+use super::device::{Chip, ColumnSums, Kernels, Launch, Param, Ptx, ptx};
 use super::simd;
 use super::{Arg, Fast, Grad, Op, Property, Reference, Shape, View};
 use crate::num::Num;
@@ -289,24 +289,24 @@ impl Fast for Scale {
 }
 
 impl Kernels for Residual {
-    fn ptx(&self) -> &'static str {
-        include_str!("residual.ptx")
+    fn ptx(&self) -> Ptx {
+        ptx!("residual")
     }
 
-    fn forward(&self, args: &[Shape], _chip: &Chip) -> Vec<Launch> {
+    fn forward(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
         use Param::*;
         let len = args[0].len();
         let constants = [U64(len as u64), F32(self.alpha as f32), F32(self.beta as f32)];
         let params = [&[Arg(0), Arg(1), Out(0)][..], &constants].concat();
-        vec![Launch::by_fours("residual_forward", len, &params)]
+        vec![Launch::by_vectors("residual_forward", len, chip, &params)]
     }
 
-    fn vjp(&self, args: &[Shape], _chip: &Chip) -> Vec<Launch> {
+    fn vjp(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
         use Param::*;
         let len = args[0].len();
         let constants = [U64(len as u64), F32(self.alpha as f32), F32(self.beta as f32)];
         let params = [&[Dy, Grad(0), Grad(1)][..], &constants].concat();
-        vec![Launch::by_fours("residual_vjp", len, &params)]
+        vec![Launch::by_vectors("residual_vjp", len, chip, &params)]
     }
 }
 
@@ -319,8 +319,8 @@ impl GainedResidual {
 }
 
 impl Kernels for GainedResidual {
-    fn ptx(&self) -> &'static str {
-        include_str!("residual.ptx")
+    fn ptx(&self) -> Ptx {
+        ptx!("residual")
     }
 
     /// Partial sums of dgain.
@@ -328,11 +328,11 @@ impl Kernels for GainedResidual {
         Self::sums(args, chip).scratch()
     }
 
-    fn forward(&self, args: &[Shape], _chip: &Chip) -> Vec<Launch> {
+    fn forward(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
         use Param::*;
         let (len, gains) = (args[0].len(), args[2].len());
         let params = [Arg(0), Arg(1), Arg(2), Out(0), U64(len as u64), U32(gains as u32)];
-        vec![Launch::by_fours("gained_residual_forward", len, &params)]
+        vec![Launch::by_vectors("gained_residual_forward", len, chip, &params)]
     }
 
     fn vjp(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
@@ -346,21 +346,21 @@ impl Kernels for GainedResidual {
 }
 
 impl Kernels for Scale {
-    fn ptx(&self) -> &'static str {
-        include_str!("residual.ptx")
+    fn ptx(&self) -> Ptx {
+        ptx!("residual")
     }
 
-    fn forward(&self, args: &[Shape], _chip: &Chip) -> Vec<Launch> {
+    fn forward(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
         use Param::*;
         let len = args[0].len();
         let params = [Arg(0), Out(0), U32(0), U64(len as u64), F32(self.factor as f32)];
-        vec![Launch::by_fours("scale_by_factor", len, &params)]
+        vec![Launch::by_vectors("scale_by_factor", len, chip, &params)]
     }
 
-    fn vjp(&self, args: &[Shape], _chip: &Chip) -> Vec<Launch> {
+    fn vjp(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
         use Param::*;
         let len = args[0].len();
         let params = [Dy, Grad(0), U64(len as u64), F32(self.factor as f32)];
-        vec![Launch::by_fours("scale_by_factor", len, &params)]
+        vec![Launch::by_vectors("scale_by_factor", len, chip, &params)]
     }
 }

@@ -12,7 +12,7 @@ const double LOG2_BASE = 13.287712379549449;
 // y: every pair of channels of x turned by its angle times `direction`. The pairs are shared out among
 // `axes`, each of which has a coordinate of the position, a digit to the base `edge`. `share` blocks
 // have a position in common.
-KERNEL rotary_turn(const float* x, float* y, u32 adds, u64 samples, u32 seq, u32 heads, u32 half, u32 axes, u32 edge,
+KERNEL rotary_turn(const Real* x, Real* y, u32 adds, u64 samples, u32 seq, u32 heads, u32 half, u32 axes, u32 edge,
                    u32 share, float direction) {
     __shared__ float cosines[THREADS], sines[THREADS];
     if (!y) {

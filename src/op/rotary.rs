@@ -12,7 +12,7 @@
 
 use std::sync::Arc;
 
-use super::device::{Chip, Kernels, Launch, Param};
+use super::device::{Chip, Kernels, Launch, Param, Ptx, ptx};
 use super::simd;
 use super::{Arg, Fast, Grad, Op, Property, Reference, Shape, View};
 use crate::num::Num;
@@ -213,8 +213,8 @@ impl Rotary {
 }
 
 impl Kernels for Rotary {
-    fn ptx(&self) -> &'static str {
-        include_str!("rotary.ptx")
+    fn ptx(&self) -> Ptx {
+        ptx!("rotary")
     }
 
     fn forward(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {

@@ -6,7 +6,7 @@
 //! Subtracting m changes nothing in exact arithmetic and keeps e from overflowing: the largest is
 //! 1, so that Σe is at least 1.
 
-use super::device::{Chip, Kernels, Launch, Param, WARP};
+use super::device::{Chip, Kernels, Launch, Param, Ptx, WARP, ptx};
 use super::elementary::exp_nonpositive;
 use super::simd::{self, dot, max, sum};
 use super::{Arg, Fast, Grad, Op, Property, Reference, Shape, View};
@@ -150,8 +150,8 @@ const THREADS: u32 = 256;
 const SHORT: usize = 1024;
 
 impl Kernels for Softmax {
-    fn ptx(&self) -> &'static str {
-        include_str!("softmax.ptx")
+    fn ptx(&self) -> Ptx {
+        ptx!("softmax")
     }
 
     /// What is subtracted and 1/Σe, of every row.

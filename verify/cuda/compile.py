@@ -1,4 +1,5 @@
-"""Compiles the kernels: every .cu file of the sources to the .ptx beside it.
+"""Compiles the kernels: every .cu file of the sources to the .ptx beside it, and where it stores
+what it is told to (Real, see src/op/device/common.cuh) to a .bf16.ptx and a .f16.ptx as well.
 
     python3 -m venv .venv && .venv/bin/pip install nvidia-cuda-nvrtc==13.5.37
     .venv/bin/python verify/cuda/compile.py [--check | --registers] [FILE.cu ...]
@@ -23,6 +24,8 @@ ARCHITECTURE = "compute_80"
 LANGUAGE = "8.0"
 # Chips whose machine code --registers looks at.
 CHIPS = ["sm_80", "sm_90", "sm_100"]
+# What Real is, by the end of the name of what is compiled with it.
+STORAGES = {".ptx": "float", ".bf16.ptx": "Bf16", ".f16.ptx": "F16"}
 
 
 def library():
@@ -65,12 +68,42 @@ def program_of(nvrtc, source, architecture, more=()):
     return program, name, log
 
 
-def compiled(nvrtc, source):
+def storages(source):
+    """The storages that a .cu file is compiled for: more than one where it names Real."""
+    all_of_them = re.search(r"\bReal\b", source.read_text())
+    return STORAGES if all_of_them else {".ptx": STORAGES[".ptx"]}
+
+
+def shorter(ptx):
+    """The same PTX without what nobody reads: comments, indentation, debug sections; and of the lines of
+    the source those of memory, of branches and of what threads do together, without the inlined calls
+    that led there. Parameters and labels have short names."""
+    named = re.compile(r"(@!?%p\d+ )?(atom|bar|barrier|bra|call|ld|red|ret|shfl|st|vote)\b(?!\.param)")
+    kept, said, place = [], None, None
+    for line in ptx.split("\n"):
+        line = re.sub(r"\b\w+_param_(\d+)\b", r"param_\1", " ".join(line.split()))
+        line = line.replace("$L__BB", "$L")
+        if line.startswith(".section"):
+            break
+        if found := re.match(r"\.loc (\d+ \d+)", line):
+            place = found[1]
+            continue
+        if ".entry" in line:
+            said, place = None, None
+        if named.match(line) and place != said:
+            said = place
+            kept.append(f".loc {said} 0")
+        if line and not line.startswith("//"):
+            kept.append(line)
+    return "\n".join(kept) + "\n"
+
+
+def compiled(nvrtc, source, real):
     """The PTX of a .cu file, the names of files in it counted from the project's folder."""
-    program, name, log = program_of(nvrtc, source, ARCHITECTURE)
+    program, name, log = program_of(nvrtc, source, ARCHITECTURE, [f"--define-macro=REAL={real}"])
     if log.strip():
         print(f"{name}:\n{log}", file=sys.stderr)
-    ptx = text(nvrtc.nvrtcGetPTXSize, nvrtc.nvrtcGetPTX, program)
+    ptx = shorter(text(nvrtc.nvrtcGetPTXSize, nvrtc.nvrtcGetPTX, program))
 
     def from_the_root(match):
         path = pathlib.Path(match[2])
@@ -93,9 +126,11 @@ def registers(nvrtc, files):
     )
     spilling = 0
     print(f"{'kernel':<44}{'chip':<9}{'registers':>9}{'shared':>9}{'stack':>7}{'spilled':>9}")
-    for source in files:
+    for source, end in [(source, end) for source in files for end in storages(source)]:
+        print(source.with_suffix(end).name)
         for chip in CHIPS:
-            log = program_of(nvrtc, source, chip, ["--ptxas-options=-v"])[2]
+            more = [f"--define-macro=REAL={STORAGES[end]}", "--ptxas-options=-v"]
+            log = program_of(nvrtc, source, chip, more)[2]
             for kernel, chip, stack, stores, loads, used, rest in said.findall(log):
                 shared = re.search(r"(\d+) bytes smem", rest)
                 spilled = int(stores) + int(loads)
@@ -114,8 +149,8 @@ def main():
     if "--registers" in arguments:
         sys.exit(1 if registers(nvrtc, files) else 0)
     stale = []
-    for source in files:
-        ptx, beside = compiled(nvrtc, source), source.with_suffix(".ptx")
+    for source, end in [(source, end) for source in files for end in storages(source)]:
+        ptx, beside = compiled(nvrtc, source, STORAGES[end]), source.with_suffix(end)
         if beside.exists() and beside.read_text() == ptx:
             continue
         stale.append(str(beside.relative_to(ROOT)) if beside.is_relative_to(ROOT) else str(beside))

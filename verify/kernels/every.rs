@@ -1,29 +1,41 @@
-//! What every operator with kernels is held to.
+//! What every operator with kernels is held to, whatever it stores.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use plummet::backend::device::{Interpreted, OnMachine};
 use plummet::check::bodies::{
-    Budget, Case, Rows, SIZES, contract, fast_agrees, gradient, property,
+use plummet::check::bodies::{
+    Budget, Case, Rows, SIZES, contract, fast_agrees, gradient, property, share_of_budget,
 };
-use plummet::op::{Shape, SharedOp, all, device::Chip, named};
+use plummet::num::Dtype;
+use plummet::op::device::{Chip, STORAGES};
+use plummet::op::embedding::Embedding;
+use plummet::op::{Shape, SharedOp, all, named};
 use plummet::ptx::{Approximation, Options, Schedule};
 
-fn interpreted(options: Options) -> Interpreted {
-    Interpreted::new(Chip { multiprocessors: 3 }, options)
-}
+/// What 16 bits store.
+const HALVES: [Dtype; 2] = [Dtype::Bf16, Dtype::F16];
+
+/// Rows and columns beside and on vectors of eight, beside those of a narrow row, and enough elements
+/// to fill a block.
+const SIZES_OF_HALVES: [(usize, usize); 5] = [(1, 1), (3, 7), (2, 16), (2, 129), (8, 264)];
 
 /// Every operator that has kernels, on a machine of its own.
-fn on_machines(options: Options) -> impl Iterator<Item = SharedOp> {
+fn on_machines(options: Options, storage: Dtype) -> impl Iterator<Item = SharedOp> {
     all().into_iter().filter_map(move |op| {
-        OnMachine::new(op, interpreted(options)).map(|op| Arc::new(op) as SharedOp)
+        let machine = Interpreted::new(Chip::new(3), options);
+        OnMachine::new(op, machine).map(|op| Arc::new(op.storing(storage)) as SharedOp)
     })
 }
 
+fn usual() -> Options {
+    Options { forbid_float_atomics: true, ..Options::default() }
+}
+
 fn conditions() -> Vec<Options> {
-    let usual = Options { forbid_float_atomics: true, ..Options::default() };
-    let schedules = Schedule::ALL.map(|schedule| Options { schedule, ..usual });
-    let edges = Approximation::ALL.map(|approximation| Options { approximation, ..usual });
+    let schedules = Schedule::ALL.map(|schedule| Options { schedule, ..usual() });
+    let edges = Approximation::ALL.map(|approximation| Options { approximation, ..usual() });
     [&schedules[..], &edges].concat()
 }
 
@@ -65,24 +77,37 @@ fn every_operator_has_kernels_but_those_that_are_named() {
     assert!(WITHOUT.iter().all(|id| without.iter().any(|op| op.id() == *id)));
 }
 
+/// Prints the table of `docs/cuda.md`.
 #[test]
 fn kernels_are_within_budget_at_every_size() {
-    for op in on_machines(Options { forbid_float_atomics: true, ..Options::default() }) {
-        for (seed, (rows, cols)) in (0..).zip(SIZES) {
-            let case = Case::draw(&*op, Rows::Normal, rows, cols, seed);
-            fast_agrees(&*op, &case).unwrap();
-            let optional = op.args().iter().enumerate().filter(|(_, arg)| arg.optional);
-            for (index, _) in optional {
-                fast_agrees(&*op, &case.clone().without(index)).unwrap();
+    // Of every operator and storage the number of cases and the largest q.
+    let mut table: BTreeMap<&str, [(usize, f64); STORAGES.len()]> = BTreeMap::new();
+    for (at, storage) in STORAGES.into_iter().enumerate() {
+        let sizes = if storage == Dtype::F32 { &SIZES[..] } else { &SIZES_OF_HALVES };
+        for op in on_machines(usual(), storage) {
+            for (seed, &(rows, cols)) in (0..).zip(sizes) {
+                let case = Case::draw(&*op, Rows::Normal, rows, cols, seed);
+                let optional = op.args().iter().enumerate().filter(|(_, arg)| arg.optional);
+                let fewer = optional.map(|(index, _)| case.clone().without(index));
+                for case in std::iter::once(case.clone()).chain(fewer) {
+                    let q = share_of_budget(&*op, &case).unwrap();
+                    let (cases, largest) = &mut table.entry(op.id()).or_default()[at];
+                    (*cases, *largest) = (*cases + 1, largest.max(q));
+                }
             }
         }
+    }
+    println!("| operator | f32 | bf16 | f16 |\n|---|---|---|---|");
+    for (op, storages) in table {
+        let cells = storages.map(|(cases, q)| format!("{cases} cases, q {q:.2}"));
+        println!("| `{op}` | {} |", cells.join(" | "));
     }
 }
 
 #[test]
 fn kernels_are_within_budget_under_every_schedule_and_at_the_edges_of_approximation() {
     for options in conditions() {
-        for op in on_machines(options) {
+        for op in on_machines(options, Dtype::F32) {
             for (seed, kind) in (0..).zip(Rows::ALL) {
                 let case = Case::draw(&*op, kind, 5, 33, seed);
                 fast_agrees(&*op, &case).unwrap_or_else(|fault| panic!("{options:?}: {fault:?}"));
@@ -91,9 +116,34 @@ fn kernels_are_within_budget_under_every_schedule_and_at_the_edges_of_approximat
     }
 }
 
+/// The arithmetic is that of f32: a condition meets one kind of rows in each storage, by turns all.
+#[test]
+fn halves_are_within_budget_under_every_schedule_and_at_the_edges_of_approximation() {
+    for ((seed, options), kind) in (0..).zip(conditions()).zip(Rows::ALL.into_iter().cycle()) {
+        for storage in HALVES {
+            for op in on_machines(options, storage) {
+                let case = Case::draw(&*op, kind, 5, 33, seed);
+                fast_agrees(&*op, &case).unwrap_or_else(|fault| panic!("{options:?}: {fault:?}"));
+            }
+        }
+    }
+}
+
+/// More places than a block looks at at once: their sums wait in `f32`.
+#[test]
+fn a_table_collects_many_places_and_is_rounded_once() {
+    for storage in STORAGES {
+        let machine = Interpreted::new(Chip::new(3), usual());
+        let table = OnMachine::new(Arc::new(Embedding), machine).unwrap().storing(storage);
+        let shapes = [Shape::new(&[1, 4500]), Shape::new(&[3, 9])];
+        let case = Case::of(&table, &shapes, Rows::Normal, 1).starting_at(0.75);
+        fast_agrees(&table, &case).unwrap();
+    }
+}
+
 #[test]
 fn contracts_derivatives_and_properties_hold() {
-    for op in on_machines(Options { forbid_float_atomics: true, ..Options::default() }) {
+    for op in on_machines(usual(), Dtype::F32) {
         for (seed, (rows, cols)) in (0..).zip([(1, 1), (3, 7), (4, 32)]) {
             let case = Case::draw(&*op, Rows::Normal, rows, cols, seed);
             contract::holds(&*op, &case).unwrap();
@@ -121,6 +171,17 @@ fn a_gradient_formed_apart_is_rounded_at_its_own_size() {
     assert!(off > 2f64.powi(-28) && off <= allowed, "{off:e}, allowed {allowed:e}");
     // A few units of db, and no more.
     assert!(allowed < 8.0 * 2f64.powi(-24), "{allowed:e}");
-    let options = Options { forbid_float_atomics: true, ..Options::default() };
-    fast_agrees(&OnMachine::new(linear, interpreted(options)).unwrap(), &case).unwrap();
+    let machine = Interpreted::new(Chip::new(3), usual());
+    fast_agrees(&OnMachine::new(linear, machine).unwrap(), &case).unwrap();
+}
+
+#[test]
+fn halves_hold_the_contracts() {
+    for storage in HALVES {
+        for op in on_machines(usual(), storage) {
+            for (seed, (rows, cols)) in (0..).zip([(3, 7), (4, 32)]) {
+                contract::holds(&*op, &Case::draw(&*op, Rows::Normal, rows, cols, seed)).unwrap();
+            }
+        }
+    }
 }

@@ -116,7 +116,7 @@ impl Cuda {
             (Some(_), false) => format!("{name}, products by cuBLASLt"),
             (Some(_), true) => format!("{name}, products by cuBLASLt in TF32"),
         };
-        let chip = Chip { multiprocessors };
+        let chip = Chip::new(multiprocessors);
         let state = Mutex::new(State { library, ..State::default() });
         Ok(Cuda(Arc::new(Shared { device, context, stream, chip, name, state })))
     }

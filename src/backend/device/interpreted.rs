@@ -103,7 +103,7 @@ fn module(ptx: &'static str) -> Result<Arc<Module>, String> {
 impl Default for Interpreted {
     fn default() -> Self {
         let options = Options { forbid_float_atomics: true, ..Options::default() };
-        Interpreted::new(Chip { multiprocessors: 3 }, options)
+        Interpreted::new(Chip::new(3), options)
     }
 }
 

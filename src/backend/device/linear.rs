@@ -69,9 +69,10 @@ pub fn vjp<M: Machine>(
     let products: Vec<Product<M::Memory>> = dx.into_iter().chain(dweight).collect();
     let done = machine.multiply(&products);
     if done && dbias.is_some() {
-        let mut launches = kernels.vjp(shapes, &machine.chip());
+        let chip = machine.chip();
+        let mut launches = kernels.vjp(shapes, &chip);
         launches.retain(|launch| launch.kernel.starts_with("linear_dbias"));
-        run(machine, kernels.ptx(), &launches, tensors);
+        run(machine, kernels.ptx().of(&chip), &launches, tensors);
     }
     done
 }

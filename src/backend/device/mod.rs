@@ -146,7 +146,8 @@ impl<M: Machine> Backend for Device<M> {
         if is_linear(op) && linear::forward(&self.machine, &action.shapes, &operands) {
             return;
         }
-        run(&self.machine, kernels.ptx(), &kernels.forward(&action.shapes, &chip), &operands);
+        let launches = kernels.forward(&action.shapes, &chip);
+        run(&self.machine, kernels.ptx().of(&chip), &launches, &operands);
     }
 
     fn vjp(&self, op: &dyn Op, action: &Action, memory: &mut Memory<Self>) {
@@ -155,13 +156,14 @@ impl<M: Machine> Backend for Device<M> {
         if is_linear(op) && linear::vjp(&self.machine, kernels, &action.shapes, &operands) {
             return;
         }
-        run(&self.machine, kernels.ptx(), &kernels.vjp(&action.shapes, &chip), &operands);
+        run(&self.machine, kernels.ptx().of(&chip), &kernels.vjp(&action.shapes, &chip), &operands);
     }
 
     fn reduce(&self, gradients: &mut [Vector<M>], losses: &[Vector<M>], norm: &mut Norm<M>) {
         use Param::*;
         let (first, others) = gradients.split_first().expect("a step has a gradient");
-        let (blocks, len) = (self.machine.chip().multiprocessors, U64(first.len as u64));
+        let chip = self.machine.chip();
+        let (blocks, len) = (chip.multiprocessors, U64(first.len as u64));
         norm.losses = losses.iter().map(|losses| losses.len).sum();
         norm.parts = blocks as usize;
         let memory = norm.memory.get_or_insert_with(|| {
@@ -169,7 +171,8 @@ impl<M: Machine> Backend for Device<M> {
             self.machine.allocate(numbers + norm.losses * size_of::<f32>(), true)
         });
         for other in others {
-            let launch = Launch::by_fours("add_vectors", first.len, &[Arg(0), Arg(1), len]);
+            let params = [Arg(0), Arg(1), len];
+            let launch = Launch::by_vectors("add_vectors", first.len, &chip, &params);
             self.launch(launch, vec![Some(first.at(0)), Some(other.at(0))]);
         }
         let (root, parts) = (Some((&*memory, 0)), Some((&*memory, size_of::<f64>())));
@@ -214,6 +217,7 @@ impl<M: Machine> Backend for Device<M> {
         let losses = (1 + update.norm.parts) * size_of::<f64>();
         let losses = (update.norm.losses > 0).then_some((norm, losses));
         let judged = [Arg(2), F32(update.clip as f32), Arg(3), U32(update.norm.losses as u32)];
+        let chip = self.machine.chip();
         for (i, stretch) in update.stretches.iter().enumerate() {
             let (first, len) = (stretch.range.start, stretch.range.len());
             let mut tensors =
@@ -230,13 +234,13 @@ impl<M: Machine> Backend for Device<M> {
                     let eps = F32((eps * stretch.factors.eps) as f32);
                     let vectors = [Arg(0), Arg(1), Arg(6), Arg(7), U64(len as u64)];
                     let params = [&vectors[..], &judged, &moments, &pace, &[eps]].concat();
-                    Launch::by_fours("adamw", len, &params)
+                    Launch::by_vectors("adamw", len, &chip, &params)
                 }
                 Rule::Muon { .. } => panic!("no kernels for Muon: see Backend::follows"),
                 Rule::Sgd { beta } => {
                     let vectors = [Arg(0), Arg(1), Arg(6), U64(len as u64)];
                     let params = [&vectors[..], &judged, &[F32(beta as f32)], &pace].concat();
-                    Launch::by_fours("sgd", len, &params)
+                    Launch::by_vectors("sgd", len, &chip, &params)
                 }
             };
             self.launch(launch, tensors);

@@ -1,47 +1,85 @@
 //! An operator whose fast path is its kernels: so they pass through every check that the CPU's
 //! fast paths pass through, and through the gate.
 
+use half::{bf16, f16};
+
 use super::launches::{Operands, run};
 use super::machine::Machine;
 use crate::choice::Constant;
-use crate::num::{Bound, Dd, Dual, Stochastic};
+use crate::num::{Bound, Dd, Dtype, Dual, Stochastic};
+use crate::op::device::{Chip, Kernels};
 use crate::op::{Arg, Fast, Grad, Op, Property, Reference, Shape, SharedOp, View};
 use crate::setting::Invalid;
 
-/// An operator on a machine.
+/// An operator on a machine, which takes and gives numbers as what is stored of them.
 #[derive(Debug, Clone)]
 pub struct OnMachine<M> {
     op: SharedOp,
     machine: M,
+    storage: Dtype,
 }
 
 impl<M: Machine + 'static> OnMachine<M> {
     /// The operator on the machine; none where it has no kernels.
     pub fn new(op: SharedOp, machine: M) -> Option<Self> {
         op.kernels()?;
-        Some(OnMachine { op, machine })
+        Some(OnMachine { op, machine, storage: Dtype::F32 })
     }
 
-    fn kernels(&self) -> &dyn crate::op::device::Kernels {
+    /// The same operator with another storage of activations, learned tensors and their gradients: one
+    /// of [`STORAGES`](crate::op::device::STORAGES).
+    pub fn storing(self, storage: Dtype) -> Self {
+        OnMachine { storage, ..self }
+    }
+
+    fn chip(&self) -> Chip {
+        self.machine.chip().storing(self.storage)
+    }
+
+    fn kernels(&self) -> &dyn Kernels {
         self.op.kernels().expect("it has been seen to have some")
     }
 
-    fn upload(&self, numbers: &[f32]) -> M::Memory {
-        let memory = self.machine.allocate(size_of_val(numbers), false);
-        let bytes: Vec<u8> = numbers.iter().flat_map(|x| x.to_le_bytes()).collect();
-        self.machine.write(&memory, 0, &bytes);
+    /// Room for so many numbers.
+    fn space(&self, len: usize, dtype: Dtype) -> M::Memory {
+        self.machine.allocate(len * dtype.bytes(), false)
+    }
+
+    fn upload(&self, numbers: &[f32], dtype: Dtype) -> M::Memory {
+        let memory = self.space(numbers.len(), dtype);
+        self.machine.write(&memory, 0, &to_bytes(numbers, dtype));
         memory
     }
 
-    fn download(&self, memory: &M::Memory, numbers: &mut [f32]) {
-        let mut bytes = vec![0; size_of_val(numbers)];
+    fn download(&self, memory: &M::Memory, numbers: &mut [f32], dtype: Dtype) {
+        let mut bytes = vec![0; numbers.len() * dtype.bytes()];
         self.machine.read(memory, 0, &mut bytes);
         // A fault leaves nothing to compare, and says more than any number.
         if let Some(failure) = self.machine.failure() {
             panic!("{failure}");
         }
-        for (number, bytes) in numbers.iter_mut().zip(bytes.as_chunks::<4>().0) {
-            *number = f32::from_le_bytes(*bytes);
+        from_bytes(&bytes, numbers, dtype);
+    }
+}
+
+/// Numbers as they are stored.
+fn to_bytes(numbers: &[f32], dtype: Dtype) -> Vec<u8> {
+    match dtype {
+        Dtype::Bf16 => numbers.iter().flat_map(|&x| bf16::from_f32(x).to_le_bytes()).collect(),
+        Dtype::F16 => numbers.iter().flat_map(|&x| f16::from_f32(x).to_le_bytes()).collect(),
+        _ => numbers.iter().flat_map(|x| x.to_le_bytes()).collect(),
+    }
+}
+
+/// Stored numbers as they are.
+fn from_bytes(bytes: &[u8], numbers: &mut [f32], dtype: Dtype) {
+    let halves = numbers.iter_mut().zip(bytes.as_chunks::<2>().0);
+    match dtype {
+        Dtype::Bf16 => halves.for_each(|(x, &bytes)| *x = bf16::from_le_bytes(bytes).to_f32()),
+        Dtype::F16 => halves.for_each(|(x, &bytes)| *x = f16::from_le_bytes(bytes).to_f32()),
+        _ => {
+            let words = numbers.iter_mut().zip(bytes.as_chunks::<4>().0);
+            words.for_each(|(x, &bytes)| *x = f32::from_le_bytes(bytes));
         }
     }
 }
@@ -67,13 +105,20 @@ impl<M: Machine + 'static> Op for OnMachine<M> {
     }
     fn with(&self, name: &str, value: &str) -> Result<SharedOp, Invalid> {
         let op = self.op.with(name, value)?;
-        Ok(std::sync::Arc::new(OnMachine { op, machine: self.machine.clone() }))
+        let machine = self.machine.clone();
+        Ok(std::sync::Arc::new(OnMachine { op, machine, storage: self.storage }))
     }
     fn properties(&self) -> &'static [Property] {
         self.op.properties()
     }
     fn vjp_reads(&self, index: usize) -> bool {
         self.op.vjp_reads(index)
+    }
+    fn argument_dtype(&self, index: usize) -> Dtype {
+        if self.args()[index].kind.differentiable() { self.storage } else { Dtype::F32 }
+    }
+    fn output_dtype(&self, index: usize) -> Dtype {
+        if self.kernels().keeps_f32(index) { Dtype::F32 } else { self.storage }
     }
 }
 
@@ -93,7 +138,7 @@ reference_of_the_operator!(f64, Dual, Stochastic, Bound, Bound<Dd>);
 
 impl<M: Machine + 'static> Fast for OnMachine<M> {
     fn saved(&self, args: &[Shape]) -> usize {
-        self.kernels().saved(args, &self.machine.chip())
+        self.kernels().saved(args, &self.chip())
     }
 
     fn forward(
@@ -103,18 +148,21 @@ impl<M: Machine + 'static> Fast for OnMachine<M> {
         saved: &mut [f32],
         _scratch: &mut [f32],
     ) {
-        let (kernels, chip) = (self.kernels(), self.machine.chip());
+        let (kernels, chip) = (self.kernels(), self.chip());
         let shapes: Vec<Shape> = args.iter().map(|arg| arg.shape).collect();
-        let space = |len: usize| self.machine.allocate(size_of::<f32>() * len, false);
-        let arguments: Vec<M::Memory> = args.iter().map(|arg| self.upload(arg.data)).collect();
-        let results: Vec<M::Memory> = outs.iter().map(|out| space(out.len())).collect();
+        let arguments: Vec<M::Memory> = (args.iter().enumerate())
+            .map(|(i, arg)| self.upload(arg.data, self.argument_dtype(i)))
+            .collect();
+        let results: Vec<M::Memory> = (outs.iter().enumerate())
+            .map(|(i, out)| self.space(out.len(), self.output_dtype(i)))
+            .collect();
         // Not all of what is saved must be written; what a vjp reads of the rest is no number.
-        let kept = self.upload(&vec![f32::NAN; saved.len()]);
-        let scratch = space(kernels.scratch(&shapes, &chip));
+        let kept = self.upload(&vec![f32::NAN; saved.len()], Dtype::F32);
+        let scratch = self.space(kernels.scratch(&shapes, &chip), Dtype::F32);
         let there = |(arg, memory)| (!View::is_absent(arg)).then_some((memory, 0));
         run(
             &self.machine,
-            kernels.ptx(),
+            kernels.ptx().of(&chip),
             &kernels.forward(&shapes, &chip),
             &Operands {
                 args: args.iter().zip(&arguments).map(there).collect(),
@@ -125,10 +173,10 @@ impl<M: Machine + 'static> Fast for OnMachine<M> {
                 scratch: &scratch,
             },
         );
-        for (out, memory) in outs.iter_mut().zip(&results) {
-            self.download(memory, out);
+        for (i, (out, memory)) in outs.iter_mut().zip(&results).enumerate() {
+            self.download(memory, out, self.output_dtype(i));
         }
-        self.download(&kept, saved);
+        self.download(&kept, saved, Dtype::F32);
     }
 
     fn vjp(
@@ -139,28 +187,30 @@ impl<M: Machine + 'static> Fast for OnMachine<M> {
         dargs: &mut [Grad],
         _scratch: &mut [f32],
     ) {
-        let (kernels, chip) = (self.kernels(), self.machine.chip());
+        let (kernels, chip) = (self.kernels(), self.chip());
         let shapes: Vec<Shape> = args.iter().map(|arg| arg.shape).collect();
         let arguments: Vec<Option<M::Memory>> = (args.iter().enumerate())
             // What a vjp says it does not read is not there.
-            .map(|(i, arg)| (!arg.is_absent() && self.vjp_reads(i)).then(|| self.upload(arg.data)))
+            .map(|(i, arg)| {
+                let read = !arg.is_absent() && self.vjp_reads(i);
+                read.then(|| self.upload(arg.data, self.argument_dtype(i)))
+            })
             .collect();
-        let scratch =
-            self.machine.allocate(size_of::<f32>() * kernels.scratch(&shapes, &chip), false);
-        let (dy, kept) = (self.upload(dy), self.upload(saved));
-        let gradients: Vec<Option<(M::Memory, bool)>> = (dargs.iter_mut())
-            .map(|darg| {
+        let scratch = self.space(kernels.scratch(&shapes, &chip), Dtype::F32);
+        let (dy, kept) = (self.upload(dy, self.output_dtype(0)), self.upload(saved, Dtype::F32));
+        let gradients: Vec<Option<(M::Memory, bool)>> = (dargs.iter_mut().enumerate())
+            .map(|(i, darg)| {
                 let (data, adds) = darg.raw();
                 let start = |adds| match adds {
-                    true => self.upload(data),
-                    false => self.machine.allocate(size_of_val(data), false),
+                    true => self.upload(data, self.argument_dtype(i)),
+                    false => self.space(data.len(), self.argument_dtype(i)),
                 };
                 (!data.is_empty()).then(|| (start(adds), adds))
             })
             .collect();
         run(
             &self.machine,
-            kernels.ptx(),
+            kernels.ptx().of(&chip),
             &kernels.vjp(&shapes, &chip),
             &Operands {
                 args: arguments.iter().map(|memory| memory.as_ref().map(|m| (m, 0))).collect(),
@@ -173,9 +223,9 @@ impl<M: Machine + 'static> Fast for OnMachine<M> {
                 scratch: &scratch,
             },
         );
-        for (darg, gradient) in dargs.iter_mut().zip(&gradients) {
+        for (i, (darg, gradient)) in dargs.iter_mut().zip(&gradients).enumerate() {
             if let Some((memory, _)) = gradient {
-                self.download(memory, darg.raw().0);
+                self.download(memory, darg.raw().0, self.argument_dtype(i));
             }
         }
     }

@@ -57,7 +57,8 @@ impl<M: Machine> Prepared<M> {
 
     /// Runs it forward.
     pub fn forward(&self) {
-        let launches = self.kernels().forward(&self.shapes, &self.machine.chip());
+        let chip = self.machine.chip();
+        let launches = self.kernels().forward(&self.shapes, &chip);
         let operands = Operands {
             args: self.args.iter().map(|arg| arg.as_ref().map(|arg| (arg, 0))).collect(),
             outs: self.outs.iter().map(|out| (out, 0)).collect(),
@@ -66,12 +67,13 @@ impl<M: Machine> Prepared<M> {
             saved: &self.saved,
             scratch: &self.scratch,
         };
-        run(&self.machine, self.kernels().ptx(), &launches, &operands);
+        run(&self.machine, self.kernels().ptx().of(&chip), &launches, &operands);
     }
 
     /// Runs it backward.
     pub fn vjp(&self) {
-        let launches = self.kernels().vjp(&self.shapes, &self.machine.chip());
+        let chip = self.machine.chip();
+        let launches = self.kernels().vjp(&self.shapes, &chip);
         let args = self.args.iter().enumerate();
         let read = args.map(|(i, arg)| arg.as_ref().filter(|_| self.op.vjp_reads(i)));
         let operands = Operands {
@@ -84,7 +86,7 @@ impl<M: Machine> Prepared<M> {
             saved: &self.saved,
             scratch: &self.scratch,
         };
-        run(&self.machine, self.kernels().ptx(), &launches, &operands);
+        run(&self.machine, self.kernels().ptx().of(&chip), &launches, &operands);
     }
 
     /// Bytes that either pass reads or writes, every tensor of its formula once.

@@ -1,12 +1,12 @@
 // The optimiser's kernels, and those of the gradient's sum and norm: see backend/update.rs for the
-// formulas. Vectors are taken by fours.
+// formulas. Each thread takes a vector.
 
 #include "../../op/device/elementwise.cuh"
 
 // to += from.
 KERNEL add_vectors(float* to, const float* from, u64 len) {
-    Four four = my_four(len, to, from);
-    four.put(to, four.load(from), 1);
+    Places places = my_places(len, to, from);
+    places.put(to, places.read(from), 1);
 }
 
 // The sum over all threads of a block, in f64, in thread 0.
@@ -30,8 +30,8 @@ __device__ __forceinline__ double block_sum_f64(double value) {
 // parts is [blocks]: the sums of the squares of every so-many-th stretch.
 KERNEL sum_of_squares_parts(const float* vector, double* parts, u64 len) {
     double sum = 0.0;
-    for (u64 block = blockIdx.x; block * 4 * blockDim.x < len; block += gridDim.x) {
-        for (float value : four_of_block(len, block, on_16_bytes(vector)).load(vector).of) {
+    for (u64 block = blockIdx.x; block * VECTOR * blockDim.x < len; block += gridDim.x) {
+        for (float value : places_of_block(len, block, in_vectors(0, vector)).read(vector).of) {
             sum += (double)value * value;
         }
     }
@@ -82,17 +82,17 @@ KERNEL adamw(float* parameters, const float* gradient, float* m, float* v, u64 l
         return;
     }
     float rate = rates[0], root = rates[1], share = *keep;
-    Four four = my_four(len, parameters, gradient, m, v);
-    Quad p = four.load(parameters), g = four.load(gradient), first = four.load(m), second = four.load(v);
-    for (u32 k = 0; k < 4; k += 1) {
+    Places places = my_places(len, parameters, gradient, m, v);
+    Vector p = places.read(parameters), g = places.read(gradient), first = places.read(m), second = places.read(v);
+    for (u32 k = 0; k < VECTOR; k += 1) {
         float slope = scale * g.of[k];
         first.of[k] = beta1 * first.of[k] + rest1 * slope;
         second.of[k] = beta2 * second.of[k] + rest2 * (slope * slope);
         p.of[k] = share * p.of[k] - rate * first.of[k] / (sqrtf(second.of[k]) * root + eps);
     }
-    four.store(m, first);
-    four.store(v, second);
-    four.store(parameters, p);
+    places.write(m, first);
+    places.write(v, second);
+    places.write(parameters, p);
 }
 
 // m ← βm + g, p ← keep·p − lr·m, over a stretch of the parameters with one decay.
@@ -103,12 +103,12 @@ KERNEL sgd(float* parameters, const float* gradient, float* m, u64 len, const do
         return;
     }
     float lr = rates[0], share = *keep;
-    Four four = my_four(len, parameters, gradient, m);
-    Quad p = four.load(parameters), g = four.load(gradient), momentum = four.load(m);
-    for (u32 k = 0; k < 4; k += 1) {
+    Places places = my_places(len, parameters, gradient, m);
+    Vector p = places.read(parameters), g = places.read(gradient), momentum = places.read(m);
+    for (u32 k = 0; k < VECTOR; k += 1) {
         momentum.of[k] = beta * momentum.of[k] + scale * g.of[k];
         p.of[k] = share * p.of[k] - lr * momentum.of[k];
     }
-    four.store(m, momentum);
-    four.store(parameters, p);
+    places.write(m, momentum);
+    places.write(parameters, p);
 }

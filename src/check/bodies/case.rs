@@ -1,7 +1,7 @@
 //! Problems: shapes and values for the arguments of an operator.
 //!
-//! Every value is representable in `f32`, so that the reference and the fast path see the same
-//! problem, and every case is a function of the operator, the kind of rows, the sizes and the
+//! Every value is representable in what the fast path stores it as, so that the reference and the fast
+//! path see the same problem, and every case is a function of the operator, the kind of rows, the sizes and the
 //! seed, which its origin states.
 
 pub use crate::check::spec::case::Rows;
@@ -56,15 +56,18 @@ impl Case {
         let mut rng = Rng::new(seed).named(op.id());
         let limit = op.index_limit(shapes);
         let pairs = op.args().iter().zip(shapes);
-        let values = pairs.clone().map(|(arg, shape)| argument(arg, *shape, kind, limit, &mut rng));
+        let values = pairs.clone().enumerate().map(|(i, (arg, shape))| {
+            argument(arg, *shape, kind, limit, op.argument_dtype(i), &mut rng)
+        });
         let values = values.collect();
         // Upstream gradients with and without a mean, never all alike.
         let mean = rng.below(2) as f64;
-        let dy = (0..op.outputs(shapes)[0].len()).map(|_| narrow(mean + rng.normal())).collect();
+        let dtype = op.output_dtype(0);
+        let dy = (0..op.outputs(shapes)[0].len()).map(|_| dtype.round(mean + rng.normal()));
         Case {
             shapes: shapes.to_vec(),
             values,
-            dy,
+            dy: dy.collect(),
             start: 0.0,
             wanted: pairs.map(|(arg, s)| arg.kind.differentiable() && !s.is_empty()).collect(),
             origin: format!("{kind:?} rows, seed {seed}: {shapes:?}"),
@@ -137,21 +140,28 @@ pub fn narrow(value: f64) -> f64 {
     value as f32 as f64
 }
 
-fn argument(arg: &Arg, shape: Shape, kind: Rows, limit: usize, rng: &mut Rng) -> Vec<f64> {
+fn argument(
+    arg: &Arg,
+    shape: Shape,
+    kind: Rows,
+    limit: usize,
+    dtype: Dtype,
+    rng: &mut Rng,
+) -> Vec<f64> {
     let mut each = |draw: &mut dyn FnMut(&mut Rng) -> f64| -> Vec<f64> {
-        (0..shape.len()).map(|_| narrow(draw(rng))).collect()
+        (0..shape.len()).map(|_| dtype.round(draw(rng))).collect()
     };
     match arg.kind {
         Kind::Real if !shape.is_empty() => {
             let rows = (0..shape.rows()).flat_map(|_| {
-                let mut row = fill::row(kind, shape.cols(), Dtype::F32, rng);
+                let mut row = fill::row(kind, shape.cols(), dtype, rng);
                 let largest = row.iter().fold(0.0f64, |m, v| m.max(v.abs()));
                 if arg.values == Values::Exponent && largest > 4.0 {
                     row.iter_mut().for_each(|v| *v *= 4.0 / largest);
                 }
                 row
             });
-            rows.map(narrow).collect()
+            rows.map(|value| dtype.round(value)).collect()
         }
         // Every eighth weight is 0: a factor that is forgotten or divided by shows there.
         Kind::Real | Kind::Weight => {

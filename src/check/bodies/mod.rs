@@ -17,7 +17,7 @@ pub mod property;
 
 use std::fmt;
 
-pub use budget::{Budget, fast_agrees};
+pub use budget::{Budget, fast_agrees, share_of_budget};
 pub use case::{Case, Rows, SIZES};
 
 use crate::num::Num;
@@ -190,20 +190,30 @@ impl Subject<'_> {
         len: usize,
         element: impl Fn(usize) -> (f64, f64, f64),
     ) -> Verdict {
-        let excess = |i: usize| {
+        self.share(place, len, element).map(|_| ())
+    }
+
+    /// The same, and where nothing is refused the largest share of what is allowed.
+    pub fn share(
+        &self,
+        place: &str,
+        len: usize,
+        element: impl Fn(usize) -> (f64, f64, f64),
+    ) -> Result<f64, Fault> {
+        let share = |i: usize| {
             let (got, want, allowed) = element(i);
             let error = (got - want).abs();
             // Equal covers two infinities of one sign; a NaN is within nothing.
-            match got == want {
+            match got == want || (error <= allowed && allowed == f64::INFINITY) {
                 true => 0.0,
-                false if error <= allowed => 0.0,
                 false if error.is_finite() && allowed > 0.0 => error / allowed,
                 false => f64::INFINITY,
             }
         };
-        let worst = (0..len).map(|i| (i, excess(i))).filter(|&(_, excess)| excess > 0.0);
-        match worst.max_by(|a, b| a.1.total_cmp(&b.1)) {
-            None => Ok(()),
+        let worst = (0..len).map(|i| (i, share(i))).max_by(|a, b| a.1.total_cmp(&b.1));
+        match worst {
+            None => Ok(0.0),
+            Some((_, share)) if share <= 1.0 => Ok(share),
             Some((i, _)) => {
                 let (got, want, allowed) = element(i);
                 Err(Fault {

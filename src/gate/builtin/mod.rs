@@ -2,8 +2,8 @@
 //!
 //! At `f32` calls go through the fast paths, at `f64` through the references; what has no operator
 //! of its own (a feed-forward, a residual, a block, a stack) is composed as the trainer does it.
-//! The kernels for a GPU can be put in their place, interpreted; the norm that clipping needs, schedules
-//! and initialisations are the CPU's in any case.
+//! The kernels for a GPU can be put in their place, interpreted; they store 16 bits too. The norm that
+//! clipping needs, schedules and initialisations are the CPU's in any case, and `f32`.
 //!
 //! There is no `lecun_uniform` and no 16-bit arithmetic; what has no kernels is not served by them.
 
@@ -11,10 +11,11 @@ mod program;
 mod training;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::backend::device::{Device, Interpreted};
+use crate::backend::device::{Device, Interpreted, Machine, OnMachine};
 use crate::backend::{Backend, Host};
 use crate::check::call::{Broken, Call, Candidate, Claims, Dir, Hello, Identity, Reply, Served};
 use crate::check::scope;
@@ -22,15 +23,16 @@ use crate::check::spec::init::SCHEMES;
 use crate::check::spec::operator::{Setting, number};
 use crate::check::tensor::{Dtype, Tensor, Tensors};
 use crate::num::Num;
+use crate::op::device::STORAGES;
 use crate::setting::Invalid;
 use crate::stack::init;
 
-/// Plummet's operators in one dtype, on the CPU or by their kernels.
+/// Plummet's operators on the CPU, in one dtype, or by their kernels, in some.
 #[derive(Debug, Clone)]
 pub struct Builtin {
-    dtype: Dtype,
+    dtypes: Vec<Dtype>,
     /// None for the CPU.
-    kernels: Option<Device<Interpreted>>,
+    kernels: Option<Interpreted>,
 }
 
 /// What is composed of several operators, as the trainer does it.
@@ -51,14 +53,21 @@ impl Builtin {
     /// Names the dtype where it is another one.
     pub fn new(dtype: Dtype) -> Result<Builtin, Invalid> {
         match dtype {
-            Dtype::F32 | Dtype::F64 => Ok(Builtin { dtype, kernels: None }),
+            Dtype::F32 | Dtype::F64 => Ok(Builtin { dtypes: vec![dtype], kernels: None }),
             other => Err(Invalid::new("dtype", other, "f32, f64")),
         }
     }
 
-    /// Plummet's kernels, in `f32`, interpreted.
-    pub fn interpreted() -> Builtin {
-        Builtin { dtype: Dtype::F32, kernels: Some(Device::new(Interpreted::default())) }
+    /// Plummet's kernels, interpreted, in one of the dtypes that they store or in all of them.
+    ///
+    /// # Errors
+    /// Names the dtype where it is another one.
+    pub fn interpreted(dtype: Option<Dtype>) -> Result<Builtin, Invalid> {
+        let dtypes = dtype.map_or(STORAGES.to_vec(), |dtype| vec![dtype]);
+        match dtypes.iter().find(|dtype| !STORAGES.contains(dtype)) {
+            Some(other) => Err(Invalid::new("dtype", other, STORAGES.map(Dtype::name).join(", "))),
+            None => Ok(Builtin { dtypes, kernels: Some(Interpreted::default()) }),
+        }
     }
 
     /// Whether the operators that it takes have what they run by.
@@ -69,8 +78,15 @@ impl Builtin {
 
     fn served(&self, op: &str) -> Served {
         let dir = if is_program(op) { vec![Dir::Fwd, Dir::Bwd] } else { vec![Dir::Fwd] };
+        let stored = |dtype: &&Dtype| match dtype {
+            Dtype::Bf16 => is_program(op),
+            // x̂ can be rounded to bf16 before the weight, and to nothing else.
+            Dtype::F16 => is_program(op) && op != "rms_norm",
+            _ => true,
+        };
+        let dtypes = self.dtypes.iter().filter(stored).copied().collect();
         let known = crate::check::spec::find(op).map(scope::everything).unwrap_or_default();
-        let mut served = Served { dir: Some(dir), dtype: Some(vec![self.dtype]), ..known };
+        let mut served = Served { dir: Some(dir), dtype: Some(dtypes), ..known };
         if op == "attention" && self.kernels.is_some() {
             served.attrs.insert("softcap".into(), vec![json!(0.0)]);
         }
@@ -94,11 +110,10 @@ impl Candidate for Builtin {
         let served = |op: &&str| (is_program(op) && self.runs(op)) || TRAINING.contains(op);
         let names = crate::check::spec::names().into_iter().filter(served);
         let ops = names.map(|op| (op.to_string(), self.served(op))).collect();
+        let dtypes: Vec<&str> = self.dtypes.iter().map(|dtype| dtype.name()).collect();
+        let backend = if self.kernels.is_none() { "cpu" } else { "cuda_interpreted" };
         let identity = Identity {
-            name: match self.kernels {
-                None => format!("plummet cpu {}", self.dtype),
-                Some(_) => format!("plummet cuda_interpreted {}", self.dtype),
-            },
+            name: format!("plummet {backend} {}", dtypes.join(" ")),
             version: env!("CARGO_PKG_VERSION").into(),
             language: "rust".into(),
         };
@@ -107,23 +122,23 @@ impl Candidate for Builtin {
     }
 
     fn run(&mut self, call: &Call) -> Result<Reply, Broken> {
-        if call.dtype != self.dtype || call.params_dtype != self.dtype {
-            let why = format!("{} and {}, not {}", call.dtype, call.params_dtype, self.dtype);
-            return Ok(Reply::Unsupported(why));
+        if !self.dtypes.contains(&call.dtype) || call.params_dtype != call.dtype {
+            return Ok(Reply::Unsupported(format!("{} and {}", call.dtype, call.params_dtype)));
         }
         if let Some(why) = refused(call) {
             return Ok(Reply::Error(why));
         }
         // Operators assert that their arguments fit, since a wrong call is a fault of the program; a
         // call that comes over the wire is not, so that what they say is answered as an error.
-        let answer = catch_unwind(AssertUnwindSafe(|| match (&self.kernels, self.dtype) {
-            (Some(device), _) => serve(device, call),
+        let answer = catch_unwind(AssertUnwindSafe(|| match (&self.kernels, call.dtype) {
+            (Some(machine), Dtype::F32) => serve(&Device::new(machine.clone()), call),
+            (Some(machine), storage) => serve_stored(machine, storage, call),
             (None, Dtype::F64) => serve(&Host::<f64>::new(), call),
             (None, _) => serve(&Host::<f32>::new(), call),
         }));
-        if let Some(failure) = self.kernels.as_ref().and_then(Backend::failure) {
-            // A device that has failed does nothing any more: the next call has another.
-            *self = Builtin::interpreted();
+        if let Some(failure) = self.kernels.as_ref().and_then(Machine::failure) {
+            // A machine that has failed does nothing any more: the next call has another.
+            self.kernels = Some(Interpreted::default());
             return Ok(Reply::Error(failure));
         }
         Ok(match answer {
@@ -132,6 +147,19 @@ impl Candidate for Builtin {
             Err(panic) => Reply::Error(message(&*panic)),
         })
     }
+}
+
+/// Serves what a program is made of, every operator by its kernels of a storage.
+fn serve_stored(machine: &Interpreted, storage: Dtype, call: &Call) -> Option<Tensors> {
+    if !is_program(&call.op) {
+        return None;
+    }
+    let mut answer = program::run_with(&Host::<f32>::new(), call, |op| {
+        let stored = OnMachine::new(op.clone(), machine.clone()).map(|op| op.storing(storage));
+        Arc::new(stored.unwrap_or_else(|| panic!("{} has no kernels", op.id())))
+    });
+    answer.retain(|name, _| call.want.contains(name));
+    Some(answer)
 }
 
 fn serve<B: Backend>(backend: &B, call: &Call) -> Option<Tensors> {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::backend::{Backend, Observer, Runner, Seen, Unobserved};
 use crate::check::call::{Attrs, Call, Dir};
 use crate::check::spec::operator::number;
-use crate::check::tensor::Tensors;
+use crate::check::tensor::{Dtype, Tensors};
 use crate::choice::Described;
 use crate::config::RunConfig;
 use crate::op::activation::{Activation, Function, Gated};
@@ -30,8 +30,18 @@ const LOSSES: [&str; 5] =
 
 /// Runs a call and answers with every output of its pass.
 pub fn run<B: Backend>(backend: &B, call: &Call) -> Tensors {
+    run_with(backend, call, SharedOp::clone)
+}
+
+/// The same, with another body of every operator.
+pub fn run_with<B: Backend>(
+    backend: &B,
+    call: &Call,
+    body: impl Fn(&SharedOp) -> SharedOp,
+) -> Tensors {
     let mut maker = Maker { call, program: Program::new() };
     let outputs = maker.make();
+    maker.program.replace(body);
     let program = Arc::new(maker.program);
     // The clock of random operators stands at 0.
     let values = |name: &str| call.tensors.get(name).map_or(&[0.0; 2][..], |tensor| &tensor.values);
@@ -173,6 +183,9 @@ impl Maker<'_> {
         let id = self.call.op.as_str();
         let op = operator(id).unwrap_or_else(|| unreachable!("{id} is no program"));
         let mut op = configured(op, &self.call.attrs);
+        if id == "rms_norm" && self.call.dtype == Dtype::Bf16 {
+            op = set(op, "storage", "bf16");
+        }
         let is_norm = op::norm::named(id).is_some();
         if id == "attention" {
             let [q, k] = ["q", "k"].map(|name| &self.call.tensors[name].shape);

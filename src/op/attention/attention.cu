@@ -22,14 +22,6 @@ __device__ __forceinline__ u32 across() {
     return threadIdx.x % SIDE;
 }
 
-// The same condition, which the compiler cannot know: it would make every loop around it twice, once
-// for each answer.
-__device__ __forceinline__ bool asked(bool condition) {
-    u32 answer;
-    asm volatile("mov.u32 %0, %1;" : "=r"(answer) : "r"((u32)condition));
-    return answer;
-}
-
 // The sum and the largest of the 16 threads that share a row of a tile, the same in each.
 __device__ __forceinline__ float row_sum(float value) {
     for (u32 lane = SIDE / 2; lane > 0; lane /= 2) {
@@ -45,29 +37,39 @@ __device__ __forceinline__ float row_max(float value) {
 }
 
 // Up to 64 rows of a head, from a token on, times a factor; rows beyond `count` are zeros.
-struct Rows {
-    const float* data;
+template <typename T>
+struct RowsOf {
+    T* data;
     u64 stride;
     u32 count, width;
     float factor;
 
     // The other rows, from row `first` on.
-    __device__ __forceinline__ Rows from(u32 first) const {
+    __device__ __forceinline__ RowsOf from(u32 first) const {
         return {data + first * stride, stride, count - first, width, factor};
+    }
+
+    __device__ __forceinline__ bool vectors() const {
+        return asked(in_vectors(width, data) && stride % VECTOR == 0);
     }
 
     // Copies COLS channels of the rows to a tile; channels beyond the width are zeros.
     template <u32 COLS>
     __device__ __forceinline__ void load(float (*tile)[COLS + 4], u32 channel) const {
-        if (asked(in_fours(width, data) && stride % 4 == 0)) {
+        // Which of two places are read is decided in a loop, where the compiler loses sight of it.
+        __builtin_assume(__isGlobal(data));
+        if (vectors()) {
 #pragma unroll 2
-            for (u32 n = threadIdx.x; n < TILE * COLS / 4; n += SIDE * SIDE) {
-                u32 row = n / (COLS / 4), col = 4 * (n % (COLS / 4));
-                float4 x = {};
+            for (u32 n = threadIdx.x; n < TILE * COLS / VECTOR; n += SIDE * SIDE) {
+                u32 row = n / (COLS / VECTOR), col = VECTOR * (n % (COLS / VECTOR));
+                Vector x = {};
                 if (row < count && channel + col < width) {
-                    x = *(const float4*)(data + row * stride + channel + col);
+                    ::load(data + row * stride + channel + col, x.of);
                 }
-                *(float4*)&tile[row][col] = make_float4(x.x * factor, x.y * factor, x.z * factor, x.w * factor);
+                for (float& value : x.of) {
+                    value *= factor;
+                }
+                store(&tile[row][col], x.of);
             }
         } else {
 #pragma unroll 1
@@ -78,7 +80,23 @@ struct Rows {
             }
         }
     }
+
+    // Sets the channels of the rows that a tile has, or adds them, each row times the factor.
+    template <u32 COLS>
+    __device__ __forceinline__ void put(const float (*tile)[COLS + 4], u32 channel, u32 adds) const {
+        bool together = vectors();
+#pragma unroll 1
+        for (u32 n = threadIdx.x; n < TILE * COLS / VECTOR; n += SIDE * SIDE) {
+            u32 row = n / (COLS / VECTOR), col = VECTOR * (n % (COLS / VECTOR));
+            Vector x;
+            ::load(&tile[row][col], x.of);
+            if (row < count) {
+                ::put(data + row * stride, channel + col, width, together, x, adds);
+            }
+        }
+    }
 };
+using Rows = RowsOf<const Real>;
 
 // What the threads of a block share. Four numbers between rows keep reads of 16 bytes from one
 // column off each other's banks, sixteen those of a warp that writes two rows of weights.
@@ -88,7 +106,6 @@ struct Shared {
             float left[TILE][CHANNELS + 4], right[TILE][CHANNELS + 4];
         };
         float wide[TILE][TILE + 4];
-        float half[TILE][TILE / 2 + 4];
     };
     float weights[TILE][TILE + 16];
 };
@@ -127,29 +144,33 @@ __device__ __forceinline__ void products(Shared& shared, float (&s)[EACH][EACH],
     }
 }
 
-// Columns of one load of `accumulate`, a thread's share of them, and where they are put.
-template <u32 WIDE>
-struct Columns {
-    static constexpr u32 SHARE = WIDE < EACH ? WIDE : EACH, COUNT = SIDE * SHARE;
-    static __device__ __forceinline__ float (*tile(Shared& shared))[COUNT + 4] {
-        if constexpr (SHARE == 2) {
-            return shared.half;
-        } else {
-            return shared.wide;
+// s of the first rows, and dp of the second: one code for both.
+__device__ __forceinline__ void both_products(Shared& shared, float (&s)[EACH][EACH], float (&dp)[EACH][EACH],
+                                              Rows left, Rows right, Rows dp_left, Rows dp_right) {
+    for (u32 r = 0; r < EACH; r += 1) {
+        for (u32 c = 0; c < EACH; c += 1) {
+            dp[r][c] = 0.0f;
         }
     }
-};
+#pragma unroll 1
+    for (u32 n = 0; n < 2; n += 1) {
+        for (u32 r = 0; r < EACH; r += 1) {
+            for (u32 c = 0; c < EACH; c += 1) {
+                s[r][c] = dp[r][c];
+            }
+        }
+        products(shared, dp, n == 0 ? left : dp_left, n == 0 ? right : dp_right);
+    }
+}
 
-// sum += weights · rows, for the channels from `channel` on. The weights are read behind a barrier.
-// All threads must come here.
+// sum += weights · rows, for 16·WIDE channels from `channel` on, EACH neighbours of every 64. The weights
+// are read behind a barrier. All threads must come here.
 template <u32 WIDE>
 __device__ __forceinline__ void accumulate(Shared& shared, float (&sum)[EACH][WIDE], Rows rows, u32 channel) {
-    constexpr u32 SHARE = Columns<WIDE>::SHARE, COUNT = Columns<WIDE>::COUNT;
-    auto tile = Columns<WIDE>::tile(shared);
 #pragma unroll
-    for (u32 part = 0; part < WIDE / SHARE; part += 1) {
+    for (u32 part = 0; part < WIDE; part += EACH) {
         __syncthreads();
-        rows.load<COUNT>(tile, channel + part * COUNT);
+        rows.load<TILE>(shared.wide, channel + part * SIDE);
         __syncthreads();
         u32 count = min(TILE, rows.count);
 #pragma unroll 1
@@ -161,19 +182,13 @@ __device__ __forceinline__ void accumulate(Shared& shared, float (&sum)[EACH][WI
             }
 #pragma unroll
             for (u32 k = 0; k < 4; k += 1) {
-                float x[SHARE];
-                if constexpr (SHARE == 4) {
-                    *(float4*)x = *(float4*)&tile[j + k][4 * across()];
-                } else {
-                    for (u32 v = 0; v < SHARE; v += 1) {
-                        x[v] = tile[j + k][SHARE * across() + v];
-                    }
-                }
+                float x[EACH];
+                *(float4*)x = *(float4*)&shared.wide[j + k][EACH * across()];
 #pragma unroll
                 for (u32 r = 0; r < EACH; r += 1) {
 #pragma unroll
-                    for (u32 v = 0; v < SHARE; v += 1) {
-                        sum[r][part * SHARE + v] = fmaf(w[r][k], x[v], sum[r][part * SHARE + v]);
+                    for (u32 v = 0; v < EACH; v += 1) {
+                        sum[r][part + v] = fmaf(w[r][k], x[v], sum[r][part + v]);
                     }
                 }
             }
@@ -181,52 +196,45 @@ __device__ __forceinline__ void accumulate(Shared& shared, float (&sum)[EACH][WI
     }
 }
 
-// Puts what `accumulate` made, each row times its factor.
+// Puts what `accumulate` made, each row times its factor. All threads must come here.
 template <u32 WIDE>
-__device__ __forceinline__ void put_rows(const float (&sum)[EACH][WIDE], const float (&factor)[EACH], Rows to,
-                                         u32 channel, u32 adds) {
-    constexpr u32 SHARE = Columns<WIDE>::SHARE, COUNT = Columns<WIDE>::COUNT;
-    bool fours = in_fours(to.width, to.data) && to.stride % 4 == 0;
+__device__ __forceinline__ void put_rows(Shared& shared, const float (&sum)[EACH][WIDE], const float (&factor)[EACH],
+                                         RowsOf<Real> to, u32 channel, u32 adds) {
 #pragma unroll
-    for (u32 r = 0; r < EACH; r += 1) {
-        u32 row = down() + SIDE * r;
-        if (row >= to.count) {
-            continue;
-        }
-        float* data = const_cast<float*>(to.data) + row * to.stride;
+    for (u32 part = 0; part < WIDE; part += EACH) {
+        __syncthreads();
 #pragma unroll
-        for (u32 part = 0; part < WIDE / SHARE; part += 1) {
-            u32 first = channel + part * COUNT + SHARE * across();
-            if constexpr (SHARE == 4) {
-                const float* s = &sum[r][part * SHARE];
-                put4(data, first, to.width, fours,
-                     {{s[0] * factor[r], s[1] * factor[r], s[2] * factor[r], s[3] * factor[r]}}, adds);
-            } else {
-                for (u32 v = 0; v < SHARE && first + v < to.width; v += 1) {
-                    put(data, first + v, sum[r][v] * factor[r], adds);
-                }
+        for (u32 r = 0; r < EACH; r += 1) {
+            for (u32 v = 0; v < EACH; v += 1) {
+                shared.wide[down() + SIDE * r][EACH * across() + v] = sum[r][part + v] * factor[r];
             }
         }
+        __syncthreads();
+        to.put<TILE>(shared.wide, channel + part * SIDE, adds);
     }
 }
 
 // The sizes of a problem, and its arguments beside q, k and v.
 struct Problem {
-    const float *mask, *bias;
+    const float* mask;
+    const Real* bias;
     u32 batch, heads, kv_heads, queries, keys, width, causal, token_major;
     float scale;
 
     // The rows of head h of sample b in a tensor of so many heads and tokens.
-    __device__ __forceinline__ Rows rows(const float* x, u32 b, u32 h, u32 heads, u32 seq, float factor) const {
+    template <typename T>
+    __device__ __forceinline__ RowsOf<T> rows(T* x, u32 b, u32 h, u32 heads, u32 seq, float factor) const {
         u64 sample = (u64)seq * heads * width, head = (u64)(token_major ? 1 : seq) * width;
         u64 stride = (u64)(token_major ? heads : 1) * width;
         return {x + b * sample + h * head, stride, seq, width, factor};
     }
     // Those of a tensor like q, and those of one like k that query head h reads.
-    __device__ __forceinline__ Rows of_queries(const float* x, u32 b, u32 h, float factor) const {
+    template <typename T>
+    __device__ __forceinline__ RowsOf<T> of_queries(T* x, u32 b, u32 h, float factor) const {
         return rows(x, b, h, heads, queries, factor);
     }
-    __device__ __forceinline__ Rows of_keys(const float* x, u32 b, u32 h) const {
+    template <typename T>
+    __device__ __forceinline__ RowsOf<T> of_keys(T* x, u32 b, u32 h) const {
         return rows(x, b, h / (heads / kv_heads), kv_heads, keys, 1.0f);
     }
     // The number of a row of logits among those of all samples and heads.
@@ -251,20 +259,25 @@ struct Problem {
     template <bool ROWS_ARE_KEYS>
     __device__ __forceinline__ void attend(Shared& shared, float (&s)[EACH][EACH], u32 b, u32 h, u32 first_i,
                                            u32 first_j) const {
-        bool more = asked(bias || mask);
-        if (more) {
+        if (asked(bias || mask)) {
             // What is added lies where the weights will, so that it is read by neighbours in a row.
 #pragma unroll 2
             for (u32 n = threadIdx.x; n < TILE * TILE; n += SIDE * SIDE) {
                 u32 i = first_i + n / TILE, j = first_j + n % TILE;
                 float add = 0.0f;
                 if (i < queries && j < keys) {
-                    add = bias ? bias[((u64)h * queries + i) * keys + j] : 0.0f;
+                    add = bias ? (float)bias[((u64)h * queries + i) * keys + j] : 0.0f;
                     add = mask && mask[((u64)b * queries + i) * keys + j] == 0.0f ? -infinite() : add;
                 }
                 shared.weights[ROWS_ARE_KEYS ? n % TILE : n / TILE][ROWS_ARE_KEYS ? n / TILE : n % TILE] = add;
             }
             __syncthreads();
+            for (u32 r = 0; r < EACH; r += 1) {
+                for (u32 c = 0; c < EACH; c += 1) {
+                    float add = shared.weights[down() + SIDE * r][across() + SIDE * c];
+                    s[r][c] = add == -infinite() ? add : s[r][c] + add;
+                }
+            }
         }
 #pragma unroll
         for (u32 n = 0; n < EACH; n += 1) {
@@ -273,8 +286,7 @@ struct Problem {
             for (u32 m = 0; m < EACH; m += 1) {
                 u32 r = ROWS_ARE_KEYS ? m : n, c = ROWS_ARE_KEYS ? n : m;
                 u32 j = first_j + SIDE * m + (ROWS_ARE_KEYS ? down() : across());
-                float add = more ? shared.weights[down() + SIDE * r][across() + SIDE * c] : 0.0f;
-                s[r][c] = j < sees && add != -infinite() ? s[r][c] + add : -infinite();
+                s[r][c] = j < sees ? s[r][c] : -infinite();
             }
         }
     }
@@ -285,7 +297,7 @@ struct Problem {
 
 // The parameters that every kernel takes, which a template cannot give to a function of C.
 #define PROBLEM                                                                                               \
-    const float *mask, const float *bias, u32 batch, u32 heads, u32 kv_heads, u32 queries, u32 keys,          \
+    const float *mask, const Real *bias, u32 batch, u32 heads, u32 kv_heads, u32 queries, u32 keys,           \
         u32 width, u32 causal, u32 token_major, float scale
 #define AS_PROBLEM                                                                                            \
     { mask, bias, batch, heads, kv_heads, queries, keys, width, causal, token_major, scale }
@@ -331,7 +343,7 @@ __device__ __forceinline__ Stats stats_of(const Problem& of, const float* stats,
 
 // y = Σ p·v, and max and Σ e^(s − max) of every row.
 template <u32 WIDE>
-__device__ __forceinline__ void forward(const float* q, const float* k, const float* v, float* y, float* stats,
+__device__ __forceinline__ void forward(const Real* q, const Real* k, const Real* v, Real* y, float* stats,
                                         const Problem& of) {
     __shared__ __align__(16) Shared shared;
     Place at(blockIdx.x, of.batch, of.heads, of.queries, of.width, SIDE * WIDE, of.causal);
@@ -377,11 +389,11 @@ __device__ __forceinline__ void forward(const float* q, const float* k, const fl
             stats[2 * of.row(at.b, at.h, i) + 1] = total;
         }
     }
-    put_rows(out, per_sum, of.of_queries(y, at.b, at.h, 1.0f).from(at.first), at.channel, 0);
+    put_rows(shared, out, per_sum, of.of_queries(y, at.b, at.h, 1.0f).from(at.first), at.channel, 0);
 }
 
 // means = D = Σ p ⊙ dp of every row.
-TILE_KERNEL attention_mean(const float* q, const float* k, const float* v, const float* dy, const float* stats,
+TILE_KERNEL attention_mean(const Real* q, const Real* k, const Real* v, const Real* dy, const float* stats,
                       float* means, PROBLEM) {
     __shared__ __align__(16) Shared shared;
     Problem of = AS_PROBLEM;
@@ -394,8 +406,9 @@ TILE_KERNEL attention_mean(const float* q, const float* k, const float* v, const
     u32 seen = of.seen_by_tile(at.first);
     for (u32 first = 0; first < seen; first += TILE) {
         float s[EACH][EACH], dp[EACH][EACH];
-        products(shared, s, of.of_queries(q, at.b, at.h, scale).from(at.first), of.of_keys(k, at.b, at.h).from(first));
-        products(shared, dp, of.of_queries(dy, at.b, at.h, 1.0f).from(at.first), of.of_keys(v, at.b, at.h).from(first));
+        both_products(shared, s, dp, of.of_queries(q, at.b, at.h, scale).from(at.first),
+                      of.of_keys(k, at.b, at.h).from(first), of.of_queries(dy, at.b, at.h, 1.0f).from(at.first),
+                      of.of_keys(v, at.b, at.h).from(first));
         of.attend<false>(shared, s, at.b, at.h, at.first, first);
 #pragma unroll
         for (u32 r = 0; r < EACH; r += 1) {
@@ -416,41 +429,38 @@ TILE_KERNEL attention_mean(const float* q, const float* k, const float* v, const
 
 // dq = scale·Σ ds·k over the keys.
 template <u32 WIDE>
-__device__ __forceinline__ void make_dq(const float* q, const float* k, const float* v, const float* dy,
-                                        const float* stats, const float* means, float* dq, u32 adds,
+__device__ __forceinline__ void make_dq(const Real* q, const Real* k, const Real* v, const Real* dy,
+                                        const float* stats, const float* means, Real* dq, u32 adds,
                                         const Problem& of) {
     __shared__ __align__(16) Shared shared;
     Place at(blockIdx.x, of.batch, of.heads, of.queries, of.width, SIDE * WIDE, of.causal);
-    Stats rows[EACH];
-    for (u32 r = 0; r < EACH; r += 1) {
-        rows[r] = stats_of(of, stats, means, at.b, at.h, at.first + down() + SIDE * r);
-    }
     float sum[EACH][WIDE] = {};
     u32 seen = of.seen_by_tile(at.first);
     for (u32 first = 0; first < seen; first += TILE) {
         float s[EACH][EACH], dp[EACH][EACH];
         Rows keys = of.of_keys(k, at.b, at.h).from(first), values = of.of_keys(v, at.b, at.h).from(first);
-        products(shared, s, of.of_queries(q, at.b, at.h, of.scale).from(at.first), keys);
-        products(shared, dp, of.of_queries(dy, at.b, at.h, 1.0f).from(at.first), values);
+        both_products(shared, s, dp, of.of_queries(q, at.b, at.h, of.scale).from(at.first), keys,
+                      of.of_queries(dy, at.b, at.h, 1.0f).from(at.first), values);
         of.attend<false>(shared, s, at.b, at.h, at.first, first);
 #pragma unroll
         for (u32 r = 0; r < EACH; r += 1) {
+            Stats query = stats_of(of, stats, means, at.b, at.h, at.first + down() + SIDE * r);
             for (u32 c = 0; c < EACH; c += 1) {
-                float ds = rows[r].p(s[r][c]) * (dp[r][c] - rows[r].mean);
+                float ds = query.p(s[r][c]) * (dp[r][c] - query.mean);
                 shared.weights[down() + SIDE * r][across() + SIDE * c] = ds;
             }
         }
         accumulate(shared, sum, keys, at.channel);
     }
     float factor[EACH] = {of.scale, of.scale, of.scale, of.scale};
-    put_rows(sum, factor, of.of_queries(dq, at.b, at.h, 1.0f).from(at.first), at.channel, adds);
+    put_rows(shared, sum, factor, of.of_queries(dq, at.b, at.h, 1.0f).from(at.first), at.channel, adds);
 }
 
 // dk = Σ ds·scale·q and dv = Σ p·dy over the queries of all heads that read them. Rows of a tile are
 // keys here, and columns are queries.
 template <u32 WIDE>
-__device__ __forceinline__ void make_dk_dv(const float* q, const float* k, const float* v, const float* dy,
-                                           const float* stats, const float* means, float* dk, u32 adds_k, float* dv,
+__device__ __forceinline__ void make_dk_dv(const Real* q, const Real* k, const Real* v, const Real* dy,
+                                           const float* stats, const float* means, Real* dk, u32 adds_k, Real* dv,
                                            u32 adds_v, const Problem& of) {
     __shared__ __align__(16) Shared shared;
     Place at(blockIdx.x, of.batch, of.kv_heads, of.keys, of.width, SIDE * WIDE, false);
@@ -462,48 +472,53 @@ __device__ __forceinline__ void make_dk_dv(const float* q, const float* k, const
             float p[EACH][EACH], ds[EACH][EACH];
             Rows queries = of.of_queries(q, at.b, h, of.scale).from(first);
             Rows slopes = of.of_queries(dy, at.b, h, 1.0f).from(first);
-            products(shared, p, keys, queries);
-            products(shared, ds, values, slopes);
+            both_products(shared, p, ds, keys, queries, values, slopes);
             of.attend<true>(shared, p, at.b, h, first, at.first);
 #pragma unroll
             for (u32 c = 0; c < EACH; c += 1) {
-                u32 col = across() + SIDE * c;
-                Stats query = stats_of(of, stats, means, at.b, h, first + col);
+                Stats query = stats_of(of, stats, means, at.b, h, first + across() + SIDE * c);
                 for (u32 r = 0; r < EACH; r += 1) {
-                    u32 row = down() + SIDE * r;
                     p[r][c] = query.p(p[r][c]);
                     ds[r][c] = p[r][c] * (ds[r][c] - query.mean);
-                    shared.weights[row][col] = p[r][c];
                 }
             }
-            if (asked(dv)) {
-                accumulate(shared, sum_v, slopes, at.channel);
-                // The weights are read until here.
-                __syncthreads();
-            }
-            if (asked(dk)) {
-#pragma unroll
+            // dv from p and dy, then dk from ds and q. One code for both: the sums change places.
+#pragma unroll 1
+            for (u32 n = 0; n < 2; n += 1) {
+                if (asked(n == 0 ? dv : dk)) {
+                    for (u32 r = 0; r < EACH; r += 1) {
+                        for (u32 c = 0; c < EACH; c += 1) {
+                            shared.weights[down() + SIDE * r][across() + SIDE * c] = p[r][c];
+                        }
+                    }
+                    accumulate(shared, sum_v, n == 0 ? slopes : queries, at.channel);
+                    // The weights are read until here.
+                    __syncthreads();
+                }
                 for (u32 r = 0; r < EACH; r += 1) {
                     for (u32 c = 0; c < EACH; c += 1) {
-                        shared.weights[down() + SIDE * r][across() + SIDE * c] = ds[r][c];
+                        p[r][c] = ds[r][c];
+                    }
+                    for (u32 v = 0; v < WIDE; v += 1) {
+                        float other = sum_k[r][v];
+                        sum_k[r][v] = sum_v[r][v], sum_v[r][v] = other;
                     }
                 }
-                accumulate(shared, sum_k, queries, at.channel);
             }
         }
     }
     float ones[EACH] = {1.0f, 1.0f, 1.0f, 1.0f};
     if (dk) {
-        put_rows(sum_k, ones, of.rows(dk, at.b, at.h, of.kv_heads, of.keys, 1.0f).from(at.first), at.channel, adds_k);
+        put_rows(shared, sum_k, ones, of.rows(dk, at.b, at.h, of.kv_heads, of.keys, 1.0f).from(at.first), at.channel, adds_k);
     }
     if (dv) {
-        put_rows(sum_v, ones, of.rows(dv, at.b, at.h, of.kv_heads, of.keys, 1.0f).from(at.first), at.channel, adds_v);
+        put_rows(shared, sum_v, ones, of.rows(dv, at.b, at.h, of.kv_heads, of.keys, 1.0f).from(at.first), at.channel, adds_v);
     }
 }
 
 // dbias = Σ ds over the samples: a block per head and tile of queries and keys.
-TILE_KERNEL attention_dbias(const float* q, const float* k, const float* v, const float* dy, const float* stats,
-                       const float* means, float* dbias, u32 adds, PROBLEM) {
+TILE_KERNEL attention_dbias(const Real* q, const Real* k, const Real* v, const Real* dy, const float* stats,
+                       const float* means, Real* dbias, u32 adds, PROBLEM) {
     if (!dbias) {
         return;
     }
@@ -514,8 +529,8 @@ TILE_KERNEL attention_dbias(const float* q, const float* k, const float* v, cons
     float sum[EACH][EACH] = {};
     for (u32 b = 0; b < batch; b += 1) {
         float s[EACH][EACH], dp[EACH][EACH];
-        products(shared, s, of.of_queries(q, b, h, scale).from(first_i), of.of_keys(k, b, h).from(first_j));
-        products(shared, dp, of.of_queries(dy, b, h, 1.0f).from(first_i), of.of_keys(v, b, h).from(first_j));
+        both_products(shared, s, dp, of.of_queries(q, b, h, scale).from(first_i), of.of_keys(k, b, h).from(first_j),
+                      of.of_queries(dy, b, h, 1.0f).from(first_i), of.of_keys(v, b, h).from(first_j));
         of.attend<false>(shared, s, b, h, first_i, first_j);
 #pragma unroll
         for (u32 r = 0; r < EACH; r += 1) {
@@ -540,25 +555,24 @@ TILE_KERNEL attention_dbias(const float* q, const float* k, const float* v, cons
 // The kernels for heads of up to 16·WIDE channels, and for any wider one by parts. Two sums of the widest
 // heads fill the registers of a multiprocessor by themselves.
 #define OF_WIDTH(WIDE, NAME)                                                                                  \
-    TILE_KERNEL attention_forward_##NAME(const float* q, const float* k, const float* v, float* y,            \
+    TILE_KERNEL attention_forward_##NAME(const Real* q, const Real* k, const Real* v, Real* y,            \
                                          float* stats, PROBLEM) {                                             \
         forward<WIDE>(q, k, v, y, stats, AS_PROBLEM);                                                         \
     }                                                                                                         \
-    TILE_KERNEL attention_dq_##NAME(const float* q, const float* k, const float* v, const float* dy,          \
-                                    const float* stats, const float* means, float* dq, u32 adds, PROBLEM) {   \
+    TILE_KERNEL attention_dq_##NAME(const Real* q, const Real* k, const Real* v, const Real* dy,          \
+                                    const float* stats, const float* means, Real* dq, u32 adds, PROBLEM) {   \
         if (dq) {                                                                                             \
             make_dq<WIDE>(q, k, v, dy, stats, means, dq, adds, AS_PROBLEM);                                   \
         }                                                                                                     \
     }                                                                                                         \
     KERNEL __launch_bounds__(SIDE * SIDE, WIDE < 8 ? 2 : 1)                                                   \
-        attention_dk_dv_##NAME(const float* q, const float* k, const float* v, const float* dy,               \
-                               const float* stats, const float* means, float* dk, u32 adds_k, float* dv,      \
+        attention_dk_dv_##NAME(const Real* q, const Real* k, const Real* v, const Real* dy,               \
+                               const float* stats, const float* means, Real* dk, u32 adds_k, Real* dv,      \
                                u32 adds_v, PROBLEM) {                                                         \
         if (dk || dv) {                                                                                       \
             make_dk_dv<WIDE>(q, k, v, dy, stats, means, dk, adds_k, dv, adds_v, AS_PROBLEM);                  \
         }                                                                                                     \
     }
 
-OF_WIDTH(2, 32)
 OF_WIDTH(4, 64)
 OF_WIDTH(8, 128)

@@ -2,7 +2,7 @@
 
 use super::{Attention, Layout, Sizes};
 use crate::op::Shape;
-use crate::op::device::{Chip, Kernels, Launch, Param};
+use crate::op::device::{Chip, Kernels, Launch, Param, Ptx, ptx};
 
 /// Queries or keys of a tile.
 const TILE: usize = 64;
@@ -19,13 +19,7 @@ struct Names {
     dk_dv: &'static str,
 }
 
-const NAMES: [Names; 3] = [
-    Names {
-        channels: 32,
-        forward: "attention_forward_32",
-        dq: "attention_dq_32",
-        dk_dv: "attention_dk_dv_32",
-    },
+const NAMES: [Names; 2] = [
     Names {
         channels: 64,
         forward: "attention_forward_64",
@@ -73,8 +67,8 @@ impl Attention {
 }
 
 impl Kernels for Attention {
-    fn ptx(&self) -> &'static str {
-        include_str!("attention.ptx")
+    fn ptx(&self) -> Ptx {
+        ptx!("attention")
     }
 
     /// Per row of the logits the largest one, and Σ e^(s − max). The log-sum-exp of both in one

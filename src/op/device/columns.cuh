@@ -43,7 +43,7 @@ __device__ __forceinline__ void column_parts(float* parts, u64 rows, u32 cols, T
 }
 
 // Adds the partial sums of 32 columns: each warp every eighth row of them, then one warp the eight.
-__device__ __forceinline__ void column_totals(const float* parts, float* to, u32 adds, u32 rows, u32 cols) {
+__device__ __forceinline__ void column_totals(const float* parts, Real* to, u32 adds, u32 rows, u32 cols) {
     const u32 WARPS = COLUMN_THREADS / 32;
     __shared__ float sums[WARPS][32];
     u32 lane = threadIdx.x % 32, warp = threadIdx.x / 32;

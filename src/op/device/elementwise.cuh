@@ -1,6 +1,6 @@
-// Kernels of one element at a time: each thread takes four.
+// Kernels of one element at a time: each thread takes a vector of them.
 //
-// Where all tensors are on 16-byte boundaries the four are neighbours, and one access moves them.
+// Where all tensors are on 16-byte boundaries its elements are neighbours, and one access moves them.
 // Elsewhere, and in the last block, they lie a block's width apart, so that the threads of a warp
 // still touch neighbours.
 
@@ -8,21 +8,8 @@
 
 #include "common.cuh"
 
-__device__ __forceinline__ bool on_16_bytes(const void* pointer) {
-    return (u64)pointer % 16 == 0;
-}
-
-// Whether rows of this many elements can be read by fours from this pointer on.
-__device__ __forceinline__ bool rows_of_fours(const void* pointer, u64 cols) {
-    return on_16_bytes(pointer) && cols % 4 == 0;
-}
-
-struct __align__(16) Quad {
-    float of[4];
-};
-
-// The places of a thread's four elements.
-struct Four {
+// The places of a thread's elements.
+struct Places {
     u64 first;
     u32 stride;
     // How many of them there are.
@@ -34,64 +21,65 @@ struct Four {
     }
 
     // The elements there; 0 where there is none.
-    __device__ __forceinline__ Quad load(const float* from) const {
-        Quad quad = {};
+    template <typename T>
+    __device__ __forceinline__ Vector read(const T* from) const {
+        Vector x = {};
         if (together) {
-            float4 value = *(const float4*)(from + first);
-            quad = {value.x, value.y, value.z, value.w};
+            load(from + first, x.of);
         } else {
-            for (u32 k = 0; k < 4; k += 1) {
+            for (u32 k = 0; k < VECTOR; k += 1) {
                 if (k < count) {
-                    quad.of[k] = from[place(k)];
+                    x.of[k] = from[place(k)];
                 }
             }
         }
-        return quad;
+        return x;
     }
 
-    __device__ __forceinline__ void store(float* to, const Quad& quad) const {
+    template <typename T>
+    __device__ __forceinline__ void write(T* to, const Vector& x) const {
         if (together) {
-            *(float4*)(to + first) = make_float4(quad.of[0], quad.of[1], quad.of[2], quad.of[3]);
+            store(to + first, x.of);
         } else {
-            for (u32 k = 0; k < 4; k += 1) {
+            for (u32 k = 0; k < VECTOR; k += 1) {
                 if (k < count) {
-                    to[place(k)] = quad.of[k];
+                    to[place(k)] = x.of[k];
                 }
             }
         }
     }
 
     // Sets a gradient or adds to it. Nothing where nobody wants it.
-    __device__ __forceinline__ void put(float* to, Quad quad, u32 adds) const {
+    template <typename T>
+    __device__ __forceinline__ void put(T* to, Vector x, u32 adds) const {
         if (!to) {
             return;
         }
         if (adds) {
-            Quad before = load(to);
-            for (u32 k = 0; k < 4; k += 1) {
-                quad.of[k] += before.of[k];
+            Vector before = read(to);
+            for (u32 k = 0; k < VECTOR; k += 1) {
+                x.of[k] += before.of[k];
             }
         }
-        store(to, quad);
+        write(to, x);
     }
 };
 
-// The elements of this thread in block `block` of `blockDim.x` times four of them.
-__device__ __forceinline__ Four four_of_block(u64 len, u64 block, bool aligned) {
-    u64 start = block * 4 * blockDim.x;
-    if (aligned && start + 4 * blockDim.x <= len) {
-        return {start + 4 * threadIdx.x, 1, 4, true};
+// The elements of this thread in block `block` of `blockDim.x` vectors of them.
+__device__ __forceinline__ Places places_of_block(u64 len, u64 block, bool aligned) {
+    u64 start = block * VECTOR * blockDim.x;
+    if (aligned && start + VECTOR * blockDim.x <= len) {
+        return {start + VECTOR * threadIdx.x, 1, VECTOR, true};
     }
-    Four four = {start + threadIdx.x, blockDim.x, 0, false};
-    for (u32 k = 0; k < 4; k += 1) {
-        four.count += four.place(k) < len;
+    Places places = {start + threadIdx.x, blockDim.x, 0, false};
+    for (u32 k = 0; k < VECTOR; k += 1) {
+        places.count += places.place(k) < len;
     }
-    return four;
+    return places;
 }
 
-// The elements of this thread where a grid has a thread for every four of `len`. Pointers that are
-// null are on every boundary.
+// The elements of this thread where a grid has a thread for every vector of `len`.
 template <typename... Pointers>
-__device__ __forceinline__ Four my_four(u64 len, Pointers... pointers) {
-    return four_of_block(len, blockIdx.x, (on_16_bytes(pointers) && ...));
+__device__ __forceinline__ Places my_places(u64 len, Pointers... pointers) {
+    return places_of_block(len, blockIdx.x, in_vectors(0, pointers...));
 }

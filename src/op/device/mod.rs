@@ -6,6 +6,10 @@
 //! device may keep and replay. Every machine runs them: an interpreter of PTX where there is no
 //! GPU.
 //!
+//! Activations, learned tensors and their gradients are stored as the [`Chip`] says: as `f32`, or in 16
+//! bits, which are widened when they are read and rounded to nearest even when they are written. Whatever
+//! else there is, and all arithmetic, is `f32`.
+//!
 //! All sums are formed in `f32` or wider and in an order that depends on the shapes and the
 //! [`Chip`] only, never by atomics: two runs give the same bits.
 
@@ -14,11 +18,17 @@ mod columns;
 pub(crate) use columns::ColumnSums;
 
 use super::shape::Shape;
+use crate::num::Dtype;
 
 /// An operator's kernels.
 pub trait Kernels {
-    /// The module that has them, as PTX.
-    fn ptx(&self) -> &'static str;
+    /// The module that has them.
+    fn ptx(&self) -> Ptx;
+
+    /// Whether output `index` is `f32` whatever is stored: a loss, or what is carried from step to step.
+    fn keeps_f32(&self, _index: usize) -> bool {
+        false
+    }
 
     /// Number of `f32` that forward leaves for vjp.
     fn saved(&self, _args: &[Shape], _chip: &Chip) -> usize {
@@ -34,14 +44,69 @@ pub trait Kernels {
     fn vjp(&self, args: &[Shape], chip: &Chip) -> Vec<Launch>;
 }
 
+/// A module as PTX, compiled from one source for everything that may be stored.
+#[derive(Debug, Clone, Copy)]
+pub struct Ptx {
+    /// Stores `f32`.
+    pub f32: &'static str,
+    /// Stores `bf16`.
+    pub bf16: &'static str,
+    /// Stores `f16`.
+    pub f16: &'static str,
+}
+
+/// The [`Ptx`] of a name, from the files beside the operator.
+macro_rules! ptx {
+    ($name:literal) => {
+        $crate::op::device::Ptx {
+            f32: include_str!(concat!($name, ".ptx")),
+            bf16: include_str!(concat!($name, ".bf16.ptx")),
+            f16: include_str!(concat!($name, ".f16.ptx")),
+        }
+    };
+}
+pub(crate) use ptx;
+
+/// What kernels may store.
+pub const STORAGES: [Dtype; 3] = [Dtype::F32, Dtype::Bf16, Dtype::F16];
+
+impl Ptx {
+    /// The one for a chip.
+    ///
+    /// # Panics
+    /// Where it stores none of [`STORAGES`].
+    pub fn of(self, chip: &Chip) -> &'static str {
+        match chip.storage {
+            Dtype::F32 => self.f32,
+            Dtype::Bf16 => self.bf16,
+            Dtype::F16 => self.f16,
+            other => panic!("no kernel stores {other}"),
+        }
+    }
+}
+
 /// What a list of launches may depend on beside the shapes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Chip {
     /// Multiprocessors: as many blocks run at once, at least.
     pub multiprocessors: u32,
+    /// What activations, learned tensors and their gradients are stored as: one of [`STORAGES`].
+    pub storage: Dtype,
 }
 
 impl Chip {
+    /// A chip of so many multiprocessors that stores `f32`.
+    pub fn new(multiprocessors: u32) -> Self {
+        Chip { multiprocessors, storage: Dtype::F32 }
+    }
+    /// The same chip that stores something else.
+    pub fn storing(self, storage: Dtype) -> Self {
+        Chip { storage, ..self }
+    }
+    /// Stored elements of a vector, which is one access of 16 bytes: VECTOR of `common.cuh`.
+    pub fn vector(&self) -> usize {
+        16 / self.storage.bytes()
+    }
     /// Blocks that share so many rows out among them: one a multiprocessor, where there are rows for
     /// all.
     pub fn blocks(&self, rows: usize) -> usize {
@@ -107,8 +172,8 @@ impl Launch {
         Launch::new(kernel, len.div_ceil(THREADS as usize), THREADS, params)
     }
 
-    /// A kernel with a thread for every four of `len` elements, as `elementwise.cuh` takes them.
-    pub fn by_fours(kernel: &'static str, len: usize, params: &[Param]) -> Self {
-        Launch::each(kernel, len.div_ceil(4), params)
+    /// A kernel with a thread for every vector of `len` elements, as `elementwise.cuh` takes them.
+    pub fn by_vectors(kernel: &'static str, len: usize, chip: &Chip, params: &[Param]) -> Self {
+        Launch::each(kernel, len.div_ceil(chip.vector()), params)
     }
 }

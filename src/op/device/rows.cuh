@@ -1,4 +1,4 @@
-// Rows by fours of elements, and the threads that share a row: a warp or a block.
+// Rows by vectors, and the threads that share a row: a warp or a block.
 
 #pragma once
 
@@ -8,55 +8,49 @@ __device__ __forceinline__ float infinite() {
     return __int_as_float(0x7f800000);
 }
 
-struct Four {
-    float at[4];
-};
-
-// Whether four elements at a multiple of four are one access, in rows of `cols` at all these places
-// (0 for one row that is longer). Null is on every boundary.
-template <class... Pointers>
-__device__ __forceinline__ bool in_fours(u64 cols, Pointers... to) {
-    return cols % 4 == 0 && (((u64)to % 16 == 0) && ...);
-}
-
-// The elements from `at` on, `beyond` where the row has ended. `at` is a multiple of four.
-__device__ __forceinline__ Four load4(const float* row, u64 at, u64 cols, bool fours, float beyond) {
-    Four x = {{beyond, beyond, beyond, beyond}};
-    if (fours) {
+// The elements from `at` on, `beyond` where the row has ended. `at` is a whole number of vectors, and
+// with `vectors` one access reads them.
+template <typename T>
+__device__ __forceinline__ Vector read(const T* row, u64 at, u64 cols, bool vectors, float beyond) {
+    Vector x;
+    for (float& value : x.of) {
+        value = beyond;
+    }
+    if (asked(vectors)) {
         if (at < cols) {
-            float4 v = *(const float4*)(row + at);
-            x = {{v.x, v.y, v.z, v.w}};
+            load(row + at, x.of);
         }
         return x;
     }
 #pragma unroll
-    for (u32 k = 0; k < 4; k += 1) {
+    for (u32 k = 0; k < VECTOR; k += 1) {
         if (at + k < cols) {
-            x.at[k] = row[at + k];
+            x.of[k] = row[at + k];
         }
     }
     return x;
 }
 
 // Writes the elements from `at` on, as far as the row goes, or adds them to what is there.
-__device__ __forceinline__ void put4(float* row, u64 at, u64 cols, bool fours, Four x, u32 adds) {
-    if (adds) {
-        Four before = load4(row, at, cols, fours, 0.0f);
+template <typename T>
+__device__ __forceinline__ void put(T* row, u64 at, u64 cols, bool vectors, Vector x, u32 adds) {
+    if (asked(adds)) {
+        Vector before = read(row, at, cols, vectors, 0.0f);
 #pragma unroll
-        for (u32 k = 0; k < 4; k += 1) {
-            x.at[k] += before.at[k];
+        for (u32 k = 0; k < VECTOR; k += 1) {
+            x.of[k] += before.of[k];
         }
     }
-    if (fours) {
+    if (asked(vectors)) {
         if (at < cols) {
-            *(float4*)(row + at) = make_float4(x.at[0], x.at[1], x.at[2], x.at[3]);
+            store(row + at, x.of);
         }
         return;
     }
 #pragma unroll
-    for (u32 k = 0; k < 4; k += 1) {
+    for (u32 k = 0; k < VECTOR; k += 1) {
         if (at + k < cols) {
-            row[at + k] = x.at[k];
+            row[at + k] = x.of[k];
         }
     }
 }
@@ -113,19 +107,34 @@ __device__ __forceinline__ float shift_of(float largest) {
     return largest == -infinite() ? 0.0f : largest;
 }
 
+// The sum of four neighbours at a time, as a tree.
+__device__ __forceinline__ float sum_of(Vector x) {
+    float sum = 0.0f;
+    for (u32 k = 0; k < VECTOR; k += 4) {
+        sum += (x.of[k] + x.of[k + 1]) + (x.of[k + 2] + x.of[k + 3]);
+    }
+    return sum;
+}
+
 // The largest of some numbers, and Σ e^(x − max), in one pass (Milakov & Gimelshein 2018).
 struct Exponentials {
     float max;
     float sum;
 
-    __device__ __forceinline__ void add(Four x) {
-        float larger = fmaxf(max, fmaxf(fmaxf(x.at[0], x.at[1]), fmaxf(x.at[2], x.at[3])));
+    __device__ __forceinline__ void add(Vector x) {
+        float larger = max;
+        for (float value : x.of) {
+            larger = fmaxf(larger, value);
+        }
         if (larger > max) {
             sum *= expf(max - larger);
             max = larger;
         }
         float shift = shift_of(max);
-        sum += (expf(x.at[0] - shift) + expf(x.at[1] - shift)) + (expf(x.at[2] - shift) + expf(x.at[3] - shift));
+        for (float& value : x.of) {
+            value = expf(value - shift);
+        }
+        sum += sum_of(x);
     }
 
     // Those of all threads of a team, the same in every thread.

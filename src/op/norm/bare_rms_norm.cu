@@ -6,7 +6,7 @@
 #include "rows.cuh"
 
 template <class T>
-__device__ __forceinline__ void normalize(const float* x, float* y, float* stats, u64 rows, u32 cols, float eps) {
+__device__ __forceinline__ void normalize(const Real* x, Real* y, float* stats, u64 rows, u32 cols, float eps) {
     T team(cols);
     for (u64 i = team.row; i < rows; i += team.step) {
         typename T::Kept v;
@@ -28,7 +28,7 @@ __device__ __forceinline__ void normalize(const float* x, float* y, float* stats
 }
 
 template <class T>
-__device__ __forceinline__ void differentiate(const float* x, const float* dy, const float* stats, float* dx,
+__device__ __forceinline__ void differentiate(const Real* x, const Real* dy, const float* stats, Real* dx,
                                               u32 adds, u64 rows, u32 cols) {
     T team(cols);
     for (u64 i = team.row; dx && i < rows; i += team.step) {
@@ -53,53 +53,53 @@ __device__ __forceinline__ void differentiate(const float* x, const float* dy, c
 }
 
 template <int KEPT, int TEAMS>
-__device__ __forceinline__ void forward(const float* x, float* y, float* stats, u64 rows, u32 cols, float eps) {
-    if (in_vectors(cols, x, y)) {
-        normalize<Team<KEPT, 4, TEAMS>>(x, y, stats, rows, cols, eps);
+__device__ __forceinline__ void forward(const Real* x, Real* y, float* stats, u64 rows, u32 cols, float eps) {
+    if (in_vectors<Vectors<KEPT, TEAMS>::WIDTH>(cols, x, y)) {
+        normalize<Vectors<KEPT, TEAMS>>(x, y, stats, rows, cols, eps);
     } else {
         normalize<Scalars<KEPT, TEAMS>>(x, y, stats, rows, cols, eps);
     }
 }
 
 template <int KEPT, int TEAMS>
-__device__ __forceinline__ void vjp(const float* x, const float* dy, const float* stats, float* dx, u32 adds,
+__device__ __forceinline__ void vjp(const Real* x, const Real* dy, const float* stats, Real* dx, u32 adds,
                                     u64 rows, u32 cols) {
-    if (in_vectors(cols, x, dy, dx)) {
-        differentiate<Team<KEPT, 4, TEAMS>>(x, dy, stats, dx, adds, rows, cols);
+    if (in_vectors<Vectors<KEPT, TEAMS>::WIDTH>(cols, x, dy, dx)) {
+        differentiate<Vectors<KEPT, TEAMS>>(x, dy, stats, dx, adds, rows, cols);
     } else {
         differentiate<Scalars<KEPT, TEAMS>>(x, dy, stats, dx, adds, rows, cols);
     }
 }
 
 KERNEL __launch_bounds__(256)
-bare_rms_norm_forward_narrow(const float* x, float* y, float* stats, u64 rows, u32 cols, float eps) {
+bare_rms_norm_forward_narrow(const Real* x, Real* y, float* stats, u64 rows, u32 cols, float eps) {
     forward<4, 8>(x, y, stats, rows, cols, eps);
 }
 
 KERNEL __launch_bounds__(256)
-bare_rms_norm_forward_warp(const float* x, float* y, float* stats, u64 rows, u32 cols, float eps) {
+bare_rms_norm_forward_warp(const Real* x, Real* y, float* stats, u64 rows, u32 cols, float eps) {
     forward<32, 8>(x, y, stats, rows, cols, eps);
 }
 
 KERNEL __launch_bounds__(1024)
-bare_rms_norm_forward_block(const float* x, float* y, float* stats, u64 rows, u32 cols, float eps) {
+bare_rms_norm_forward_block(const Real* x, Real* y, float* stats, u64 rows, u32 cols, float eps) {
     forward<8, 1>(x, y, stats, rows, cols, eps);
 }
 
 KERNEL __launch_bounds__(256)
-bare_rms_norm_vjp_narrow(const float* x, const float* dy, const float* stats, float* dx, u32 adds, u64 rows,
+bare_rms_norm_vjp_narrow(const Real* x, const Real* dy, const float* stats, Real* dx, u32 adds, u64 rows,
                          u32 cols) {
     vjp<4, 8>(x, dy, stats, dx, adds, rows, cols);
 }
 
 KERNEL __launch_bounds__(256)
-bare_rms_norm_vjp_warp(const float* x, const float* dy, const float* stats, float* dx, u32 adds, u64 rows,
+bare_rms_norm_vjp_warp(const Real* x, const Real* dy, const float* stats, Real* dx, u32 adds, u64 rows,
                        u32 cols) {
     vjp<32, 8>(x, dy, stats, dx, adds, rows, cols);
 }
 
-KERNEL __launch_bounds__(1024)
-bare_rms_norm_vjp_block(const float* x, const float* dy, const float* stats, float* dx, u32 adds, u64 rows,
+KERNEL __launch_bounds__(1024, 1)
+bare_rms_norm_vjp_block(const Real* x, const Real* dy, const float* stats, Real* dx, u32 adds, u64 rows,
                         u32 cols) {
     vjp<8, 1>(x, dy, stats, dx, adds, rows, cols);
 }

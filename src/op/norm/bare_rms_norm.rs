@@ -6,7 +6,7 @@
 use super::launch::{self, Rows};
 use crate::choice::Described;
 use crate::num::Num;
-use crate::op::device::{Chip, Kernels, Launch, Param};
+use crate::op::device::{Chip, Kernels, Launch, Param, Ptx, ptx};
 use crate::op::simd::{self, dot};
 use crate::op::{Arg, Fast, Grad, Op, Property, Reference, Shape, View};
 
@@ -141,8 +141,8 @@ impl Fast for BareRmsNorm {
 }
 
 impl Kernels for BareRmsNorm {
-    fn ptx(&self) -> &'static str {
-        include_str!("bare_rms_norm.ptx")
+    fn ptx(&self) -> Ptx {
+        ptx!("bare_rms_norm")
     }
 
     /// The scale of every row.
@@ -150,24 +150,24 @@ impl Kernels for BareRmsNorm {
         args[0].rows()
     }
 
-    fn forward(&self, args: &[Shape], _chip: &Chip) -> Vec<Launch> {
+    fn forward(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
         use Param::*;
         const KERNELS: launch::Names = [
             "bare_rms_norm_forward_narrow",
             "bare_rms_norm_forward_warp",
             "bare_rms_norm_forward_block",
         ];
-        let rows = Rows::of(args[0]);
+        let rows = Rows::of(args[0], chip);
         let tensors = [Arg(0), Out(0), Saved(0)];
         let params = [&tensors[..], &rows.sizes(), &[F32(self.eps as f32)]].concat();
         vec![rows.each(KERNELS, &params)]
     }
 
-    fn vjp(&self, args: &[Shape], _chip: &Chip) -> Vec<Launch> {
+    fn vjp(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
         use Param::*;
         const KERNELS: launch::Names =
             ["bare_rms_norm_vjp_narrow", "bare_rms_norm_vjp_warp", "bare_rms_norm_vjp_block"];
-        let rows = Rows::of(args[0]);
+        let rows = Rows::of(args[0], chip);
         let tensors = [Arg(0), Dy, Saved(0), Grad(0)];
         let params = [&tensors[..], &rows.sizes()].concat();
         vec![rows.each(KERNELS, &params)]

@@ -28,7 +28,7 @@ constexpr int AT_ONCE = 8;
 
 // Moments of the rows of a block: parts is [blocks / strips, 3, cols].
 template <class T>
-__device__ __forceinline__ void gather(const float* x, float* parts, u64 rows, u32 cols, u32 strips) {
+__device__ __forceinline__ void gather(const Real* x, float* parts, u64 rows, u32 cols, u32 strips) {
     constexpr u32 SPAN = 32 * T::ACCESSES * T::WIDTH;
     __shared__ Moments others[T::TEAMS][SPAN];
     T team(cols, strips);
@@ -79,9 +79,9 @@ __device__ __forceinline__ void gather(const float* x, float* parts, u64 rows, u
 }
 
 KERNEL __launch_bounds__(256)
-batch_norm_moments(const float* x, float* parts, u64 rows, u32 cols, u32 strips) {
-    if (in_vectors(cols, x)) {
-        gather<Team<4, 4, 8>>(x, parts, rows, cols, strips);
+batch_norm_moments(const Real* x, float* parts, u64 rows, u32 cols, u32 strips) {
+    if (in_vectors<Vectors<4, 8>::WIDTH>(cols, x)) {
+        gather<Vectors<4, 8>>(x, parts, rows, cols, strips);
     } else {
         gather<Team<4, 1, 8>>(x, parts, rows, cols, strips);
     }
@@ -127,8 +127,8 @@ batch_norm_running(const float* running_mean, const float* running_var, float* s
 }
 
 template <class T>
-__device__ __forceinline__ void normalize(const float* x, const float* weight, const float* bias, const float* stats,
-                                          float* y, u64 rows, u32 cols, u32 strips) {
+__device__ __forceinline__ void normalize(const Real* x, const Real* weight, const Real* bias, const float* stats,
+                                          Real* y, u64 rows, u32 cols, u32 strips) {
     T team(cols, strips);
     typename T::Kept v, mean, rstd, w, b;
     team.read(stats, team.start, mean);
@@ -145,10 +145,10 @@ __device__ __forceinline__ void normalize(const float* x, const float* weight, c
 }
 
 KERNEL __launch_bounds__(256)
-batch_norm_forward(const float* x, const float* weight, const float* bias, const float* stats, float* y, u64 rows,
+batch_norm_forward(const Real* x, const Real* weight, const Real* bias, const float* stats, Real* y, u64 rows,
                    u32 cols, u32 strips) {
-    if (in_vectors(cols, x, weight, bias, stats, y)) {
-        normalize<Team<4, 4, 8>>(x, weight, bias, stats, y, rows, cols, strips);
+    if (in_vectors<Vectors<4, 8>::WIDTH>(cols, x, weight, bias, stats, y)) {
+        normalize<Vectors<4, 8>>(x, weight, bias, stats, y, rows, cols, strips);
     } else {
         normalize<Team<4, 1, 8>>(x, weight, bias, stats, y, rows, cols, strips);
     }
@@ -156,7 +156,7 @@ batch_norm_forward(const float* x, const float* weight, const float* bias, const
 
 // The sums of dy ⊙ x̂ and dy over the rows of a block: parts is [blocks / strips, 2, cols].
 template <class T>
-__device__ __forceinline__ void add_rows(const float* x, const float* dy, const float* stats, float* parts, u64 rows,
+__device__ __forceinline__ void add_rows(const Real* x, const Real* dy, const float* stats, float* parts, u64 rows,
                                          u32 cols, u32 strips) {
     T team(cols, strips);
     float* own = parts + 2 * (u64)(blockIdx.x / strips) * cols;
@@ -177,9 +177,9 @@ __device__ __forceinline__ void add_rows(const float* x, const float* dy, const 
 }
 
 KERNEL __launch_bounds__(256)
-batch_norm_parts(const float* x, const float* dy, const float* stats, float* parts, u64 rows, u32 cols, u32 strips) {
-    if (in_vectors(cols, x, dy, stats, parts)) {
-        add_rows<Team<4, 4, 8>>(x, dy, stats, parts, rows, cols, strips);
+batch_norm_parts(const Real* x, const Real* dy, const float* stats, float* parts, u64 rows, u32 cols, u32 strips) {
+    if (in_vectors<Vectors<4, 8>::WIDTH>(cols, x, dy, stats, parts)) {
+        add_rows<Vectors<4, 8>>(x, dy, stats, parts, rows, cols, strips);
     } else {
         add_rows<Team<4, 1, 8>>(x, dy, stats, parts, rows, cols, strips);
     }
@@ -187,15 +187,15 @@ batch_norm_parts(const float* x, const float* dy, const float* stats, float* par
 
 // dweight and dbias; as they are without what was there before, sums has them too.
 KERNEL __launch_bounds__(1024)
-batch_norm_dweight(const float* parts, float* dweight, u32 adds_weight, float* dbias, u32 adds_bias, float* sums,
+batch_norm_dweight(const float* parts, Real* dweight, u32 adds_weight, Real* dbias, u32 adds_bias, float* sums,
                    u32 groups, u32 cols) {
     put_column_sums(parts, dweight, adds_weight, dbias, adds_bias, sums, groups, cols);
 }
 
 // In evaluation the statistics do not move with x.
 template <class T>
-__device__ __forceinline__ void differentiate(const float* x, const float* weight, const float* dy,
-                                              const float* stats, const float* sums, float* dx, u32 adds, u64 rows,
+__device__ __forceinline__ void differentiate(const Real* x, const Real* weight, const Real* dy,
+                                              const float* stats, const float* sums, Real* dx, u32 adds, u64 rows,
                                               u32 cols, u32 strips, u32 training) {
     T team(cols, strips);
     typename T::Kept v, d, mean, rstd, w, slope, shift;
@@ -220,13 +220,13 @@ __device__ __forceinline__ void differentiate(const float* x, const float* weigh
 }
 
 KERNEL __launch_bounds__(256)
-batch_norm_dx(const float* x, const float* weight, const float* dy, const float* stats, const float* sums, float* dx,
+batch_norm_dx(const Real* x, const Real* weight, const Real* dy, const float* stats, const float* sums, Real* dx,
               u32 adds, u64 rows, u32 cols, u32 strips, u32 training) {
     if (!dx) {
         return;
     }
-    if (in_vectors(cols, x, weight, dy, stats, sums, dx)) {
-        differentiate<Team<4, 4, 8>>(x, weight, dy, stats, sums, dx, adds, rows, cols, strips, training);
+    if (in_vectors<Vectors<4, 8>::WIDTH>(cols, x, weight, dy, stats, sums, dx)) {
+        differentiate<Vectors<4, 8>>(x, weight, dy, stats, sums, dx, adds, rows, cols, strips, training);
     } else {
         differentiate<Team<4, 1, 8>>(x, weight, dy, stats, sums, dx, adds, rows, cols, strips, training);
     }

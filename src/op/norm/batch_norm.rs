@@ -13,7 +13,7 @@ use std::ops::Range;
 use super::launch::{self, Strips};
 use crate::choice::Described;
 use crate::num::Num;
-use crate::op::device::{Chip, Kernels, Launch, Param};
+use crate::op::device::{Chip, Kernels, Launch, Param, Ptx, ptx};
 use crate::op::simd;
 use crate::op::{Arg, Fast, Grad, Kind, Op, Property, Reference, Shape, View};
 
@@ -305,8 +305,12 @@ fn moments(rows: usize, x: &[f32], mean: &mut [f32], squares: &mut [f32], own: &
 }
 
 impl Kernels for BatchNorm {
-    fn ptx(&self) -> &'static str {
-        include_str!("batch_norm.ptx")
+    fn ptx(&self) -> Ptx {
+        ptx!("batch_norm")
+    }
+
+    fn keeps_f32(&self, index: usize) -> bool {
+        index > 0
     }
 
     /// mean and rstd of every column.

@@ -5,8 +5,8 @@
 #include "rows.cuh"
 
 template <class T>
-__device__ __forceinline__ void squash(const float* x, const float* alpha, const float* shift, const float* weight,
-                                       const float* bias, float* y, u64 rows, u32 cols, u32 strips) {
+__device__ __forceinline__ void squash(const Real* x, const Real* alpha, const Real* shift, const Real* weight,
+                                       const Real* bias, Real* y, u64 rows, u32 cols, u32 strips) {
     T team(cols, strips);
     float slope = *alpha, off = *shift;
     typename T::Kept v, w, b;
@@ -22,8 +22,8 @@ __device__ __forceinline__ void squash(const float* x, const float* alpha, const
 // dx, and over the rows of a block the sums of dy ⊙ e and dy, and those of w ⊙ x and w: parts is
 // [blocks / strips, 2, cols], alphas and shifts are [blocks].
 template <class T>
-__device__ __forceinline__ void differentiate(const float* x, const float* alpha, const float* shift,
-                                              const float* weight, const float* dy, float* dx, u32 adds,
+__device__ __forceinline__ void differentiate(const Real* x, const Real* alpha, const Real* shift,
+                                              const Real* weight, const Real* dy, Real* dx, u32 adds,
                                               float* parts, float* alphas, float* shifts, u64 rows, u32 cols,
                                               u32 strips) {
     const float STEEPEST = 1.1283791670955126f;
@@ -45,7 +45,7 @@ __device__ __forceinline__ void differentiate(const float* x, const float* alpha
             dshift += w;
             d[a][e] = slope * w;
         });
-        if (dx) {
+        if (asked(dx)) {
             team.put(dx + i * cols, team.start, d, adds);
         }
     }
@@ -56,32 +56,32 @@ __device__ __forceinline__ void differentiate(const float* x, const float* alpha
 }
 
 KERNEL __launch_bounds__(256)
-derf_forward(const float* x, const float* alpha, const float* shift, const float* weight, const float* bias, float* y,
+derf_forward(const Real* x, const Real* alpha, const Real* shift, const Real* weight, const Real* bias, Real* y,
              u64 rows, u32 cols, u32 strips) {
-    if (in_vectors(cols, x, weight, bias, y)) {
-        squash<Team<4, 4, 8>>(x, alpha, shift, weight, bias, y, rows, cols, strips);
+    if (in_vectors<Vectors<4, 8>::WIDTH>(cols, x, weight, bias, y)) {
+        squash<Vectors<4, 8>>(x, alpha, shift, weight, bias, y, rows, cols, strips);
     } else {
         squash<Team<4, 1, 8>>(x, alpha, shift, weight, bias, y, rows, cols, strips);
     }
 }
 
 KERNEL __launch_bounds__(256)
-derf_vjp(const float* x, const float* alpha, const float* shift, const float* weight, const float* dy, float* dx,
+derf_vjp(const Real* x, const Real* alpha, const Real* shift, const Real* weight, const Real* dy, Real* dx,
          u32 adds, float* parts, float* alphas, float* shifts, u64 rows, u32 cols, u32 strips) {
-    if (in_vectors(cols, x, weight, dy, dx, parts)) {
-        differentiate<Team<4, 4, 8>>(x, alpha, shift, weight, dy, dx, adds, parts, alphas, shifts, rows, cols, strips);
+    if (in_vectors<Vectors<4, 8>::WIDTH>(cols, x, weight, dy, dx, parts)) {
+        differentiate<Vectors<4, 8>>(x, alpha, shift, weight, dy, dx, adds, parts, alphas, shifts, rows, cols, strips);
     } else {
         differentiate<Team<4, 1, 8>>(x, alpha, shift, weight, dy, dx, adds, parts, alphas, shifts, rows, cols, strips);
     }
 }
 
 KERNEL __launch_bounds__(1024)
-derf_dweight(const float* parts, float* dweight, u32 adds_weight, float* dbias, u32 adds_bias, u32 groups, u32 cols) {
+derf_dweight(const float* parts, Real* dweight, u32 adds_weight, Real* dbias, u32 adds_bias, u32 groups, u32 cols) {
     put_column_sums(parts, dweight, adds_weight, dbias, adds_bias, nullptr, groups, cols);
 }
 
 KERNEL __launch_bounds__(1024)
-derf_dalpha(const float* alphas, const float* shifts, u32 blocks, float* dalpha, u32 adds_alpha, float* dshift,
+derf_dalpha(const float* alphas, const float* shifts, u32 blocks, Real* dalpha, u32 adds_alpha, Real* dshift,
             u32 adds_shift) {
     put_total(alphas, blocks, dalpha, adds_alpha);
     put_total(shifts, blocks, dshift, adds_shift);

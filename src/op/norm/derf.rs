@@ -12,7 +12,7 @@ use std::f32::consts::FRAC_2_SQRT_PI;
 use super::launch::{self, Strips};
 use crate::choice::Described;
 use crate::num::Num;
-use crate::op::device::{Chip, Kernels, Launch, Param};
+use crate::op::device::{Chip, Kernels, Launch, Param, Ptx, ptx};
 use crate::op::elementary::erf;
 use crate::op::simd;
 use crate::op::{Arg, Fast, Grad, Op, Property, Reference, Shape, View};
@@ -180,8 +180,8 @@ impl Fast for Derf {
 }
 
 impl Kernels for Derf {
-    fn ptx(&self) -> &'static str {
-        include_str!("derf.ptx")
+    fn ptx(&self) -> Ptx {
+        ptx!("derf")
     }
 
     /// Two rows of partial sums for every group of rows, of dweight and of dbias, and two partial

@@ -5,8 +5,8 @@
 #include "rows.cuh"
 
 template <class T>
-__device__ __forceinline__ void squash(const float* x, const float* alpha, const float* weight, const float* bias,
-                                       float* y, u64 rows, u32 cols, u32 strips) {
+__device__ __forceinline__ void squash(const Real* x, const Real* alpha, const Real* weight, const Real* bias,
+                                       Real* y, u64 rows, u32 cols, u32 strips) {
     T team(cols, strips);
     float slope = *alpha;
     typename T::Kept v, w, b;
@@ -22,8 +22,8 @@ __device__ __forceinline__ void squash(const float* x, const float* alpha, const
 // dx, and over the rows of a block the sums of dy ⊙ t and dy, and that of w ⊙ x: parts is
 // [blocks / strips, 2, cols], alphas is [blocks].
 template <class T>
-__device__ __forceinline__ void differentiate(const float* x, const float* alpha, const float* weight,
-                                              const float* dy, float* dx, u32 adds, float* parts, float* alphas,
+__device__ __forceinline__ void differentiate(const Real* x, const Real* alpha, const Real* weight,
+                                              const Real* dy, Real* dx, u32 adds, float* parts, float* alphas,
                                               u64 rows, u32 cols, u32 strips) {
     T team(cols, strips);
     float* own = parts + 2 * (u64)(blockIdx.x / strips) * cols;
@@ -42,7 +42,7 @@ __device__ __forceinline__ void differentiate(const float* x, const float* alpha
             dalpha += w * v[a][e];
             d[a][e] = slope * w;
         });
-        if (dx) {
+        if (asked(dx)) {
             team.put(dx + i * cols, team.start, d, adds);
         }
     }
@@ -52,32 +52,32 @@ __device__ __forceinline__ void differentiate(const float* x, const float* alpha
 }
 
 KERNEL __launch_bounds__(256)
-dynamic_tanh_forward(const float* x, const float* alpha, const float* weight, const float* bias, float* y, u64 rows,
+dynamic_tanh_forward(const Real* x, const Real* alpha, const Real* weight, const Real* bias, Real* y, u64 rows,
                      u32 cols, u32 strips) {
-    if (in_vectors(cols, x, weight, bias, y)) {
-        squash<Team<4, 4, 8>>(x, alpha, weight, bias, y, rows, cols, strips);
+    if (in_vectors<Vectors<4, 8>::WIDTH>(cols, x, weight, bias, y)) {
+        squash<Vectors<4, 8>>(x, alpha, weight, bias, y, rows, cols, strips);
     } else {
         squash<Team<4, 1, 8>>(x, alpha, weight, bias, y, rows, cols, strips);
     }
 }
 
 KERNEL __launch_bounds__(256)
-dynamic_tanh_vjp(const float* x, const float* alpha, const float* weight, const float* dy, float* dx, u32 adds,
+dynamic_tanh_vjp(const Real* x, const Real* alpha, const Real* weight, const Real* dy, Real* dx, u32 adds,
                  float* parts, float* alphas, u64 rows, u32 cols, u32 strips) {
-    if (in_vectors(cols, x, weight, dy, dx, parts)) {
-        differentiate<Team<4, 4, 8>>(x, alpha, weight, dy, dx, adds, parts, alphas, rows, cols, strips);
+    if (in_vectors<Vectors<4, 8>::WIDTH>(cols, x, weight, dy, dx, parts)) {
+        differentiate<Vectors<4, 8>>(x, alpha, weight, dy, dx, adds, parts, alphas, rows, cols, strips);
     } else {
         differentiate<Team<4, 1, 8>>(x, alpha, weight, dy, dx, adds, parts, alphas, rows, cols, strips);
     }
 }
 
 KERNEL __launch_bounds__(1024)
-dynamic_tanh_dweight(const float* parts, float* dweight, u32 adds_weight, float* dbias, u32 adds_bias, u32 groups,
+dynamic_tanh_dweight(const float* parts, Real* dweight, u32 adds_weight, Real* dbias, u32 adds_bias, u32 groups,
                      u32 cols) {
     put_column_sums(parts, dweight, adds_weight, dbias, adds_bias, nullptr, groups, cols);
 }
 
 KERNEL __launch_bounds__(1024)
-dynamic_tanh_dalpha(const float* alphas, u32 blocks, float* dalpha, u32 adds) {
+dynamic_tanh_dalpha(const float* alphas, u32 blocks, Real* dalpha, u32 adds) {
     put_total(alphas, blocks, dalpha, adds);
 }

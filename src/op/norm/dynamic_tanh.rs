@@ -9,7 +9,7 @@
 use super::launch::{self, Strips};
 use crate::choice::Described;
 use crate::num::Num;
-use crate::op::device::{Chip, Kernels, Launch, Param};
+use crate::op::device::{Chip, Kernels, Launch, Param, Ptx, ptx};
 use crate::op::elementary::tanh;
 use crate::op::simd;
 use crate::op::{Arg, Fast, Grad, Op, Property, Reference, Shape, View};
@@ -160,8 +160,8 @@ impl Fast for DynamicTanh {
 }
 
 impl Kernels for DynamicTanh {
-    fn ptx(&self) -> &'static str {
-        include_str!("dynamic_tanh.ptx")
+    fn ptx(&self) -> Ptx {
+        ptx!("dynamic_tanh")
     }
 
     /// Two rows of partial sums for every group of rows, of dweight and of dbias, and a partial sum

@@ -8,6 +8,7 @@ use crate::op::device::{Chip, Launch, Param, WARP};
 pub(super) struct Rows {
     rows: usize,
     cols: usize,
+    chip: Chip,
 }
 
 /// The names of the three kernels of one pass over rows: for narrow rows, for those of a warp and
@@ -23,8 +24,8 @@ const PER_THREAD: usize = 8;
 
 impl Rows {
     /// The rows of x.
-    pub(super) fn of(x: Shape) -> Self {
-        Rows { rows: x.rows(), cols: x.cols() }
+    pub(super) fn of(x: Shape, chip: &Chip) -> Self {
+        Rows { rows: x.rows(), cols: x.cols(), chip: *chip }
     }
 
     /// The number of rows and the number of columns, as kernels take them.
@@ -42,7 +43,8 @@ impl Rows {
             return (1, 8 * WARP, 8);
         }
         // Rows that are no vectors are kept at four columns a thread.
-        let per_thread = if self.cols.is_multiple_of(4) { PER_THREAD } else { 4 };
+        let vectors = self.cols.is_multiple_of(self.chip.vector());
+        let per_thread = if vectors { PER_THREAD } else { 4 };
         let threads = self.cols.div_ceil(per_thread).next_multiple_of(WARP as usize);
         (2, threads.min(1024) as u32, 1)
     }
@@ -57,18 +59,18 @@ impl Rows {
 
     /// Blocks of [`Rows::sum`]: of the small ones that take a row each, as many for a multiprocessor
     /// as have 1024 threads.
-    pub(super) fn blocks(self, chip: &Chip) -> usize {
+    pub(super) fn blocks(self) -> usize {
         let (_, threads, at_once) = self.taken(1024);
         let resident = if at_once == 1 { 1024 / threads } else { 1 };
-        let chip = Chip { multiprocessors: chip.multiprocessors * resident };
+        let chip = Chip { multiprocessors: self.chip.multiprocessors * resident, ..self.chip };
         chip.blocks(self.rows.div_ceil(at_once))
     }
 
     /// A pass that sums over rows: blocks that stay, each of which leaves one row of sums. Its
     /// kernel for narrow rows is of 1024 threads.
-    pub(super) fn sum(self, kernels: Names, chip: &Chip, params: &[Param]) -> Launch {
+    pub(super) fn sum(self, kernels: Names, params: &[Param]) -> Launch {
         let (kernel, threads, _) = self.taken(1024);
-        Launch::new(kernels[kernel], self.blocks(chip), threads, params)
+        Launch::new(kernels[kernel], self.blocks(), threads, params)
     }
 }
 

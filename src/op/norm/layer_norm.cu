@@ -5,11 +5,11 @@
 #include "rows.cuh"
 
 template <class T>
-__device__ __forceinline__ void normalize(const float* x, const float* weight, const float* bias, float* y,
+__device__ __forceinline__ void normalize(const Real* x, const Real* weight, const Real* bias, Real* y,
                                           float* stats, u64 rows, u32 cols, float eps) {
     T team(cols);
     for (u64 i = team.row; i < rows; i += team.step) {
-        const float* row = x + i * cols;
+        const Real* row = x + i * cols;
         typename T::Kept v, w, b;
         float sum = 0.0f, squares = 0.0f;
         for (u32 first = 0; team.has(first); first += team.span()) {
@@ -43,8 +43,8 @@ __device__ __forceinline__ void normalize(const float* x, const float* weight, c
 
 // dx, and the sums of dy ⊙ x̂ and dy over the rows of a block: parts is [blocks, 2, cols].
 template <class T>
-__device__ __forceinline__ void differentiate(const float* x, const float* weight, const float* dy,
-                                              const float* stats, float* dx, u32 adds, float* parts, u64 rows,
+__device__ __forceinline__ void differentiate(const Real* x, const Real* weight, const Real* dy,
+                                              const float* stats, Real* dx, u32 adds, float* parts, u64 rows,
                                               u32 cols) {
     T team(cols);
     float* own = parts + 2 * (u64)blockIdx.x * cols;
@@ -82,7 +82,7 @@ __device__ __forceinline__ void differentiate(const float* x, const float* weigh
             });
             dweight.end(team, first);
             dbias.end(team, first);
-            if (dx) {
+            if (asked(dx)) {
                 team.put(dx + row, first, d, adds);
             }
         }
@@ -92,63 +92,63 @@ __device__ __forceinline__ void differentiate(const float* x, const float* weigh
 }
 
 template <int KEPT, int TEAMS>
-__device__ __forceinline__ void forward(const float* x, const float* weight, const float* bias, float* y,
+__device__ __forceinline__ void forward(const Real* x, const Real* weight, const Real* bias, Real* y,
                                         float* stats, u64 rows, u32 cols, float eps) {
-    if (in_vectors(cols, x, weight, bias, y)) {
-        normalize<Team<KEPT, 4, TEAMS>>(x, weight, bias, y, stats, rows, cols, eps);
+    if (in_vectors<Vectors<KEPT, TEAMS>::WIDTH>(cols, x, weight, bias, y)) {
+        normalize<Vectors<KEPT, TEAMS>>(x, weight, bias, y, stats, rows, cols, eps);
     } else {
         normalize<Scalars<KEPT, TEAMS>>(x, weight, bias, y, stats, rows, cols, eps);
     }
 }
 
 template <int KEPT, int TEAMS>
-__device__ __forceinline__ void vjp(const float* x, const float* weight, const float* dy, const float* stats,
-                                    float* dx, u32 adds, float* parts, u64 rows, u32 cols) {
-    if (in_vectors(cols, x, weight, dy, dx, parts)) {
-        differentiate<Team<KEPT, 4, TEAMS>>(x, weight, dy, stats, dx, adds, parts, rows, cols);
+__device__ __forceinline__ void vjp(const Real* x, const Real* weight, const Real* dy, const float* stats,
+                                    Real* dx, u32 adds, float* parts, u64 rows, u32 cols) {
+    if (in_vectors<Vectors<KEPT, TEAMS>::WIDTH>(cols, x, weight, dy, dx, parts)) {
+        differentiate<Vectors<KEPT, TEAMS>>(x, weight, dy, stats, dx, adds, parts, rows, cols);
     } else {
         differentiate<Scalars<KEPT, TEAMS>>(x, weight, dy, stats, dx, adds, parts, rows, cols);
     }
 }
 
 KERNEL __launch_bounds__(256)
-layer_norm_forward_narrow(const float* x, const float* weight, const float* bias, float* y, float* stats, u64 rows,
+layer_norm_forward_narrow(const Real* x, const Real* weight, const Real* bias, Real* y, float* stats, u64 rows,
                           u32 cols, float eps) {
     forward<4, 8>(x, weight, bias, y, stats, rows, cols, eps);
 }
 
 KERNEL __launch_bounds__(256)
-layer_norm_forward_warp(const float* x, const float* weight, const float* bias, float* y, float* stats, u64 rows,
+layer_norm_forward_warp(const Real* x, const Real* weight, const Real* bias, Real* y, float* stats, u64 rows,
                         u32 cols, float eps) {
     forward<32, 8>(x, weight, bias, y, stats, rows, cols, eps);
 }
 
 KERNEL __launch_bounds__(1024)
-layer_norm_forward_block(const float* x, const float* weight, const float* bias, float* y, float* stats, u64 rows,
+layer_norm_forward_block(const Real* x, const Real* weight, const Real* bias, Real* y, float* stats, u64 rows,
                          u32 cols, float eps) {
     forward<8, 1>(x, weight, bias, y, stats, rows, cols, eps);
 }
 
 KERNEL __launch_bounds__(1024)
-layer_norm_vjp_narrow(const float* x, const float* weight, const float* dy, const float* stats, float* dx, u32 adds,
+layer_norm_vjp_narrow(const Real* x, const Real* weight, const Real* dy, const float* stats, Real* dx, u32 adds,
                       float* parts, u64 rows, u32 cols) {
     vjp<4, 32>(x, weight, dy, stats, dx, adds, parts, rows, cols);
 }
 
 KERNEL __launch_bounds__(256)
-layer_norm_vjp_warp(const float* x, const float* weight, const float* dy, const float* stats, float* dx, u32 adds,
+layer_norm_vjp_warp(const Real* x, const Real* weight, const Real* dy, const float* stats, Real* dx, u32 adds,
                     float* parts, u64 rows, u32 cols) {
     vjp<32, 8>(x, weight, dy, stats, dx, adds, parts, rows, cols);
 }
 
 KERNEL __launch_bounds__(1024)
-layer_norm_vjp_block(const float* x, const float* weight, const float* dy, const float* stats, float* dx, u32 adds,
+layer_norm_vjp_block(const Real* x, const Real* weight, const Real* dy, const float* stats, Real* dx, u32 adds,
                      float* parts, u64 rows, u32 cols) {
     vjp<8, 1>(x, weight, dy, stats, dx, adds, parts, rows, cols);
 }
 
 KERNEL __launch_bounds__(1024)
-layer_norm_dweight(const float* parts, float* dweight, u32 adds_weight, float* dbias, u32 adds_bias, u32 blocks,
+layer_norm_dweight(const float* parts, Real* dweight, u32 adds_weight, Real* dbias, u32 adds_bias, u32 blocks,
                    u32 cols) {
     put_column_sums(parts, dweight, adds_weight, dbias, adds_bias, nullptr, blocks, cols);
 }

@@ -12,7 +12,7 @@ use std::ops::Range;
 use super::launch::{self, Rows};
 use crate::choice::Described;
 use crate::num::Num;
-use crate::op::device::{Chip, Kernels, Launch, Param};
+use crate::op::device::{Chip, Kernels, Launch, Param, Ptx, ptx};
 use crate::op::simd::{self, Isa, or_neutral, sum, sum_of_squares_around};
 use crate::op::{Arg, Fast, Grad, Op, Property, Reference, Shape, View};
 
@@ -211,8 +211,8 @@ fn row_vjp(
 }
 
 impl Kernels for LayerNorm {
-    fn ptx(&self) -> &'static str {
-        include_str!("layer_norm.ptx")
+    fn ptx(&self) -> Ptx {
+        ptx!("layer_norm")
     }
 
     /// mean and rstd of every row.
@@ -222,14 +222,14 @@ impl Kernels for LayerNorm {
 
     /// Two rows of partial sums for every block, of dweight and of dbias.
     fn scratch(&self, args: &[Shape], chip: &Chip) -> usize {
-        2 * args[0].cols() * Rows::of(args[0]).blocks(chip)
+        2 * args[0].cols() * Rows::of(args[0], chip).blocks()
     }
 
-    fn forward(&self, args: &[Shape], _chip: &Chip) -> Vec<Launch> {
+    fn forward(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
         use Param::*;
         const KERNELS: launch::Names =
             ["layer_norm_forward_narrow", "layer_norm_forward_warp", "layer_norm_forward_block"];
-        let rows = Rows::of(args[0]);
+        let rows = Rows::of(args[0], chip);
         let tensors = [Arg(0), Arg(1), Arg(2), Out(0), Saved(0)];
         let params = [&tensors[..], &rows.sizes(), &[F32(self.eps as f32)]].concat();
         vec![rows.each(KERNELS, &params)]
@@ -239,13 +239,13 @@ impl Kernels for LayerNorm {
         use Param::*;
         const KERNELS: launch::Names =
             ["layer_norm_vjp_narrow", "layer_norm_vjp_warp", "layer_norm_vjp_block"];
-        let (rows, cols) = (Rows::of(args[0]), args[0].cols());
+        let (rows, cols) = (Rows::of(args[0], chip), args[0].cols());
         let tensors = [Arg(0), Arg(1), Dy, Saved(0), Grad(0), Scratch(0)];
         let params = [&tensors[..], &rows.sizes()].concat();
-        let blocks = rows.blocks(chip);
+        let blocks = rows.blocks();
         let sums = [Scratch(0), Grad(1), Grad(2), launch::count(blocks), launch::count(cols)];
         vec![
-            rows.sum(KERNELS, chip, &params),
+            rows.sum(KERNELS, &params),
             launch::columns("layer_norm_dweight", blocks, 2 * cols, &sums),
         ]
     }

@@ -12,7 +12,7 @@ __device__ __forceinline__ float stored(float x, u32 rounds) {
 }
 
 template <class T>
-__device__ __forceinline__ void normalize(const float* x, const float* weight, float* y, float* stats, u64 rows,
+__device__ __forceinline__ void normalize(const Real* x, const Real* weight, Real* y, float* stats, u64 rows,
                                           u32 cols, float eps, float offset, u32 rounds_xhat, u32 rounds_y) {
     T team(cols);
     offset = weight ? offset : 0.0f;
@@ -41,8 +41,8 @@ __device__ __forceinline__ void normalize(const float* x, const float* weight, f
 
 // dx, and the sums of dy ⊙ x̂ over the rows of a block: parts is [blocks, cols].
 template <class T>
-__device__ __forceinline__ void differentiate(const float* x, const float* weight, const float* dy,
-                                              const float* stats, float* dx, u32 adds, float* parts, u64 rows,
+__device__ __forceinline__ void differentiate(const Real* x, const Real* weight, const Real* dy,
+                                              const float* stats, Real* dx, u32 adds, float* parts, u64 rows,
                                               u32 cols, float offset, u32 rounds_xhat) {
     T team(cols);
     Sums<T> dweight(parts + (u64)blockIdx.x * cols);
@@ -70,7 +70,7 @@ __device__ __forceinline__ void differentiate(const float* x, const float* weigh
                 d[a][e] = rstd * (d[a][e] * (offset + w[a][e])) - v[a][e] * slope;
             });
             dweight.end(team, first);
-            if (dx) {
+            if (asked(dx)) {
                 team.put(dx + row, first, d, adds);
             }
         }
@@ -79,64 +79,64 @@ __device__ __forceinline__ void differentiate(const float* x, const float* weigh
 }
 
 template <int KEPT, int TEAMS>
-__device__ __forceinline__ void forward(const float* x, const float* weight, float* y, float* stats, u64 rows,
+__device__ __forceinline__ void forward(const Real* x, const Real* weight, Real* y, float* stats, u64 rows,
                                         u32 cols, float eps, float offset, u32 rounds_xhat, u32 rounds_y) {
-    if (in_vectors(cols, x, weight, y)) {
-        normalize<Team<KEPT, 4, TEAMS>>(x, weight, y, stats, rows, cols, eps, offset, rounds_xhat, rounds_y);
+    if (in_vectors<Vectors<KEPT, TEAMS>::WIDTH>(cols, x, weight, y)) {
+        normalize<Vectors<KEPT, TEAMS>>(x, weight, y, stats, rows, cols, eps, offset, rounds_xhat, rounds_y);
     } else {
         normalize<Scalars<KEPT, TEAMS>>(x, weight, y, stats, rows, cols, eps, offset, rounds_xhat, rounds_y);
     }
 }
 
 template <int KEPT, int TEAMS>
-__device__ __forceinline__ void vjp(const float* x, const float* weight, const float* dy, const float* stats,
-                                    float* dx, u32 adds, float* parts, u64 rows, u32 cols, float offset,
+__device__ __forceinline__ void vjp(const Real* x, const Real* weight, const Real* dy, const float* stats,
+                                    Real* dx, u32 adds, float* parts, u64 rows, u32 cols, float offset,
                                     u32 rounds_xhat) {
-    if (in_vectors(cols, x, weight, dy, dx, parts)) {
-        differentiate<Team<KEPT, 4, TEAMS>>(x, weight, dy, stats, dx, adds, parts, rows, cols, offset, rounds_xhat);
+    if (in_vectors<Vectors<KEPT, TEAMS>::WIDTH>(cols, x, weight, dy, dx, parts)) {
+        differentiate<Vectors<KEPT, TEAMS>>(x, weight, dy, stats, dx, adds, parts, rows, cols, offset, rounds_xhat);
     } else {
         differentiate<Scalars<KEPT, TEAMS>>(x, weight, dy, stats, dx, adds, parts, rows, cols, offset, rounds_xhat);
     }
 }
 
 KERNEL __launch_bounds__(256)
-rms_norm_forward_narrow(const float* x, const float* weight, float* y, float* stats, u64 rows, u32 cols, float eps,
+rms_norm_forward_narrow(const Real* x, const Real* weight, Real* y, float* stats, u64 rows, u32 cols, float eps,
                         float offset, u32 rounds_xhat, u32 rounds_y) {
     forward<4, 8>(x, weight, y, stats, rows, cols, eps, offset, rounds_xhat, rounds_y);
 }
 
 KERNEL __launch_bounds__(256)
-rms_norm_forward_warp(const float* x, const float* weight, float* y, float* stats, u64 rows, u32 cols, float eps,
+rms_norm_forward_warp(const Real* x, const Real* weight, Real* y, float* stats, u64 rows, u32 cols, float eps,
                       float offset, u32 rounds_xhat, u32 rounds_y) {
     forward<32, 8>(x, weight, y, stats, rows, cols, eps, offset, rounds_xhat, rounds_y);
 }
 
 KERNEL __launch_bounds__(1024)
-rms_norm_forward_block(const float* x, const float* weight, float* y, float* stats, u64 rows, u32 cols, float eps,
+rms_norm_forward_block(const Real* x, const Real* weight, Real* y, float* stats, u64 rows, u32 cols, float eps,
                        float offset, u32 rounds_xhat, u32 rounds_y) {
     forward<8, 1>(x, weight, y, stats, rows, cols, eps, offset, rounds_xhat, rounds_y);
 }
 
 KERNEL __launch_bounds__(1024)
-rms_norm_vjp_narrow(const float* x, const float* weight, const float* dy, const float* stats, float* dx, u32 adds,
+rms_norm_vjp_narrow(const Real* x, const Real* weight, const Real* dy, const float* stats, Real* dx, u32 adds,
                     float* parts, u64 rows, u32 cols, float offset, u32 rounds_xhat) {
     vjp<4, 32>(x, weight, dy, stats, dx, adds, parts, rows, cols, offset, rounds_xhat);
 }
 
 KERNEL __launch_bounds__(256)
-rms_norm_vjp_warp(const float* x, const float* weight, const float* dy, const float* stats, float* dx, u32 adds,
+rms_norm_vjp_warp(const Real* x, const Real* weight, const Real* dy, const float* stats, Real* dx, u32 adds,
                   float* parts, u64 rows, u32 cols, float offset, u32 rounds_xhat) {
     vjp<32, 8>(x, weight, dy, stats, dx, adds, parts, rows, cols, offset, rounds_xhat);
 }
 
 KERNEL __launch_bounds__(1024)
-rms_norm_vjp_block(const float* x, const float* weight, const float* dy, const float* stats, float* dx, u32 adds,
+rms_norm_vjp_block(const Real* x, const Real* weight, const Real* dy, const float* stats, Real* dx, u32 adds,
                    float* parts, u64 rows, u32 cols, float offset, u32 rounds_xhat) {
     vjp<8, 1>(x, weight, dy, stats, dx, adds, parts, rows, cols, offset, rounds_xhat);
 }
 
 KERNEL __launch_bounds__(1024)
-rms_norm_dweight(const float* parts, float* dweight, u32 adds, u32 blocks, u32 cols) {
+rms_norm_dweight(const float* parts, Real* dweight, u32 adds, u32 blocks, u32 cols) {
     u64 j = (u64)blockIdx.x * 32 + threadIdx.x % 32;
     float sum = column_sum(parts, blocks, cols, j);
     if (threadIdx.x < 32 && j < cols && dweight) {

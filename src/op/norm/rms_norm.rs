@@ -13,7 +13,7 @@ use std::ops::Range;
 use super::launch::{self, Rows};
 use crate::choice::Described;
 use crate::num::{Dtype, Num};
-use crate::op::device::{Chip, Kernels, Launch, Param};
+use crate::op::device::{Chip, Kernels, Launch, Param, Ptx, ptx};
 use crate::op::simd::{self, Isa, dot};
 use crate::op::{Arg, Fast, Grad, Op, Property, Reference, Shape, View};
 
@@ -271,8 +271,8 @@ fn row_vjp(
 }
 
 impl Kernels for RmsNorm {
-    fn ptx(&self) -> &'static str {
-        include_str!("rms_norm.ptx")
+    fn ptx(&self) -> Ptx {
+        ptx!("rms_norm")
     }
 
     /// rstd of every row.
@@ -282,14 +282,14 @@ impl Kernels for RmsNorm {
 
     /// A row of partial sums for every block, of dweight.
     fn scratch(&self, args: &[Shape], chip: &Chip) -> usize {
-        args[0].cols() * Rows::of(args[0]).blocks(chip)
+        args[0].cols() * Rows::of(args[0], chip).blocks()
     }
 
-    fn forward(&self, args: &[Shape], _chip: &Chip) -> Vec<Launch> {
+    fn forward(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
         use Param::*;
         const KERNELS: launch::Names =
             ["rms_norm_forward_narrow", "rms_norm_forward_warp", "rms_norm_forward_block"];
-        let rows = Rows::of(args[0]);
+        let rows = Rows::of(args[0], chip);
         let tensors = [Arg(0), Arg(1), Out(0), Saved(0)];
         let [rounds_xhat, rounds_y] = self.rounds();
         let constants = [F32(self.eps as f32), F32(self.offset as f32), rounds_xhat, rounds_y];
@@ -301,16 +301,13 @@ impl Kernels for RmsNorm {
         use Param::*;
         const KERNELS: launch::Names =
             ["rms_norm_vjp_narrow", "rms_norm_vjp_warp", "rms_norm_vjp_block"];
-        let (rows, cols) = (Rows::of(args[0]), args[0].cols());
+        let (rows, cols) = (Rows::of(args[0], chip), args[0].cols());
         let tensors = [Arg(0), Arg(1), Dy, Saved(0), Grad(0), Scratch(0)];
         let constants = [F32(self.offset as f32), self.rounds()[0]];
         let params = [&tensors[..], &rows.sizes(), &constants].concat();
-        let blocks = rows.blocks(chip);
+        let blocks = rows.blocks();
         let sums = [Scratch(0), Grad(1), launch::count(blocks), launch::count(cols)];
-        vec![
-            rows.sum(KERNELS, chip, &params),
-            launch::columns("rms_norm_dweight", blocks, cols, &sums),
-        ]
+        vec![rows.sum(KERNELS, &params), launch::columns("rms_norm_dweight", blocks, cols, &sums)]
     }
 }
 

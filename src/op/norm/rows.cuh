@@ -1,8 +1,8 @@
 // What the kernels of the norms share: rows in the registers of the threads that take them.
 //
 // A team of threads takes a row: a warp where a block takes TEAMS rows at once, else the whole block.
-// Each thread keeps KEPT elements, in accesses of WIDTH: vectors where columns and pointers allow
-// them. A row that is longer than what the threads of a block keep is read in chunks, once in every
+// Each thread keeps KEPT elements, in accesses of WIDTH: of 16 bytes where columns and pointers allow
+// them and so many are kept. A row that is longer than what the threads of a block keep is read in chunks, once in every
 // pass over it. Or a block takes a strip of columns, and its warps the rows of it.
 //
 // The sums over rows, one for every column, stay in registers from row to row. Each block leaves a
@@ -11,31 +11,6 @@
 #pragma once
 
 #include "../device/common.cuh"
-
-__device__ __forceinline__ void load(const float* from, float (&to)[1]) {
-    to[0] = from[0];
-}
-
-__device__ __forceinline__ void load(const float* from, float (&to)[4]) {
-    float4 four = *reinterpret_cast<const float4*>(from);
-    to[0] = four.x, to[1] = four.y, to[2] = four.z, to[3] = four.w;
-}
-
-__device__ __forceinline__ void store(float* to, const float (&from)[1]) {
-    to[0] = from[0];
-}
-
-__device__ __forceinline__ void store(float* to, const float (&from)[4]) {
-    *reinterpret_cast<float4*>(to) = make_float4(from[0], from[1], from[2], from[3]);
-}
-
-// Whether rows can be read as vectors of four: all of them start at a multiple of 16 bytes.
-template <class... Pointers>
-__device__ __forceinline__ bool in_vectors(u32 cols, Pointers... pointers) {
-    u64 low = cols * sizeof(float);
-    ((low |= reinterpret_cast<u64>(pointers)), ...);
-    return low % 16 == 0;
-}
 
 // As block_sum, of N values at once.
 template <int N>
@@ -107,10 +82,14 @@ struct Team {
     // Calls `work` with every access of a chunk that is in the row, and its column.
     template <class Work>
     __device__ __forceinline__ void each(u32 first, Work work) const {
+        each_below(cols, first, work);
+    }
+    template <class Work>
+    __device__ __forceinline__ void each_below(u32 end, u32 first, Work work) const {
 #pragma unroll
         for (int a = 0; a < ACCESSES; a += 1) {
             u32 j = column(first, a);
-            if (j < cols) {
+            if (j < end) {
                 work(a, j);
             }
         }
@@ -132,37 +111,44 @@ struct Team {
     }
 
     // Reads a chunk of a row, 0 beyond it. All reads are under way before the first is needed.
-    __device__ __forceinline__ void read(const float* row, u32 first, Kept& to) const {
-        fill(to, 0.0f);
-        const float* own = row + column(first, 0);
-        each(first, [&](int a, u32) { load(own + a * threads * WIDTH, to[a]); });
+    template <typename T>
+    __device__ __forceinline__ void read(const T* row, u32 first, Kept& to) const {
+        read_below(cols, row, first, to, 0.0f);
     }
 
     // As read; all the same value where there is no row.
-    __device__ __forceinline__ void read(const float* row, u32 first, Kept& to, float otherwise) const {
-        if (row) {
-            read(row, first, to);
-        } else {
-            fill(to, otherwise);
-        }
+    template <typename T>
+    __device__ __forceinline__ void read(const T* row, u32 first, Kept& to, float otherwise) const {
+        read_below(row ? cols : 0, row, first, to, otherwise);
+    }
+
+    template <typename T>
+    __device__ __forceinline__ void read_below(u32 end, const T* row, u32 first, Kept& to, float otherwise) const {
+        fill(to, otherwise);
+        const T* own = row + column(first, 0);
+        each_below(end, first, [&](int a, u32) { load(own + a * threads * WIDTH, to[a]); });
     }
 
     // As read in a later pass over the row: nothing where the chunk was kept.
-    template <class... Otherwise>
-    __device__ __forceinline__ void reread(const float* row, u32 first, Kept& to, Otherwise... otherwise) const {
-        if (in_chunks()) {
-            read(row, first, to, otherwise...);
+    template <typename T, class... Otherwise>
+    __device__ __forceinline__ void reread(const T* row, u32 first, Kept& to, Otherwise... otherwise) const {
+        if constexpr (TEAMS == 1) {
+            if (asked(in_chunks())) {
+                read(row, first, to, otherwise...);
+            }
         }
     }
 
-    __device__ __forceinline__ void write(float* row, u32 first, const Kept& from) const {
-        float* own = row + column(first, 0);
+    template <typename T>
+    __device__ __forceinline__ void write(T* row, u32 first, const Kept& from) const {
+        T* own = row + column(first, 0);
         each(first, [&](int a, u32) { store(own + a * threads * WIDTH, from[a]); });
     }
 
     // Sets a chunk of a gradient, or adds to it.
-    __device__ __forceinline__ void put(float* row, u32 first, Kept& from, u32 adds) const {
-        if (adds) {
+    template <typename T>
+    __device__ __forceinline__ void put(T* row, u32 first, Kept& from, u32 adds) const {
+        if (asked(adds)) {
             Kept old;
             read(row, first, old);
             elements([&](int a, int e) { from[a][e] += old[a][e]; });
@@ -188,6 +174,10 @@ struct Team {
     }
 };
 
+// The team for rows of vectors.
+template <int KEPT, int TEAMS>
+using Vectors = Team<KEPT, (KEPT < VECTOR ? KEPT : VECTOR), TEAMS>;
+
 // The team for rows that are no vectors. It keeps four elements a thread: where these are too few for
 // a warp, the block takes the rows one by one.
 template <int KEPT, int TEAMS>
@@ -206,13 +196,13 @@ struct Sums {
     // Before the elements of a chunk of a row are added. Of rows in chunks the sums are in memory,
     // each with the one thread that adds to it.
     __device__ __forceinline__ void begin(const T& team, u64 row, u32 first) {
-        if (team.in_chunks()) {
-            team.read(row == team.row ? nullptr : to, first, kept, 0.0f);
-        }
+        team.reread(row == team.row ? nullptr : to, first, kept, 0.0f);
     }
     __device__ __forceinline__ void end(const T& team, u32 first) {
-        if (team.in_chunks()) {
-            team.write(to, first, kept);
+        if constexpr (T::TEAMS == 1) {
+            if (asked(team.in_chunks())) {
+                team.write(to, first, kept);
+            }
         }
     }
 
@@ -262,7 +252,7 @@ __device__ __forceinline__ float column_sum(const float* parts, u32 rows, u64 co
 
 // As column_sum, of dweight and dbias side by side: parts is [rows, 2, cols]. The sums themselves are
 // left in `sums`, [2, cols], where somebody needs them.
-__device__ __forceinline__ void put_column_sums(const float* parts, float* dweight, u32 adds_weight, float* dbias,
+__device__ __forceinline__ void put_column_sums(const float* parts, Real* dweight, u32 adds_weight, Real* dbias,
                                                 u32 adds_bias, float* sums, u32 rows, u32 cols) {
     u64 j = (u64)blockIdx.x * 32 + threadIdx.x % 32, both = 2 * (u64)cols;
     float sum = column_sum(parts, rows, both, j);
@@ -289,7 +279,7 @@ __device__ __forceinline__ void leave_total(float* parts, float value) {
 }
 
 // One block adds what all blocks left, into a gradient of one element.
-__device__ __forceinline__ void put_total(const float* parts, u32 count, float* to, u32 adds) {
+__device__ __forceinline__ void put_total(const float* parts, u32 count, Real* to, u32 adds) {
     float sum = 0.0f;
     for (u32 i = threadIdx.x; i < count; i += blockDim.x) {
         sum += parts[i];

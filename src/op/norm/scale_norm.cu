@@ -10,7 +10,7 @@ __device__ __forceinline__ float inverse_of(float norm, float eps) {
 }
 
 template <class T>
-__device__ __forceinline__ void normalize(const float* x, const float* weight, float* y, float* norms, u64 rows,
+__device__ __forceinline__ void normalize(const Real* x, const Real* weight, Real* y, float* norms, u64 rows,
                                           u32 cols, float eps) {
     T team(cols);
     for (u64 i = team.row; i < rows; i += team.step) {
@@ -34,8 +34,8 @@ __device__ __forceinline__ void normalize(const float* x, const float* weight, f
 
 // dx, and the sum of ⟨u, dy⟩ over the rows of a block: parts is [blocks].
 template <class T>
-__device__ __forceinline__ void differentiate(const float* x, const float* weight, const float* dy,
-                                              const float* norms, float* dx, u32 adds, float* parts, u64 rows,
+__device__ __forceinline__ void differentiate(const Real* x, const Real* weight, const Real* dy,
+                                              const float* norms, Real* dx, u32 adds, float* parts, u64 rows,
                                               u32 cols, float eps) {
     T team(cols);
     float dweight = 0.0f;
@@ -63,59 +63,59 @@ __device__ __forceinline__ void differentiate(const float* x, const float* weigh
 }
 
 template <int KEPT, int TEAMS>
-__device__ __forceinline__ void forward(const float* x, const float* weight, float* y, float* norms, u64 rows,
+__device__ __forceinline__ void forward(const Real* x, const Real* weight, Real* y, float* norms, u64 rows,
                                         u32 cols, float eps) {
-    if (in_vectors(cols, x, y)) {
-        normalize<Team<KEPT, 4, TEAMS>>(x, weight, y, norms, rows, cols, eps);
+    if (in_vectors<Vectors<KEPT, TEAMS>::WIDTH>(cols, x, y)) {
+        normalize<Vectors<KEPT, TEAMS>>(x, weight, y, norms, rows, cols, eps);
     } else {
         normalize<Scalars<KEPT, TEAMS>>(x, weight, y, norms, rows, cols, eps);
     }
 }
 
 template <int KEPT, int TEAMS>
-__device__ __forceinline__ void vjp(const float* x, const float* weight, const float* dy, const float* norms,
-                                    float* dx, u32 adds, float* parts, u64 rows, u32 cols, float eps) {
-    if (in_vectors(cols, x, dy, dx)) {
-        differentiate<Team<KEPT, 4, TEAMS>>(x, weight, dy, norms, dx, adds, parts, rows, cols, eps);
+__device__ __forceinline__ void vjp(const Real* x, const Real* weight, const Real* dy, const float* norms,
+                                    Real* dx, u32 adds, float* parts, u64 rows, u32 cols, float eps) {
+    if (in_vectors<Vectors<KEPT, TEAMS>::WIDTH>(cols, x, dy, dx)) {
+        differentiate<Vectors<KEPT, TEAMS>>(x, weight, dy, norms, dx, adds, parts, rows, cols, eps);
     } else {
         differentiate<Scalars<KEPT, TEAMS>>(x, weight, dy, norms, dx, adds, parts, rows, cols, eps);
     }
 }
 
 KERNEL __launch_bounds__(256)
-scale_norm_forward_narrow(const float* x, const float* weight, float* y, float* norms, u64 rows, u32 cols, float eps) {
+scale_norm_forward_narrow(const Real* x, const Real* weight, Real* y, float* norms, u64 rows, u32 cols, float eps) {
     forward<4, 8>(x, weight, y, norms, rows, cols, eps);
 }
 
 KERNEL __launch_bounds__(256)
-scale_norm_forward_warp(const float* x, const float* weight, float* y, float* norms, u64 rows, u32 cols, float eps) {
+scale_norm_forward_warp(const Real* x, const Real* weight, Real* y, float* norms, u64 rows, u32 cols, float eps) {
     forward<32, 8>(x, weight, y, norms, rows, cols, eps);
 }
 
 KERNEL __launch_bounds__(1024)
-scale_norm_forward_block(const float* x, const float* weight, float* y, float* norms, u64 rows, u32 cols, float eps) {
+scale_norm_forward_block(const Real* x, const Real* weight, Real* y, float* norms, u64 rows, u32 cols, float eps) {
     forward<8, 1>(x, weight, y, norms, rows, cols, eps);
 }
 
 KERNEL __launch_bounds__(1024)
-scale_norm_vjp_narrow(const float* x, const float* weight, const float* dy, const float* norms, float* dx, u32 adds,
+scale_norm_vjp_narrow(const Real* x, const Real* weight, const Real* dy, const float* norms, Real* dx, u32 adds,
                       float* parts, u64 rows, u32 cols, float eps) {
     vjp<4, 32>(x, weight, dy, norms, dx, adds, parts, rows, cols, eps);
 }
 
-KERNEL __launch_bounds__(256)
-scale_norm_vjp_warp(const float* x, const float* weight, const float* dy, const float* norms, float* dx, u32 adds,
+KERNEL __launch_bounds__(256, 2)
+scale_norm_vjp_warp(const Real* x, const Real* weight, const Real* dy, const float* norms, Real* dx, u32 adds,
                     float* parts, u64 rows, u32 cols, float eps) {
     vjp<32, 8>(x, weight, dy, norms, dx, adds, parts, rows, cols, eps);
 }
 
-KERNEL __launch_bounds__(1024)
-scale_norm_vjp_block(const float* x, const float* weight, const float* dy, const float* norms, float* dx, u32 adds,
+KERNEL __launch_bounds__(1024, 1)
+scale_norm_vjp_block(const Real* x, const Real* weight, const Real* dy, const float* norms, Real* dx, u32 adds,
                      float* parts, u64 rows, u32 cols, float eps) {
     vjp<8, 1>(x, weight, dy, norms, dx, adds, parts, rows, cols, eps);
 }
 
 KERNEL __launch_bounds__(1024)
-scale_norm_dweight(const float* parts, u32 blocks, float* dweight, u32 adds) {
+scale_norm_dweight(const float* parts, u32 blocks, Real* dweight, u32 adds) {
     put_total(parts, blocks, dweight, adds);
 }

@@ -9,7 +9,7 @@
 use super::launch::{self, Rows};
 use crate::choice::Described;
 use crate::num::Num;
-use crate::op::device::{Chip, Kernels, Launch, Param};
+use crate::op::device::{Chip, Kernels, Launch, Param, Ptx, ptx};
 use crate::op::simd::{self, dot};
 use crate::op::{Arg, Fast, Grad, Op, Property, Reference, Shape, View};
 
@@ -160,8 +160,8 @@ impl Fast for ScaleNorm {
 }
 
 impl Kernels for ScaleNorm {
-    fn ptx(&self) -> &'static str {
-        include_str!("scale_norm.ptx")
+    fn ptx(&self) -> Ptx {
+        ptx!("scale_norm")
     }
 
     /// ‖x‖ of every row.
@@ -171,14 +171,14 @@ impl Kernels for ScaleNorm {
 
     /// A partial sum for every block, of dweight.
     fn scratch(&self, args: &[Shape], chip: &Chip) -> usize {
-        Rows::of(args[0]).blocks(chip)
+        Rows::of(args[0], chip).blocks()
     }
 
-    fn forward(&self, args: &[Shape], _chip: &Chip) -> Vec<Launch> {
+    fn forward(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
         use Param::*;
         const KERNELS: launch::Names =
             ["scale_norm_forward_narrow", "scale_norm_forward_warp", "scale_norm_forward_block"];
-        let rows = Rows::of(args[0]);
+        let rows = Rows::of(args[0], chip);
         let tensors = [Arg(0), Arg(1), Out(0), Saved(0)];
         let params = [&tensors[..], &rows.sizes(), &[F32(self.eps as f32)]].concat();
         vec![rows.each(KERNELS, &params)]
@@ -188,12 +188,12 @@ impl Kernels for ScaleNorm {
         use Param::*;
         const KERNELS: launch::Names =
             ["scale_norm_vjp_narrow", "scale_norm_vjp_warp", "scale_norm_vjp_block"];
-        let rows = Rows::of(args[0]);
+        let rows = Rows::of(args[0], chip);
         let tensors = [Arg(0), Arg(1), Dy, Saved(0), Grad(0), Scratch(0)];
         let params = [&tensors[..], &rows.sizes(), &[F32(self.eps as f32)]].concat();
-        let blocks = rows.blocks(chip);
+        let blocks = rows.blocks();
         let sums = [Scratch(0), launch::count(blocks), Grad(1)];
-        vec![rows.sum(KERNELS, chip, &params), launch::total("scale_norm_dweight", blocks, &sums)]
+        vec![rows.sum(KERNELS, &params), launch::total("scale_norm_dweight", blocks, &sums)]
     }
 }
 
