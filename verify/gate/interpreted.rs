@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use plummet::gate::report::text;
 use plummet::gate::run::{Options, check};
-use plummet::gate::{Builtin, Candidate};
+use plummet::gate::{Builtin, Candidate, Dtype};
 
 /// Elements of the largest problem: three rows that a kernel of blocks takes.
 const LARGEST: usize = 4096;
@@ -13,9 +13,10 @@ const CASES: usize = 12;
 /// All but differences at f64, random numbers by the million, and production sizes.
 const STAGES: [u8; 4] = [0, 2, 3, 5];
 
-fn pass(seed: u64) {
-    let start = || {
-        let kernels: Box<dyn Candidate> = Box::new(Builtin::interpreted());
+fn pass(dtype: Dtype, seed: u64) {
+    let start = move || {
+        let kernels: Box<dyn Candidate> =
+            Box::new(Builtin::interpreted(Some(dtype)).expect("kernels store it"));
         Ok(kernels)
     };
     let options = Options {
@@ -35,15 +36,15 @@ fn pass(seed: u64) {
 
 #[test]
 fn kernels_pass_with_one_seed() {
-    pass(1);
+    pass(Dtype::F32, 1);
 }
 
 #[test]
 fn kernels_pass_with_another_seed() {
-    pass(2);
+    pass(Dtype::F32, 2);
 }
 
 #[test]
 fn kernels_pass_with_a_third_seed() {
-    pass(3);
+    pass(Dtype::F32, 3);
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use plummet::backend::device::{Interpreted, OnMachine};
 use plummet::check::bodies::{
-use plummet::check::bodies::{
     Budget, Case, Rows, SIZES, contract, fast_agrees, gradient, property, share_of_budget,
 };
 use plummet::num::Dtype;

@@ -152,7 +152,8 @@ fn a_list_is_done_on_what_memory_holds_then_and_on_nothing_that_is_gone() {
 
 #[test]
 fn what_a_list_must_not_hold_is_a_failure() {
-    let cases: [(&str, &dyn Fn(&Interpreted, &Inner)); 3] = [
+    type Act<'a> = &'a dyn Fn(&Interpreted, &Inner);
+    let cases: [(&str, Act); 3] = [
         ("writing", &|machine, memory| machine.write(memory, 0, &[0; 4])),
         ("reading", &|machine, memory| machine.read(memory, 0, &mut [0; 4])),
         ("allocating", &|machine, _| std::mem::forget(machine.allocate(4, false))),

@@ -87,8 +87,8 @@ impl Interpreted {
 /// The module of a text, which is read once in the life of the program.
 fn module(ptx: &'static str) -> Result<Arc<Module>, String> {
     /// By where their text lies, which is the program's own.
-    static MODULES: LazyLock<Mutex<HashMap<(usize, usize), Arc<Module>>>> =
-        LazyLock::new(Mutex::default);
+    type Modules = HashMap<(usize, usize), Arc<Module>>;
+    static MODULES: LazyLock<Mutex<Modules>> = LazyLock::new(Mutex::default);
     let mut modules = MODULES.lock().unwrap_or_else(PoisonError::into_inner);
     let place = (ptx.as_ptr() as usize, ptx.len());
     if let Some(module) = modules.get(&place) {

@@ -3,21 +3,16 @@
 use super::machine::Machine;
 
 /// Such a list, on its way there.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub enum Recording<M: Machine> {
     /// Nothing was asked for yet.
+    #[default]
     Unheard,
     /// Done once as it was asked for: its kernels are compiled, what it needs is allocated. Neither can
     /// be while a list is kept.
     Heard,
     /// Kept.
     Kept(M::Recording),
-}
-
-impl<M: Machine> Default for Recording<M> {
-    fn default() -> Self {
-        Recording::Unheard
-    }
 }
 
 impl<M: Machine> Recording<M> {

@@ -1,7 +1,7 @@
 //! What models of losses share that are a mean over all targets, and the ways in which a mean goes wrong.
 
-use super::norm::{form, sum};
 use super::Mutation;
+use super::norm::{form, sum};
 use crate::check::call::Dir;
 use crate::check::spec::operator::{Named, Problem};
 use crate::num::Num;

@@ -86,17 +86,17 @@ impl<T: Num> Reference<T> for GroupNorm {
             let first = group * members;
             let w = |k: usize| weight.data[(first + k) % cols] * dy[first + k];
             let (mut mean, mut projection) = (T::zero(), T::zero());
-            for k in 0..members {
+            for (k, &xhat) in xhat.iter().enumerate() {
                 mean += w(k);
-                projection += w(k) * xhat[k];
+                projection += w(k) * xhat;
             }
-            for k in 0..members {
+            for (k, &xhat) in xhat.iter().enumerate() {
                 let (at, j) = (first + k, (first + k) % cols);
                 if let Some(dx) = dargs[0].get_mut(at) {
-                    *dx += rstd * (w(k) - mean / n - xhat[k] * (projection / n));
+                    *dx += rstd * (w(k) - mean / n - xhat * (projection / n));
                 }
                 if let Some(dweight) = dargs[1].get_mut(j) {
-                    *dweight += dy[at] * xhat[k];
+                    *dweight += dy[at] * xhat;
                 }
                 if let Some(dbias) = dargs[2].get_mut(j) {
                     *dbias += dy[at];
