@@ -248,7 +248,7 @@ mod tests {
         }
         assert_eq!(fields(&[("survival", "uniform")]), ["survival"]);
         assert_eq!(fields(&[("init", "looks_linear"), ("ffn", "gated")]), ["init"]);
-        assert_eq!(fields(&[("residual-warmup", "200")]), ["residual-warmup"]);
+        assert_eq!(fields(&[("residual-warmup", "201")]), ["residual-warmup"]);
         for (field, value) in [
             ("base-depth", "2"),
             ("muon-momentum", "0.9"),

@@ -7,6 +7,7 @@
 //! `constant` (the baseline), `ar1` and `garch`, each fitted to the training part, and of the process
 //! `exact`: its own likelihood, below which no model comes but by chance.
 
+mod cell;
 mod dates;
 mod forecast;
 mod simplex;
@@ -36,6 +37,11 @@ choices! {
 
 /// Share of the values that training sees.
 const TRAINING_SHARE: f64 = 0.8;
+/// How many of so many values training sees.
+fn training_part(length: usize) -> usize {
+    (length as f64 * TRAINING_SHARE) as usize
+}
+
 /// The fewest values that a line, a variance and its recursion are fitted to.
 const FEWEST: usize = 10;
 /// The largest table: some hundred thousand rows, and the numbers of it are held in memory.
@@ -91,7 +97,7 @@ impl Task for Series {
         let values = match self.returns {
             Returns::Levels => cells.iter().map(|cell| cell.value).collect(),
             Returns::Log => log_returns(&cells).map_err(|line| {
-                let column = table::shown(wanted.column);
+                let column = cell::shown(wanted.column);
                 let allowed = format!(
                     "numbers above 0 for returns=log; line {line}, column {column}, is none"
                 );
@@ -99,7 +105,7 @@ impl Task for Series {
             })?,
         };
         let mut walk = Walk::new(self.head, &values).map_err(|allowed| {
-            let column = table::shown(wanted.column);
+            let column = cell::shown(wanted.column);
             Invalid::new("series", path, format!("{allowed} in column {column}"))
         })?;
         walk.sha256 = Some(source::digest(&bytes));
@@ -154,7 +160,7 @@ impl Walk {
     /// # Errors
     /// Says what is allowed where there is nothing to fit.
     fn new(law: Law, values: &[f64]) -> Result<Walk, String> {
-        let training = (values.len() as f64 * TRAINING_SHARE) as usize;
+        let training = training_part(values.len());
         if values.len() < FEWEST {
             return Err(format!("{FEWEST} values or more, not {},", values.len()));
         }
@@ -241,7 +247,8 @@ impl Data for Walk {
             let allowed = format!("2 to {} for a series of {length} values", held_out - 1);
             return Err(Invalid::new("seq", seq, allowed));
         }
-        let needed = ((seq + 2) as f64 / (1.0 - TRAINING_SHARE)).ceil();
+        let enough = |n: &usize| n - training_part(*n) > seq;
+        let needed = (seq + 1..).find(enough).expect("some length is enough");
         let allowed =
             format!("a series of {needed} values or more at seq {seq} (this one has {length})");
         Err(Invalid::new("series", &wanted.series.path, allowed))

@@ -5,7 +5,7 @@ use crate::backend::{Backend, Host};
 use crate::config::{self, Invalid, Precision, RunConfig};
 use crate::program::Program;
 
-use super::rule;
+use super::optimizer::rule;
 
 /// Something to do on the device of a run, whichever it is.
 pub(super) trait Work {

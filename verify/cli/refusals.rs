@@ -20,7 +20,7 @@ fn all_refused(calls: &[(&[&str], &[&str])]) {
 #[test]
 fn a_choice_that_is_not_there_is_refused() {
     all_refused(&[
-        (&["--norm", "lawyer_norm"], &["norm = lawyer_norm", "layer_norm, rms_norm"]),
+        (&["--norm", "lawyer_norm"], &["norm = lawyer_norm", "layer_norm, partial_rms_norm"]),
         (&["--wiring", "mid_ln"], &["wiring = mid_ln", "pre_ln", "post_ln"]),
         (&["--init", "he"], &["init = he", "kaiming_normal"]),
         (&["--weights", "spectral"], &["weights = spectral", "plain, standardised"]),
@@ -274,7 +274,7 @@ fn a_series_that_cannot_be_learned_is_refused() {
     let close = ["--column", "Close"];
     series(&long, &[], &["column = :", "'row', 'Close'"]);
     series(&long, &["--column", "close"], &["column = close", "'row', 'Close'"]);
-    series(&short, &close, &["series = ", "50 values or more at seq 8", "29"]);
+    series(&short, &close, &["series = ", "41 values or more at seq 8", "29"]);
     series(&flat, &close, &["flat.csv", "vary", "'Close'"]);
     series(&zero, &close, &["zero.csv", "above 0", "line 202", "'Close'"]);
     series(place.dir.path(), &close, &["series = ", "a readable file"]);

@@ -30,7 +30,7 @@ pub fn config(fields: &[(&str, &str)]) -> RunConfig {
 pub fn norm_of(id: &'static str) -> &'static str {
     match id {
         "group_norm" => "group_norm(groups=2)",
-        "partial_rms_norm" => "partial_rms_norm(share=0.5)",
+        "partial_rms_norm" => "partial_rms_norm(share=0.75)",
         id => id,
     }
 }

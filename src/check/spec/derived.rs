@@ -60,7 +60,10 @@ impl Operator for Derived {
         self.op.id()
     }
     fn axes(&self) -> &'static [Axis] {
-        super::norm::AXES
+        match super::norm_of_rows(self.name()) {
+            true => super::norm::AXES,
+            false => super::norm::BATCH_AXES,
+        }
     }
     fn attrs(&self) -> &[Attr] {
         &self.attrs

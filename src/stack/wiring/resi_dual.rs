@@ -31,8 +31,8 @@ impl Wire for ResiDual {
         false
     }
     fn output_rms(&self) -> f64 {
-        // Two normed streams.
-        std::f64::consts::SQRT_2
+        // Two normed streams, which are one and the same as long as branches add nothing.
+        2.0
     }
     fn open(&self, _b: &mut Builder, x: Id) -> Streams {
         Streams(vec![x, x])

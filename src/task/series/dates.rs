@@ -2,7 +2,7 @@
 
 use csv::StringRecord;
 
-use super::table::shown;
+use super::cell::shown;
 
 /// Names of a column of dates, in small letters.
 const NAMES: [&str; 4] = ["date", "time", "datetime", "timestamp"];

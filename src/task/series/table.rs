@@ -4,6 +4,7 @@
 
 use csv::{ErrorKind, Position, ReaderBuilder, StringRecord, Trim};
 
+use super::cell::shown;
 use super::dates::Dates;
 use crate::setting::Invalid;
 use crate::task::source;
@@ -15,17 +16,6 @@ pub struct Cell {
     pub line: u64,
     /// The number.
     pub value: f64,
-}
-
-/// Letters of a cell that a refusal shows.
-const SHOWN: usize = 24;
-
-/// A cell as a refusal shows it: in one line, and not all of a long one.
-pub(super) fn shown(text: &str) -> String {
-    let mut letters = text.chars();
-    let start: String = letters.by_ref().take(SHOWN).collect();
-    let rest = if letters.next().is_some() { "…" } else { "" };
-    format!("'{}{rest}'", start.escape_debug())
 }
 
 /// The numbers of the column `name` in the bytes of the file `path`.
