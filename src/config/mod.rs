@@ -1,142 +1,25 @@
 //! One configuration of a run: every field is a flag, a TOML key and a column of one spelling.
 
-use serde_json::{Map, Value as Json};
-
 mod bytes;
 mod check;
+mod choice;
+mod identity;
 mod warnings;
 
 pub use bytes::Memory;
+pub use choice::{Device, Freeze, Optimizer, Precision, Preset, Schedule};
 pub use warnings::{Warning, far_start};
 
-use crate::choices;
+use identity::SHA256;
+
 use crate::op::activation::Function;
 use crate::op::loss::CrossEntropy;
 use crate::op::norm::NormChoice;
 use crate::op::weight::WeightForm;
-use crate::record::DEVICE_NAME;
 pub use crate::setting::{Invalid, Setting};
 use crate::stack::{Architecture, Init, MAPS, Wiring};
 pub use crate::stack::{DropPer, FeedForward, Positions, QkNorm, Survival, Survivors};
 use crate::task::{Source, TaskChoice, Wanted};
-
-choices! {
-    /// How the learning rate goes on after the warm-up.
-    Schedule {
-        /// It stays.
-        Constant = "constant",
-        /// It falls to 0 in a straight line.
-        Linear = "linear",
-        /// It falls to 0 along half a cosine.
-        Cosine = "cosine",
-        /// It stays, and falls to 0 in a straight line over the last part (warm-up, stable, decay).
-        Wsd = "wsd",
-        /// It falls as 1/√step (Vaswani et al. 2017, equation 3).
-        InverseSqrt = "inverse_sqrt",
-    }
-}
-
-choices! {
-    /// The optimiser.
-    Optimizer {
-        /// Adam with decoupled weight decay (Loshchilov & Hutter 2019).
-        Adamw = "adamw",
-        /// Stochastic gradient descent with momentum.
-        Sgd = "sgd",
-        /// Orthogonal momentum for the matrices of the blocks (Jordan et al. 2024), adamw for the rest.
-        Muon = "muon",
-    }
-}
-
-choices! {
-    /// What is not learned.
-    Freeze {
-        /// Everything is.
-        None = "none",
-        /// What norms have to learn stays what it starts at.
-        Norms = "norms",
-    }
-}
-
-choices! {
-    /// The arithmetic of a run.
-    Precision {
-        /// The fast path.
-        F32 = "f32",
-        /// The references: exact, slow.
-        F64 = "f64",
-    }
-}
-
-choices! {
-    /// What a run is computed on.
-    Device {
-        /// The processor.
-        Cpu = "cpu",
-        /// A GPU of NVIDIA's, through its driver.
-        Cuda = "cuda",
-        /// The kernels of a GPU, interpreted: to check them, not to get far.
-        CudaInterpreted = "cuda_interpreted",
-    }
-}
-
-choices! {
-    /// A published combination of norm, wiring, initialisation and parts.
-    Preset {
-        /// None: the defaults.
-        None = "none",
-        /// Vaswani et al. 2017: post_ln, xavier_uniform, ReLU, biases, warm-up.
-        Vaswani = "vaswani",
-        /// GPT-2 (Radford et al. 2019): pre_ln, 0.02/√(2N) on the branches, GELU, learned positions.
-        Gpt2 = "gpt2",
-        /// Llama (Touvron et al. 2023): pre_ln with rms_norm, gated SiLU, rotary positions.
-        Llama = "llama",
-        /// DeepNet (Wang et al. 2022): deepnorm wiring and initialisation.
-        Deepnet = "deepnet",
-    }
-}
-
-impl Preset {
-    /// The fields that the preset sets.
-    pub fn fields(self) -> &'static [(&'static str, &'static str)] {
-        match self {
-            Preset::None => &[],
-            Preset::Vaswani => &[
-                ("wiring", "post_ln"),
-                ("norm", "layer_norm"),
-                ("init", "xavier_uniform"),
-                ("activation", "relu"),
-                ("bias", "true"),
-                ("positions", "learned"),
-                ("warmup", "100"),
-                ("dropout", "0.1"),
-            ],
-            Preset::Gpt2 => &[
-                ("wiring", "pre_ln"),
-                ("norm", "layer_norm"),
-                ("init", "gpt2"),
-                ("activation", "gelu_tanh"),
-                ("bias", "true"),
-                ("positions", "learned"),
-                ("tied-head", "true"),
-            ],
-            Preset::Llama => &[
-                ("wiring", "pre_ln"),
-                ("norm", "rms_norm"),
-                ("init", "normal_02"),
-                ("activation", "silu"),
-                ("ffn", "gated"),
-                ("positions", "rotary"),
-            ],
-            Preset::Deepnet => &[
-                ("wiring", "deepnorm"),
-                ("norm", "layer_norm"),
-                ("init", "deepnorm"),
-                ("activation", "relu"),
-            ],
-        }
-    }
-}
 
 /// What the command line needs to know about a field.
 #[derive(Debug, Clone)]
@@ -386,39 +269,6 @@ impl Setting for Checkpoint {
     }
 }
 
-/// The field that the gain of `layer_scale` was, in records of before wirings had constants.
-const FORMER_GAIN: &str = "layer-scale";
-
-/// What follows a file's field in the name of its digest in a stored configuration.
-const SHA256: &str = "-sha256";
-
-/// Fields that came later: a run that has them at their usual values is the run of before.
-const LATER: &[&str] = &[
-    "device",
-    "muon-momentum",
-    "survivors",
-    "drop-per",
-    "z-loss",
-    "residual-warmup",
-    "norm-noise",
-    "freeze",
-    "depth-exponent",
-    "base-depth",
-    "weights",
-    "qk-norm",
-    "softcap",
-    "logit-softcap",
-    "series",
-    "column",
-    "volume",
-    "target",
-    "samples",
-    "tf32",
-];
-
-/// Fields that say where and how a run is kept, not what it computes.
-const OUTSIDE: &[&str] = &["threads", "store", "name", "snapshot-seconds", "memory"];
-
 impl RunConfig {
     /// A configuration with a preset's fields set.
     pub fn preset(preset: Preset) -> Self {
@@ -454,90 +304,6 @@ impl RunConfig {
         Ok(config)
     }
 
-    /// All fields as a JSON object, numbers as numbers.
-    pub fn to_json(&self) -> Json {
-        let mut object = Map::new();
-        for field in RunConfig::fields() {
-            let text = self.get(field.name).expect("a listed field");
-            // Names stay text even where they look like a number.
-            let free = self.file(field.name).is_some()
-                || matches!(field.name, "column" | "store" | "name");
-            let parsed = if free { None } else { serde_json::from_str(&text).ok() };
-            object.insert(field.name.to_string(), parsed.unwrap_or(Json::String(text)));
-        }
-        for (field, file) in self.files() {
-            if let Some(digest) = &file.sha256 {
-                object.insert(format!("{field}{SHA256}"), Json::String(digest.clone()));
-            }
-        }
-        Json::Object(object)
-    }
-
-    /// The fields that a run's numbers depend on, as a JSON object.
-    pub fn identity(&self) -> Json {
-        let identical = self.identical();
-        let mut json = identical.to_json();
-        if let Some(object) = json.as_object_mut() {
-            object.retain(|name, _| identical.counts(name));
-        }
-        json
-    }
-
-    /// Whether the numbers of a run depend on what a field says.
-    fn counts(&self, name: &str) -> bool {
-        let usual = || self.get(name) == RunConfig::default().get(name);
-        !(OUTSIDE.contains(&name) || LATER.contains(&name) && usual())
-    }
-
-    /// The configuration that stands for all that compute the same.
-    ///
-    /// What the memory of a machine makes of `fit` changes no bit, so that it is one run with
-    /// `none`. A checkpointing that is asked for by name stays apart: who asks wants its costs,
-    /// which are part of the record. A text or a series that is not learned says nothing; the
-    /// deviation of a tied embedding is the one that it comes to.
-    fn identical(&self) -> RunConfig {
-        let mut config = self.clone();
-        config.embed_std = self.embed_std();
-        for (field, _) in self.files() {
-            if let Some(file) = config.file_mut(field).filter(|_| !self.task.reads(field)) {
-                *file = Source::default();
-            }
-        }
-        if !self.task.reads("samples") {
-            config.samples = None;
-        }
-        if config.series.is_empty() {
-            config.column.clear();
-        }
-        if config.checkpoint == Checkpoint::Fit {
-            config.checkpoint = Checkpoint::None;
-        }
-        config
-    }
-
-    /// Reads what [`RunConfig::to_json`] wrote; fields that are missing keep their defaults.
-    pub fn from_json(json: &Json) -> Result<Self, Invalid> {
-        let object = json.as_object().ok_or_else(|| Invalid::new("config", json, "an object"))?;
-        let mut config = RunConfig::default();
-        // The digest goes behind the file that it is of.
-        let (last, first): (Vec<_>, Vec<_>) =
-            object.iter().partition(|(name, _)| name.ends_with(SHA256));
-        let mut gain = None;
-        for (name, value) in first.into_iter().chain(last) {
-            let text = value.as_str().map_or_else(|| value.to_string(), str::to_string);
-            match &**name {
-                FORMER_GAIN => gain = Some(text),
-                // Found, not asked for.
-                DEVICE_NAME => {}
-                _ => config.set(name, &text)?,
-            }
-        }
-        if let Some(gain) = gain.filter(|_| config.wiring.id() == "layer_scale") {
-            config.set("wiring", &format!("layer_scale(gain={gain})"))?;
-        }
-        Ok(config)
-    }
-
     /// The fields that differ from the defaults, as flags.
     pub fn flags(&self) -> String {
         let default = RunConfig::preset(self.preset);
@@ -569,36 +335,6 @@ impl RunConfig {
             let parts = [Some(self.wiring.show()), norm, Some(self.init.show())];
             parts.into_iter().flatten().collect::<Vec<_>>().join("-")
         })
-    }
-
-    /// The id of the run: a readable stem and a hash of everything that its numbers depend on. A text
-    /// counts by its content and not by its name, so it must have been read before
-    /// ([`crate::train::Library`]).
-    pub fn id(&self) -> String {
-        let mut hash = 0xcbf2_9ce4_8422_2325u64;
-        let mut count = |name: &str, text: &str| {
-            for byte in name.bytes().chain([0]).chain(text.bytes()).chain([1]) {
-                hash = (hash ^ byte as u64).wrapping_mul(0x0100_0000_01b3);
-            }
-        };
-        let identical = self.identical();
-        for field in RunConfig::fields() {
-            if identical.counts(field.name) {
-                let text = match identical.file(field.name) {
-                    Some(file) => file.content(),
-                    None => identical.get(field.name).expect("a listed field"),
-                };
-                count(field.name, &text);
-            }
-            if field.name == "embed-std" {
-                // Where this field was, so that runs of before keep their ids.
-                count(FORMER_GAIN, "0.0001");
-            }
-        }
-        let label: String = (self.label().chars())
-            .map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' })
-            .collect();
-        format!("{label}-d{}-s{}-{:010x}", self.depth, self.seed, hash >> 24)
     }
 
     /// Standard deviation of the token embedding where it is not the one that the init gives.
@@ -758,15 +494,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_gives_the_configuration_back() {
-        let mut config = RunConfig::preset(Preset::Llama);
-        config.set("name", "3").unwrap();
-        config.set("checkpoint", "auto").unwrap();
-        config.set("embed-std", "0.5").unwrap();
-        assert_eq!(RunConfig::from_json(&config.to_json()).unwrap(), config);
-    }
-
-    #[test]
     fn every_field_reads_what_it_shows() {
         let mut config = RunConfig::default();
         for field in RunConfig::fields() {
@@ -781,64 +508,6 @@ mod tests {
         config.set("norm", "layer_norm(eps=0.001)").unwrap();
         config.set("text", "a b's.txt").unwrap();
         assert_eq!(config.flags(), r"--text 'a b'\''s.txt' --norm 'layer_norm(eps=0.001)'");
-    }
-
-    #[test]
-    fn records_of_before_wirings_had_constants_are_read_and_keep_their_ids() {
-        let mut json = RunConfig::default().to_json();
-        json["wiring"] = "layer_scale".into();
-        json["layer-scale"] = 0.1.into();
-        let config = RunConfig::from_json(&json).unwrap();
-        assert_eq!(config.wiring.show(), "layer_scale(gain=0.1)");
-        json["wiring"] = "pre_ln".into();
-        assert_eq!(RunConfig::from_json(&json).unwrap(), RunConfig::default());
-        // As printed by the version that had the field.
-        assert_eq!(RunConfig::default().id(), "pre_ln-xavier_normal-d16-s1-775c5aaf4e");
-    }
-
-    #[test]
-    fn the_id_knows_what_matters() {
-        let a = RunConfig::default();
-        let mut b = a.clone();
-        b.threads = Some(7);
-        assert_eq!(a.id(), b.id());
-        b.memory = Memory::Bytes(1 << 30);
-        b.checkpoint = Checkpoint::None;
-        assert_eq!((a.id(), a.identity()), (b.id(), b.identity()));
-        b.checkpoint = Checkpoint::Auto;
-        assert_ne!(a.id(), b.id());
-        b.checkpoint = Checkpoint::Fit;
-        b.lr = 2e-3;
-        assert_ne!(a.id(), b.id());
-    }
-
-    #[test]
-    fn later_fields_count_where_they_are_not_usual_and_only_there() {
-        let usual = RunConfig::default();
-        for (name, value) in [
-            ("device", "cuda"),
-            ("muon-momentum", "0.9"),
-            ("survivors", "unscaled"),
-            ("drop-per", "batch"),
-            ("z-loss", "0.0001"),
-            ("residual-warmup", "10"),
-            ("norm-noise", "0.5"),
-            ("freeze", "norms"),
-            ("depth-exponent", "1"),
-            ("base-depth", "2"),
-            ("weights", "weight_norm"),
-            ("qk-norm", "rms"),
-            ("softcap", "50"),
-            ("logit-softcap", "30"),
-        ] {
-            assert!(LATER.contains(&name) && usual.identity().get(name).is_none(), "{name}");
-            let mut other = usual.clone();
-            other.set(name, value).unwrap();
-            assert_ne!(other.id(), usual.id(), "{name}");
-            assert!(other.identity().get(name).is_some(), "{name}");
-            let read = RunConfig::from_json(&other.identity()).unwrap();
-            assert_eq!(read.get(name), other.get(name), "{name}");
-        }
     }
 
     #[test]

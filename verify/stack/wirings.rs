@@ -261,6 +261,34 @@ fn admin_with_factors_of_1_is_post_ln() {
 }
 
 #[test]
+fn admin_with_factors_of_0_forgets_the_stream() {
+    let (config, admin) = wired("admin", &[]);
+    let mut weights = config.init.weights(&admin, config.depth, None, config.seed);
+    let mut at = 0;
+    for (_, value) in admin.weights() {
+        let range = at..at + value.shape.len();
+        at = range.end;
+        if value.site.starts_with("scale") {
+            weights[range].fill(0.0);
+        }
+    }
+    let (post_config, post) = wired("post_ln", &[]);
+    let branches = refactored(&post, |_| true, Residual { alpha: 0.0, beta: 1.0 });
+    let drawn = post_config.init.weights(&branches, config.depth, None, config.seed);
+    assert_eq!(outcome_at(admin, &weights)[0].0, outcome_at(branches, &drawn)[0].0);
+}
+
+#[test]
+fn what_is_added_is_added_whole() {
+    for wiring in ["b2t", "parallel", "siamese_norm", "out_norm", "hybrid_norm", "sub_ln"] {
+        let (_, program) = wired(wiring, &[]);
+        for residual in program.steps().iter().filter_map(operator::<Residual>) {
+            assert_eq!((residual.alpha, residual.beta), (1.0, 1.0), "{wiring}");
+        }
+    }
+}
+
+#[test]
 fn one_hyper_connected_stream_is_pre_ln_at_its_start() {
     for constants in ["streams=1", "streams=1,doubly_stochastic=true"] {
         let (config, hyper) = wired(&format!("hyper_connections({constants})"), &[]);

@@ -35,9 +35,9 @@ impl Operator for BinaryCrossEntropy {
     }
 }
 
-/// ln(1 + e^x).
+/// ln(1 + e^x), whose max(x, 0) has the derivative ½ at 0, as the whole has it.
 pub(super) fn softplus<R: Num>(x: R) -> R {
-    x.larger(R::zero()) + (R::one() + (-x.abs()).exp()).ln()
+    R::num(0.5) * (x + x.abs()) + (R::one() + (-x.abs()).exp()).ln()
 }
 
 impl<R: Num> Formula<R> for BinaryCrossEntropy {

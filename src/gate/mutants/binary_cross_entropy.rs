@@ -47,9 +47,9 @@ pub fn answer<R: Num>(p: &Problem<R>, t: Mutation) -> Vec<Named<R>> {
         let e = (-x.abs()).exp();
         if x > R::zero() { one / (one + e) } else { e / (one + e) }
     };
-    let hard = |y: R| if t.id.ends_with("_hard") { (y - half).step() } else { y };
+    let hard = |y: R, fault| if t.is(fault) { (y - half).step() } else { y };
     let cost = |[x]: [R; 1], y: R| {
-        let (y, tail) = (hard(y), (one + (-x.abs()).exp()).ln());
+        let (y, tail) = (hard(y, "bce_hard"), (one + (-x.abs()).exp()).ln());
         match t.id {
             "bce_of_sigmoid" => -(y * sigmoid(x).ln() + (one - y) * (one - sigmoid(x)).ln()),
             "bce_clamped" => {
@@ -68,7 +68,7 @@ pub fn answer<R: Num>(p: &Problem<R>, t: Mutation) -> Vec<Named<R>> {
         [match t.id {
             "bceb_no_target" => s,
             "bceb_squared" => (s - y) * s * (one - s),
-            _ => s - hard(y),
+            _ => s - hard(y, "bceb_hard"),
         }]
     };
     mean_loss::answer(p, t, "logits", cost, slope)

@@ -2,6 +2,7 @@
 
 use super::mean_loss::{self, joined, of_the_mean, other_sums};
 use super::{Control, Mutant, Mutation};
+use crate::check::call::Dir;
 use crate::check::spec::operator::{Named, Problem};
 use crate::num::Num;
 
@@ -53,7 +54,10 @@ pub fn answer<R: Num>(p: &Problem<R>, t: Mutation) -> Vec<Named<R>> {
         "gnll_swapped" => [log_scale, location],
         "gnll_log_variance" => [location, half * log_scale],
         "gnll_variance" => [location, -log_scale],
-        "gnll_floor" | "gnllb_floor" => [location, log_scale.larger(R::num(0.1f64.ln()))],
+        "gnll_floor" if p.call.dir == Dir::Fwd => [location, log_scale.larger(R::num(0.1f64.ln()))],
+        "gnllb_floor" if p.call.dir == Dir::Bwd => {
+            [location, log_scale.larger(R::num(0.1f64.ln()))]
+        }
         _ => [location, log_scale],
     };
     let cost = |numbers: [R; 2], y: R| {

@@ -73,12 +73,13 @@ pub(super) fn answer<R: Num, const N: usize>(
     let (chunks, _) = numbers.data.as_chunks::<N>();
     let places = chunks.iter().copied().zip(target.data.iter().copied());
     let fault = t.id.split_once('_').map_or("", |(_, fault)| fault);
-    let count = match fault {
-        "sum" | "no_mean" => 1,
-        "rows" => target.shape[0],
-        _ => target.data.len(),
-    };
+    let all = target.data.len();
     if p.call.dir == Dir::Fwd {
+        let count = match fault {
+            "sum" => 1,
+            "rows" => target.shape[0],
+            _ => all,
+        };
         let mut costs: Vec<R> = places.map(|(numbers, y)| cost(numbers, y)).collect();
         if fault == "tail" && costs.len() > 8 {
             costs.truncate(costs.len() / 8 * 8);
@@ -88,8 +89,7 @@ pub(super) fn answer<R: Num, const N: usize>(
         return vec![Named::new("loss", &[], vec![loss])];
     }
     let dloss = if fault == "no_dloss" { R::one() } else { p.get("dloss").data[0] };
-    let share =
-        dloss / R::count(if matches!(fault, "sum" | "rows") { target.data.len() } else { count });
+    let share = dloss / R::count(if fault == "no_mean" { 1 } else { all });
     let share = if fault == "sign" { -share } else { share };
     let gradient = places.flat_map(|(numbers, y)| slopes(numbers, y)).map(|slope| share * slope);
     vec![Named::new(format!("d{prediction}"), &numbers.shape, gradient.collect())]
