@@ -78,14 +78,17 @@ impl Builtin {
 
     fn served(&self, op: &str) -> Served {
         let dir = if is_program(op) { vec![Dir::Fwd, Dir::Bwd] } else { vec![Dir::Fwd] };
+        let spec = crate::check::spec::find(op);
+        // What the operator has in f64 and f32, it need not have in 16 bits.
+        let known = |dtype: &Dtype| spec.is_none_or(|spec| spec.dtypes().contains(dtype));
         let stored = |dtype: &&Dtype| match dtype {
-            Dtype::Bf16 => is_program(op),
+            Dtype::Bf16 => is_program(op) && known(dtype),
             // x̂ can be rounded to bf16 before the weight, and to nothing else.
-            Dtype::F16 => is_program(op) && op != "rms_norm",
+            Dtype::F16 => is_program(op) && known(dtype) && op != "rms_norm",
             _ => true,
         };
         let dtypes = self.dtypes.iter().filter(stored).copied().collect();
-        let known = crate::check::spec::find(op).map(scope::everything).unwrap_or_default();
+        let known = spec.map(scope::everything).unwrap_or_default();
         let mut served = Served { dir: Some(dir), dtype: Some(dtypes), ..known };
         if op == "attention" && self.kernels.is_some() {
             served.attrs.insert("softcap".into(), vec![json!(0.0)]);
@@ -109,7 +112,8 @@ impl Candidate for Builtin {
     fn hello(&mut self) -> Result<Hello, Broken> {
         let served = |op: &&str| (is_program(op) && self.runs(op)) || TRAINING.contains(op);
         let names = crate::check::spec::names().into_iter().filter(served);
-        let ops = names.map(|op| (op.to_string(), self.served(op))).collect();
+        let ops = names.map(|op| (op.to_string(), self.served(op)));
+        let ops = ops.filter(|(_, served)| served.dtype != Some(Vec::new())).collect();
         let dtypes: Vec<&str> = self.dtypes.iter().map(|dtype| dtype.name()).collect();
         let backend = if self.kernels.is_none() { "cpu" } else { "cuda_interpreted" };
         let identity = Identity {
