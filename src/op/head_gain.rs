@@ -1,13 +1,13 @@
 //! One learned gain per attention head (NormFormer, Shleifer et al. 2021, arXiv 2110.09456).
 //!
-//! The heads stand side by side in a row: y = gain[h]·x on the columns of head h. dx = gain[h]·dy,
-//! dgain[h] = Σ dy·x over the rows and the columns of head h.
+//! The heads stand side by side in a row: `y = gain[h]·x` on the columns of head h. `dx = gain[h]·dy`,
+//! `dgain[h] = Σ dy·x` over the rows and the columns of head h.
 
 use super::simd;
 use super::{Arg, Fast, Grad, Op, Property, Reference, Shape, View};
 use crate::num::Num;
 
-/// y = gain[h]·x on the columns of head h; the gain has one element per head.
+/// `y = gain[h]·x` on the columns of head h; the gain has one element per head.
 #[derive(Debug, Clone, Copy)]
 pub struct HeadGain;
 

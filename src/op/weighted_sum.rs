@@ -10,7 +10,7 @@ use crate::num::Num;
 /// The most terms of a sum.
 pub const MOST_TERMS: usize = MAX_ARGS - 1;
 
-/// y = Σⱼ weight[row][j]·xⱼ, with a weight of `[rows, terms]` behind the first x.
+/// `y = Σⱼ weight[row][j]·xⱼ`, with a weight of `[rows, terms]` behind the first x.
 #[derive(Debug, Clone, Copy)]
 pub struct WeightedSum {
     /// How many tensors are added.

@@ -70,7 +70,7 @@ pub trait Machine: Clone + Debug + Send + Sync {
     fn failure(&self) -> Option<String>;
 }
 
-/// A product of row-major matrices, to[rows, cols] = Σ left[rows, depth]·right[depth, cols] (+ bias[cols]).
+/// A product of row-major matrices, `to[rows, cols] = Σ left[rows, depth]·right[depth, cols] (+ bias[cols])`.
 /// Each place is some memory and a byte in it.
 #[derive(Debug)]
 pub struct Product<'a, M> {
