@@ -44,7 +44,7 @@ struct State {
     /// By the address of their text, which is the program's own.
     modules: HashMap<usize, sys::CUmodule>,
     /// The library of products, where this machine has it.
-    library: Option<Library>,
+    blas: Option<Library>,
     functions: HashMap<(usize, &'static str), sys::CUfunction>,
     /// While a list is kept: the memory that it works on.
     kept: Option<HashMap<sys::CUdeviceptr, Arc<Block>>>,
@@ -110,14 +110,14 @@ impl Cuda {
         unsafe { result::ctx::set_current(context) }.map_err(|error| words(&name, error))?;
         let stream = result::stream::create(result::stream::StreamKind::NonBlocking)
             .map_err(|error| words(&name, error))?;
-        let library = Library::open(tf32).map_err(|error| words(&name, error))?;
-        let name = match (&library, tf32) {
+        let blas = Library::open(tf32).map_err(|error| words(&name, error))?;
+        let name = match (&blas, tf32) {
             (None, _) => name,
             (Some(_), false) => format!("{name}, products by cuBLASLt"),
             (Some(_), true) => format!("{name}, products by cuBLASLt in TF32"),
         };
         let chip = Chip::new(multiprocessors);
-        let state = Mutex::new(State { library, ..State::default() });
+        let state = Mutex::new(State { blas, ..State::default() });
         Ok(Cuda(Arc::new(Shared { device, context, stream, chip, name, state })))
     }
 
@@ -155,8 +155,8 @@ impl Drop for Shared {
             let _ = result::ctx::set_current(self.context);
             let _ = result::stream::synchronize(self.stream);
             let _ = result::stream::destroy(self.stream);
-            if let Some(library) = &mut state.library {
-                library.close();
+            if let Some(blas) = &mut state.blas {
+                blas.close();
             }
             for &module in state.modules.values() {
                 let _ = result::module::unload(module);
@@ -309,14 +309,14 @@ impl Machine for Cuda {
             products.iter().map(|product| Pointed::new(product, |held| held.pointer)).collect();
         let (mut done, mut failed) = (false, None);
         self.unless_failed("a product", |shared, state| {
-            let Some(library) = &mut state.library else { return Ok(()) };
-            if !pointed.iter().all(|product| library.plans(product)) {
+            let Some(blas) = &mut state.blas else { return Ok(()) };
+            if !pointed.iter().all(|product| blas.plans(product)) {
                 return Ok(());
             }
             done = true;
             for product in &pointed {
                 // SAFETY: the tensors are of these sizes, and live until the stream has done its work.
-                failed = unsafe { library.multiply(product, shared.stream) }.err();
+                failed = unsafe { blas.multiply(product, shared.stream) }.err();
                 if failed.is_some() {
                     break;
                 }
