@@ -49,7 +49,7 @@ pub struct Data {
     pub wirings: Vec<Run>,
     /// Learning rate against warm-up, by wiring.
     pub warmups: Vec<Run>,
-    /// Every wiring under every initialisation and norm.
+    /// Wirings under initialisations and norms.
     pub map: Vec<Run>,
     /// Learning rates against depth.
     pub rates: Vec<Run>,

@@ -31,7 +31,7 @@ pub struct Survey {
     pub wirings: Sweep,
     /// Learning rate against warm-up, by wiring.
     pub warmups: Sweep,
-    /// Every wiring under every initialisation and norm.
+    /// Wirings under initialisations and norms.
     pub map: Sweep,
     /// Learning rates against depth.
     pub rates: Sweep,

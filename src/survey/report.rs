@@ -49,7 +49,7 @@ fn write(out: &mut String, data: &Data, pictures: &[Picture], command: &str) -> 
 
     let all = arms(&data.map);
     let (inits, norms) = (inits(&all), norms(&all));
-    chapter(out, "Every wiring under every init and norm", &all)?;
+    chapter(out, "Wirings under inits and norms", &all)?;
     for (arms, other) in [(&inits, "init"), (&norms, "norm")] {
         paragraph(out, Some(format!("{}.", map::title(arms, other))))?;
     }

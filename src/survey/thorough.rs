@@ -55,7 +55,7 @@ fn write(
     show(out, 1)?;
     warmups_table(out, &warm)?;
     let all = arms(&long.map);
-    chapter(out, "Every wiring under every init and norm", &all)?;
+    chapter(out, "Wirings under inits and norms", &all)?;
     for (arms, other) in [(&inits(&all), "init"), (&norms(&all), "norm")] {
         paragraph(out, Some(format!("{}.", map::title(arms, other))))?;
     }

@@ -8,6 +8,7 @@
 mod data;
 mod source;
 mod stream;
+mod windows;
 
 use std::fmt::Debug;
 use std::sync::Arc;

@@ -17,6 +17,7 @@ use std::ops::Range;
 
 use self::forecast::{Ar1, Constant, Density, Garch, mean};
 use super::source;
+use super::windows::Windows;
 use super::{Batch, Data, Task, Wanted};
 use crate::choice::Described;
 use crate::choices;
@@ -191,6 +192,10 @@ impl Walk {
         })
     }
 
+    fn windows(&self) -> Windows {
+        Windows { length: self.values.len(), training: self.training }
+    }
+
     fn fill(&self, seq: usize, starts: impl Iterator<Item = usize>, batch: &mut Batch) {
         let numbers = |range: Range<usize>| self.values[range].iter().copied();
         batch.clear();
@@ -210,22 +215,15 @@ impl Data for Walk {
     }
 
     fn training_batch(&self, wanted: &Wanted, step: usize, batch: &mut Batch) {
-        let mut rng = Rng::new(wanted.seed).named("batches").at(step as u64);
-        let starts = (0..wanted.batch).map(|_| rng.below(self.training - wanted.seq));
-        self.fill(wanted.seq, starts, batch);
+        self.fill(wanted.seq, self.windows().training(wanted, step), batch);
     }
 
     fn held_out_batches(&self, wanted: &Wanted) -> usize {
-        let targets = self.values.len() - self.training - 1;
-        targets.div_ceil(wanted.batch * wanted.seq)
+        self.windows().held_out_batches(wanted)
     }
 
     fn held_out_batch(&self, wanted: &Wanted, index: usize, of: usize, batch: &mut Batch) {
-        let last = self.values.len() - self.training - wanted.seq - 1;
-        let spaces = (of * wanted.batch - 1).max(1);
-        let numbers = index * wanted.batch..(index + 1) * wanted.batch;
-        let starts = numbers.map(|number| self.training + number * last / spaces);
-        self.fill(wanted.seq, starts, batch);
+        self.fill(wanted.seq, self.windows().held_out(wanted, index, of), batch);
     }
 
     fn baseline_cost(&self, batch: &Batch) -> f64 {

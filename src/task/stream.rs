@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
+use super::windows::Windows;
 use super::{Batch, Data, TextFacts, Wanted};
 use crate::record::ReferenceLoss;
-use crate::rng::Rng;
 use crate::setting::Invalid;
 
 /// Share of a stream that training sees; the rest is held out.
@@ -35,23 +35,15 @@ impl Data for Stream {
     }
 
     fn training_batch(&self, wanted: &Wanted, step: usize, batch: &mut Batch) {
-        let mut rng = Rng::new(wanted.seed).named("batches").at(step as u64);
-        let starts = (0..wanted.batch).map(|_| rng.below(self.training - wanted.seq));
-        self.fill(wanted.seq, starts, batch);
+        self.fill(wanted.seq, self.windows().training(wanted, step), batch);
     }
 
     fn held_out_batches(&self, wanted: &Wanted) -> usize {
-        let targets = self.tokens.len() - self.training - 1;
-        targets.div_ceil(wanted.batch * wanted.seq)
+        self.windows().held_out_batches(wanted)
     }
 
-    /// The same for every seed and every run.
     fn held_out_batch(&self, wanted: &Wanted, index: usize, of: usize, batch: &mut Batch) {
-        let last = self.tokens.len() - self.training - wanted.seq - 1;
-        let spaces = (of * wanted.batch - 1).max(1);
-        let numbers = index * wanted.batch..(index + 1) * wanted.batch;
-        let starts = numbers.map(|number| self.training + number * last / spaces);
-        self.fill(wanted.seq, starts, batch);
+        self.fill(wanted.seq, self.windows().held_out(wanted, index, of), batch);
     }
 
     /// The cross-entropy of the targets under the frequencies of the training part.
@@ -87,6 +79,10 @@ impl Data for Stream {
 }
 
 impl Stream {
+    fn windows(&self) -> Windows {
+        Windows { length: self.tokens.len(), training: self.training }
+    }
+
     fn fill(&self, seq: usize, starts: impl Iterator<Item = usize>, batch: &mut Batch) {
         let numbers =
             |range: Range<usize>| self.tokens[range].iter().map(|&token| f32::from(token));

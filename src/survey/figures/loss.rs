@@ -49,7 +49,7 @@ pub(super) fn loss(data: &Data) -> Panels {
         |arm: &Arm| Series { label: arm.config().wiring.id().to_string(), ..shown(arm, &field) };
     let small = field.first().map_or(String::new(), |arm| {
         let c = arm.config();
-        format!("every wiring, xavier_normal, width {}, lr {}", c.width, c.lr)
+        format!("by wiring, xavier_normal, width {}, lr {}", c.width, c.lr)
     });
     Panels {
         title: wirings::title(&main),

@@ -49,7 +49,7 @@ const ALL: [Figure; 9] = [
     },
     Figure {
         file: "3-outcomes.png",
-        caption: "Outcome of every wiring under every init and norm",
+        caption: "Outcome of wirings under inits and norms",
         part: "map",
         trains: true,
         draw: |data| outcomes::outcomes(data).render(),

@@ -1,4 +1,4 @@
-//! The outcome of every wiring under every init and norm.
+//! The outcome of wirings under inits and norms.
 
 use super::tables::{Table, by_count};
 use super::words::subtitle;

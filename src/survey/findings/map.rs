@@ -1,4 +1,4 @@
-//! Every wiring under every init and norm: how many train.
+//! Wirings under inits and norms: how many train.
 
 use super::words::{conditions, count, list};
 use crate::setting::Setting;
