@@ -101,19 +101,23 @@ impl<V: Num> Bound<V> {
     #[inline]
     fn rounded(v: V, spreads: &[f64], worst: f64) -> Self {
         let magnitude = v.value().abs();
+        let unit = unit();
+        let mut own = unit * magnitude;
         // What is subnormal may be flushed to 0, or is rounded to a multiple of the least number.
-        let own = match magnitude {
-            0.0 => 0.0,
-            _ if magnitude < smallest_normal() => magnitude.max(smallest_normal() * unit()),
-            _ => unit() * magnitude,
-        };
+        // The first comparison, which is cheap, is false of nearly all.
+        if magnitude < f64::from(f32::MIN_POSITIVE)
+            && magnitude < smallest_normal()
+            && magnitude > 0.0
+        {
+            own = magnitude.max(smallest_normal() * unit);
+        }
         // An infinity is exactly that; a NaN is nobody's error.
         if !magnitude.is_finite() {
             return Bound::exact(v);
         }
         let worst = if magnitude > LARGEST.get() { f64::INFINITY } else { worst };
         let spread = joined(own, spreads);
-        Bound { v, spread, worst: worst + own + unit() * worst }
+        Bound { v, spread, worst: worst + own + unit * worst }
     }
     fn size(self) -> f64 {
         self.v.value().abs()

@@ -6,6 +6,7 @@
 
 use std::cmp::Ordering;
 use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub, SubAssign};
+use std::sync::LazyLock;
 
 use super::{Dtype, Num};
 
@@ -21,6 +22,10 @@ pub struct Dd {
 const LN2: Dd = Dd { hi: std::f64::consts::LN_2, lo: 2.319_046_813_846_299_6e-17 };
 const TWO_OVER_ROOT_PI: Dd =
     Dd { hi: std::f64::consts::FRAC_2_SQRT_PI, lo: 1.533_545_961_316_588e-17 };
+
+/// 1/n. A quotient costs as much as five products, and the series divide by small whole numbers.
+static INVERSES: LazyLock<[Dd; 801]> =
+    LazyLock::new(|| std::array::from_fn(|n| Dd::one() / Dd::num(n as f64)));
 
 /// Where e^x is neither infinite nor zero in `f64`.
 const EXP_DOMAIN: std::ops::RangeInclusive<f64> = -745.0..=709.0;
@@ -53,8 +58,8 @@ impl Dd {
         // |r| / 512, of which the series needs few terms.
         let r = (self - LN2.times(k)).times(2f64.powi(-9));
         let (mut term, mut sum) = (r, r);
-        for n in 2..12 {
-            term = term * r / Dd::num(f64::from(n));
+        for &inverse in &INVERSES[2..12] {
+            term = term * r * inverse;
             sum += term;
         }
         for _ in 0..9 {
@@ -82,7 +87,7 @@ impl Dd {
         let square = (self * self).times(2.0);
         let (mut term, mut sum) = (self, self);
         for n in 1..400 {
-            term = term * square / Dd::num(f64::from(2 * n + 1));
+            term = term * square * INVERSES[2 * n + 1];
             sum += term;
             if term.hi.abs() < 1e-34 * sum.hi.abs() {
                 break;
@@ -90,13 +95,19 @@ impl Dd {
         }
         TWO_OVER_ROOT_PI * (-(self * self)).exp() * sum
     }
-    /// erfc x for x ≥ 2 from its continued fraction, from the end.
+    /// erfc x for x ≥ 2 from its continued fraction x + ½/(x + 1/(x + …)), from the end, as a quotient
+    /// of which only the last is formed.
     fn erfc_fraction(self) -> Dd {
-        let mut below = self;
+        // Far from overflow: a step makes the numerator larger by up to x + 100.
+        let large = 2f64.powi(600);
+        let (mut over, mut under) = (self, Dd::one());
         for n in (1..=200).rev() {
-            below = self + Dd::num(f64::from(n) * 0.5) / below;
+            (over, under) = (self * over + under.times(f64::from(n) * 0.5), over);
+            if over.hi > large {
+                (over, under) = (over.times(large.recip()), under.times(large.recip()));
+            }
         }
-        (-(self * self)).exp() * TWO_OVER_ROOT_PI.times(0.5) / below
+        (-(self * self)).exp() * TWO_OVER_ROOT_PI.times(0.5) * under / over
     }
 }
 

@@ -1,7 +1,7 @@
 //! Plummet's own operators before the gate, at `f32` and at `f64`.
 
 use plummet::check::spec;
-use plummet::gate::selftest::first_kill;
+use plummet::gate::selftest::{WITHIN, first_kill};
 use plummet::gate::{Builtin, Candidate, Dtype};
 
 /// Every operator that it serves and that has an oracle, in every pass.
@@ -15,8 +15,8 @@ fn judged(dtype: Dtype) {
         if known.is_none() || only.as_ref().is_some_and(|only| only != name) {
             continue;
         }
-        // The passes take turns.
-        let cases = 100 * served.dirs().len();
+        // The passes take turns; as many cases as a mutant has to die in.
+        let cases = WITHIN * served.dirs().len();
         if let Some(failure) = first_kill(&mut builtin, name, 1, cases) {
             failures
                 .push(format!("{name}, case {}: {} {}", failure.after, failure.why, failure.case));

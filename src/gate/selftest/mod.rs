@@ -447,17 +447,18 @@ fn accused_of_sizes(
     seed: u64,
 ) -> Vec<Option<Killed>> {
     const WORK: usize = 1 << 25;
-    let fresh = forms.par_iter().map(|(id, _)| {
-        let mut candidate = ModelCandidate::new(op, id);
-        let served = served(&mut candidate, op);
-        let cases = large(&served, op, seed).into_iter();
-        let cases = cases.filter(|case| case.operator().work(case) <= WORK);
-        let mut suspects = [Suspect::new(&mut candidate)];
-        hold(&mut suspects, &served, cases);
-        let [Suspect { killed, .. }] = suspects;
-        killed
+    let fresh = || forms.iter().map(|(id, _)| ModelCandidate::new(op, id));
+    let served = served(&mut fresh().next().expect("a plain form"), op);
+    let cases = large(&served, op, seed).into_par_iter();
+    let cases = cases.filter(|case| case.operator().work(case) <= WORK);
+    let killed = cases.map(|case| {
+        let mut candidates: Vec<ModelCandidate> = fresh().collect();
+        let mut suspects: Vec<Suspect> = candidates.iter_mut().map(|c| Suspect::new(c)).collect();
+        hold(&mut suspects, &served, std::iter::once(case));
+        suspects.into_iter().map(|suspect| suspect.killed).collect::<Vec<_>>()
     });
-    fresh.collect()
+    let killed: Vec<_> = killed.collect();
+    (0..forms.len()).map(|i| killed.iter().find_map(|case| case[i].clone())).collect()
 }
 
 /// What `gate check` says of a mutant, of the row that it died in first.

@@ -156,7 +156,8 @@ impl Approximate {
     }
 
     fn single(&self, s: &[u64; 4], approximation: Approximation) -> u64 {
-        let [a, b] = [s[0], s[1]].map(|v| f64::from(flush(f32::from_bits(v as u32), self.ftz)));
+        let number = |v| f64::from(flush(f32::from_bits(v as u32), self.ftz));
+        let (a, b) = (number(s[0]), number(s[1]));
         let exact = self.function.exact(a, b);
         let nearest = exact as f32;
         let value = if approximation == Approximation::Exact

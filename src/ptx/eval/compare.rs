@@ -72,8 +72,8 @@ impl Compare {
     pub fn eval(&self, s: &[u64; 4]) -> (u64, u64) {
         let order = match self.kind {
             Type::F32 => {
-                let [a, b] = [s[0], s[1]].map(|v| flush(f32::from_bits(v as u32), self.ftz));
-                a.partial_cmp(&b)
+                let single = |v| flush(f32::from_bits(v as u32), self.ftz);
+                single(s[0]).partial_cmp(&single(s[1]))
             }
             Type::F64 => f64::from_bits(s[0]).partial_cmp(&f64::from_bits(s[1])),
             Type::F16 | Type::Bf16 => {
@@ -81,8 +81,8 @@ impl Compare {
                 format.decode(s[0] as u16).partial_cmp(&format.decode(s[1] as u16))
             }
             kind => {
-                let [a, b] = [s[0], s[1]].map(|v| number(v, kind.bits(), kind.is_signed()));
-                Some(a.cmp(&b))
+                let number = |v| number(v, kind.bits(), kind.is_signed());
+                Some(number(s[0]).cmp(&number(s[1])))
             }
         };
         let holds = match (order, self.relation) {

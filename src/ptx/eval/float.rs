@@ -105,7 +105,9 @@ pub(super) fn eval_exact(op: FloatOp, a: f64, b: f64) -> Option<f64> {
 
 #[inline(always)]
 pub(super) fn eval_f32(op: FloatOp, mode: Mode, s: &[u64; 4]) -> u64 {
-    let [a, b, c] = [s[0], s[1], s[2]].map(|v| flush(f32::from_bits(v as u32), mode.ftz));
+    // Not by `map` of an array: nothing makes that part of the loop over the lanes.
+    let number = |v| flush(f32::from_bits(v as u32), mode.ftz);
+    let (a, b, c) = (number(s[0]), number(s[1]), number(s[2]));
     let value = match op {
         // Sign operations leave a NaN as it is.
         FloatOp::Abs => return u64::from(a.abs().to_bits()),
@@ -128,7 +130,7 @@ pub(super) fn eval_f32(op: FloatOp, mode: Mode, s: &[u64; 4]) -> u64 {
 }
 
 fn directed_f32(op: FloatOp, a: f32, b: f32, c: f32, round: Round) -> f32 {
-    let [a, b, c] = [a, b, c].map(f64::from);
+    let (a, b, c) = (f64::from(a), f64::from(b), f64::from(c));
     let (value, lack) = match op {
         FloatOp::Add => two_sum(a, b),
         FloatOp::Sub => two_sum(a, -b),
@@ -165,7 +167,7 @@ fn quotient(a: f64, b: f64) -> (f64, f64) {
 
 #[inline(always)]
 pub(super) fn eval_f64(op: FloatOp, mode: Mode, s: &[u64; 4]) -> u64 {
-    let [a, b, c] = [s[0], s[1], s[2]].map(f64::from_bits);
+    let (a, b, c) = (f64::from_bits(s[0]), f64::from_bits(s[1]), f64::from_bits(s[2]));
     if let Some(value) = eval_exact(op, a, b) {
         return value.to_bits();
     }

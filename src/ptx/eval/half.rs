@@ -100,8 +100,9 @@ impl Format {
 
 pub(super) fn eval(op: FloatOp, format: Format, packed: bool, mode: Mode, s: &[u64; 4]) -> u64 {
     let one = |shift: u32| {
-        let [a, b, c] = [s[0], s[1], s[2]].map(|v| (v >> shift) as u16);
-        u64::from(single(op, format, mode, a, b, c)) << shift
+        let part = |v: u64| (v >> shift) as u16;
+        let value = single(op, format, mode, part(s[0]), part(s[1]), part(s[2]));
+        u64::from(value) << shift
     };
     if packed { one(0) | one(16) } else { one(0) }
 }
@@ -113,7 +114,8 @@ fn single(op: FloatOp, format: Format, mode: Mode, a: u16, b: u16, c: u16) -> u1
         FloatOp::CopySign => return (b & 0x7fff) | (a & 0x8000),
         _ => {}
     }
-    let [a, b, c] = [a, b, c].map(|bits| flush(format.decode(bits), format, mode.ftz));
+    let number = |bits| flush(format.decode(bits), format, mode.ftz);
+    let (a, b, c) = (number(a), number(b), number(c));
     // Products of two are exact doubles; sums are rounded to odd, so that one rounding is left.
     let (value, lack) = match op {
         FloatOp::Add => two_sum(a, b),

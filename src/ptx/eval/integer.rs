@@ -120,7 +120,8 @@ impl Carry {
     /// The value and the carry that goes out.
     pub fn eval(&self, s: &[u64; 4]) -> (u64, u64) {
         let carry = self.carry_at.map_or(0, |at| u128::from(s[at] & 1));
-        let [a, b, c] = [s[0], s[1], s[2]].map(|v| u128::from(cut(v, self.bits)));
+        let number = |v| u128::from(cut(v, self.bits));
+        let (a, b, c) = (number(s[0]), number(s[1]), number(s[2]));
         let (left, right) = match self.op {
             CarryOp::Add => (a, b),
             CarryOp::Sub => {
