@@ -70,13 +70,23 @@ pub fn binomial_from(k: usize, n: usize, q: f64) -> f64 {
     }
 }
 
+/// P(`k` of `n` events of probability `q`).
+pub fn binomial(k: usize, n: usize, q: f64) -> f64 {
+    // 0·ln 0 is 0 here.
+    let part = |count: usize, ln: f64| if count == 0 { 0.0 } else { count as f64 * ln };
+    (ln_ways(n, k) + part(k, q.ln()) + part(n - k, (-q).ln_1p())).exp()
+}
+
+/// ln of the ways to choose `k` of `n`.
+fn ln_ways(n: usize, k: usize) -> f64 {
+    lgamma(n as f64 + 1.0) - lgamma(k as f64 + 1.0) - lgamma((n - k) as f64 + 1.0)
+}
+
 /// P(at least `k` of `draws` are marked, without putting back, of `all` of which `marked` are).
 pub fn hypergeometric_from(k: usize, draws: usize, marked: usize, all: usize) -> f64 {
-    let ways = |n: usize, k: usize| {
-        lgamma(n as f64 + 1.0) - lgamma(k as f64 + 1.0) - lgamma((n - k) as f64 + 1.0)
-    };
     let least = k.max((draws + marked).saturating_sub(all));
-    let term = |i: usize| ways(marked, i) + ways(all - marked, draws - i) - ways(all, draws);
+    let term =
+        |i: usize| ln_ways(marked, i) + ln_ways(all - marked, draws - i) - ln_ways(all, draws);
     (least..=draws.min(marked)).map(|i| term(i).exp()).sum::<f64>().min(1.0)
 }
 
@@ -150,6 +160,11 @@ mod tests {
         assert_near(binomial_from(1, 10, 0.3), 1.0 - 0.7f64.powi(10), CLOSE);
         assert_near(binomial_from(10, 10, 0.3), 0.3f64.powi(10), CLOSE);
         assert_near(binomial_from(3, 5, 0.5), 0.5, CLOSE);
+        assert_near(binomial(2, 4, 0.25), 27.0 / 128.0, CLOSE);
+        assert_eq!(
+            (binomial(0, 3, 0.0), binomial(3, 3, 1.0), binomial(1, 3, 0.0)),
+            (1.0, 1.0, 0.0)
+        );
         assert_eq!((binomial_from(0, 4, 0.1), binomial_from(5, 4, 0.1)), (1.0, 0.0));
         // All five of five marked among ten: 1 in C(10, 5); at least one of three drawn of five.
         assert_near(hypergeometric_from(5, 5, 5, 10), 1.0 / 252.0, CLOSE);

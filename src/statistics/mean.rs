@@ -50,6 +50,8 @@ mod tests {
     fn tests_and_intervals_agree() {
         let mean = Mean::of(&[1.0, 2.0, 4.0, 4.5, 7.0]);
         assert_eq!((mean.mean, mean.df), (3.7, 4.0));
+        // The squares add up to 21.8, over 4 and 5.
+        assert!((mean.error - f64::sqrt(1.09)).abs() < 1e-14);
         let [low, high] = mean.interval(0.05);
         // 1e-9 of relative error is far above rounding, and far below what would be a mistake.
         assert!((mean.p_above(low) / 0.05 - 1.0).abs() < 1e-9);

@@ -1,6 +1,6 @@
 //! Shares of trials that show something, and differences of two.
 
-use super::distribution::{hypergeometric_from, normal_quantile};
+use super::distribution::{binomial, hypergeometric_from, normal_quantile};
 use crate::setting::Invalid;
 
 /// So many of so many.
@@ -29,7 +29,12 @@ impl Share {
 
     /// Wilson's interval (1927): outside on either side with probability `beyond`, nearly.
     pub fn interval(self, beyond: f64) -> [f64; 2] {
-        let (z, n, share) = (normal_quantile(beyond), self.of as f64, self.share());
+        self.within(normal_quantile(beyond))
+    }
+
+    /// The same, `z` standard errors to either side.
+    fn within(self, z: f64) -> [f64; 2] {
+        let (n, share) = (self.of as f64, self.share());
         let middle = share + z * z / (2.0 * n);
         let half = z * (share * (1.0 - share) / n + z * z / (4.0 * n * n)).sqrt();
         let whole = 1.0 + z * z / n;
@@ -44,9 +49,36 @@ pub fn p_more(first: Share, second: Share) -> f64 {
 
 /// Where the first share less the second lies, from the two intervals (Newcombe 1998, method 10).
 pub fn difference(first: Share, second: Share, beyond: f64) -> [f64; 2] {
+    let z = normal_quantile(beyond);
+    difference_within(first, second, z)
+}
+
+fn difference_within(first: Share, second: Share, z: f64) -> [f64; 2] {
     let (p, q) = (first.share(), second.share());
-    let ([p_low, p_high], [q_low, q_high]) = (first.interval(beyond), second.interval(beyond));
+    let ([p_low, p_high], [q_low, q_high]) = (first.within(z), second.within(z));
     [p - q - (p - p_low).hypot(q_high - q), p - q + (p_high - p).hypot(q - q_low)]
+}
+
+/// P(Newcombe's 97.5 % bound on the difference as low), if the first share is above the second by `apart`: the
+/// largest over all such shares, in steps of a hundredth of what there is.
+///
+/// The bound itself is not exact: at 97.5 % it is too low in up to 3.9 % (n = 5 to 40, a difference of 0.25).
+pub fn p_less(first: Share, second: Share, apart: f64) -> f64 {
+    let z = normal_quantile(0.025);
+    let [_, observed] = difference_within(first, second, z);
+    let counts = (0..=first.of).flat_map(|k| (0..=second.of).map(move |l| (k, l)));
+    let low = |&(k, l): &(usize, usize)| {
+        let counted = (Share { hits: k, ..first }, Share { hits: l, ..second });
+        difference_within(counted.0, counted.1, z)[1] <= observed
+    };
+    let low: Vec<(usize, usize)> = counts.filter(low).collect();
+    let chances = |of: usize, q: f64| (0..=of).map(|k| binomial(k, of, q)).collect::<Vec<_>>();
+    let at = |step: u32| -> f64 {
+        let share = f64::from(step) / 100.0 * (1.0 - apart);
+        let (a, b) = (chances(first.of, (share + apart).min(1.0)), chances(second.of, share));
+        low.iter().map(|&(k, l)| a[k] * b[l]).sum()
+    };
+    (0..=100).map(at).fold(0.0, f64::max)
 }
 
 #[cfg(test)]

@@ -150,6 +150,9 @@ mod tests {
         assert_eq!(interval(&[1.0, 2.0, 3.0, 4.0, 5.0], 0.05), [1.0, 5.0]);
         assert_eq!(interval(&[1.0, 2.0, 3.0, 4.0, inf], 0.05), [1.0, inf]);
         assert_eq!(interval(&[1.0, 2.0, 3.0, -inf, inf], 0.05), [-inf, inf]);
+        // Eleven means may lie below: nine are −∞, one is that of opposite infinities, the next is 1.
+        let many = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, -inf, inf];
+        assert_eq!(interval(&many, 0.05), [1.0, 8.0]);
         assert_eq!(effect(&[1.0, 2.0, 3.0, inf]), 2.75);
         assert_eq!(effect(&[inf, inf]), inf);
         assert_eq!(effect(&[]), 0.0);

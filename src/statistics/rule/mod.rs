@@ -53,6 +53,11 @@ fn limits(within: f64, beyond: f64) -> Result<(), Invalid> {
     Err(Invalid::new("beyond", beyond, format!("a number from within = {within} up")))
 }
 
+/// Of two tests that a verdict rests on, p and level, the one that is nearer to its level.
+fn weaker(one: (f64, f64), other: (f64, f64)) -> (f64, f64) {
+    if other.0 / other.1 > one.0 / one.1 { other } else { one }
+}
+
 /// Figures over places that a line can be laid through: three places, [`SEEDS`], all of them finite.
 /// What cannot be fitted is decided here.
 fn line(figures: &[super::Figure]) -> Result<Result<Table, Decision>, Invalid> {

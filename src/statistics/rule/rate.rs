@@ -1,16 +1,16 @@
 //! Something happens more often in one arm than in another.
 
-use super::show;
+use super::{show, weaker};
 use crate::setting::Invalid;
 use crate::statistics::distribution::hypergeometric_from;
-use crate::statistics::proportion::{Share, difference, p_more};
+use crate::statistics::proportion::{Share, difference, p_less, p_more};
 use crate::statistics::{Decision, Verdict};
 
 /// The first share is above the second by `supported` or more.
 ///
 /// *Supported* if Fisher's exact p ≤ 0.01 against equal shares and the difference is `supported` or more;
-/// *refuted* if Newcombe's 97.5 % bound on it is below `refuted`; *nuanced* if p ≤ 0.01 and it is refuted: more
-/// often, and by less. Diverging may be what is counted.
+/// *refuted* if Newcombe's 97.5 % bound on it is below `refuted`, and so low with p ≤ 0.025 exactly; *nuanced* if
+/// both are so: more often, and by less. Diverging may be what is counted.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rate {
     /// The least difference of shares that counts, usually 0.5.
@@ -22,9 +22,8 @@ pub struct Rate {
 impl Rate {
     /// The largest p at which the shares differ.
     pub const LEVEL: f64 = 0.01;
-    /// How often a difference of `refuted` is taken to be below it, at most. Newcombe's bound is nominally at
-    /// half of that, and not exact: `verify/statistics` sums its errors up over all counts.
-    pub const REFUTED: f64 = 0.05;
+    /// The largest p at which the difference is below `refuted`.
+    pub const REFUTED: f64 = 0.025;
 
     /// Of the two arms' counts.
     pub fn decide(&self, a: Share, b: Share) -> Result<Decision, Invalid> {
@@ -44,28 +43,29 @@ impl Rate {
             return Ok(Decision::not_assessed());
         }
         // All against none.
-        let reaches = |n: usize| hypergeometric_from(n, n, n, 2 * n) <= Self::LEVEL;
-        let needed = (1..).find(|&n| reaches(n)).unwrap_or(n);
-        if n < needed {
+        let best = |n: usize, m: usize| hypergeometric_from(n, n, n, n + m);
+        if best(a.of, b.of) > Self::LEVEL {
+            let needed = (1..).find(|&n| best(n, n) <= Self::LEVEL).unwrap_or(n);
             return Ok(Decision::too_few(n, needed, Self::LEVEL));
         }
         let (effect, p) = (a.share() - b.share(), p_more(a, b));
-        let interval = difference(a, b, 0.5 * Self::REFUTED);
-        let (more, less) = (p <= Self::LEVEL, interval[1] < self.refuted);
-        let verdict = match (more, less) {
-            (true, true) => Verdict::Nuanced,
-            (false, true) => Verdict::Refuted,
-            (true, false) if effect >= self.supported => Verdict::Supported,
-            _ => Verdict::Inconclusive,
+        let interval = difference(a, b, Self::REFUTED);
+        // The bound is quickly had; its exact p takes a sum over all counts.
+        let p_less = if interval[1] < self.refuted { p_less(a, b, self.refuted) } else { 1.0 };
+        let (more, less) = (p <= Self::LEVEL, p_less <= Self::REFUTED);
+        let clear = (p, Self::LEVEL);
+        let (verdict, (p_of, level)) = match (more, less) {
+            (true, true) => (Verdict::Nuanced, weaker(clear, (p_less, Self::REFUTED))),
+            (false, true) => (Verdict::Refuted, (p_less, Self::REFUTED)),
+            (true, false) if effect >= self.supported => (Verdict::Supported, clear),
+            _ => (Verdict::Inconclusive, clear),
         };
-        let clear = verdict == Verdict::Supported || less;
         Ok(Decision {
             verdict,
             effect,
             interval,
-            // An interval has no p of its own: what it is known at is the level.
-            p: if less { Self::REFUTED } else { p },
-            level: if less { Self::REFUTED } else { Self::LEVEL },
+            p: p_of,
+            level,
             n,
             why: format!(
                 "{} of {} against {} of {}, p = {} against equal shares, a difference of at most {}",
@@ -76,12 +76,10 @@ impl Rate {
                 show(p),
                 show(interval[1]),
             ),
-            would_change: match clear {
-                true => format!(
-                    "a difference on the other side of {}",
-                    show(if less { self.refuted } else { self.supported })
-                ),
-                false => "more seeds".to_string(),
+            would_change: match verdict {
+                Verdict::Supported => format!("a difference below {}", show(self.supported)),
+                Verdict::Inconclusive => "more seeds".to_string(),
+                _ => format!("a difference of {} or more", show(self.refuted)),
             },
         })
     }

@@ -1,6 +1,6 @@
 //! One arm is better than another by a margin.
 
-use super::{positive, show};
+use super::{positive, show, weaker};
 use crate::setting::Invalid;
 use crate::statistics::figure::pairs;
 use crate::statistics::{Decision, Figure, Verdict, signed_rank};
@@ -39,16 +39,17 @@ impl Superiority {
         let (p, p_short) = (signed_rank::p_above(&pairs.differences), signed_rank::p_above(&short));
         let effect = signed_rank::effect(&pairs.differences);
         let (better, less) = (p <= Self::LEVEL, p_short <= Self::REFUTED);
-        let (verdict, would_change) = match (better, less) {
-            (true, true) => (Verdict::Nuanced, format!("effects of {margin} or more")),
-            (false, true) => (Verdict::Refuted, format!("effects of {margin} or more")),
-            (true, false) if effect >= self.margin => {
-                (Verdict::Supported, format!("an effect below {margin}, or seeds that disagree"))
-            }
-            (true, false) => {
-                (Verdict::Inconclusive, format!("more seeds: about {margin} or below"))
-            }
-            (false, false) => (Verdict::Inconclusive, "more seeds".to_string()),
+        let clear = (p, Self::LEVEL);
+        let (verdict, (p_of, level)) = match (better, less) {
+            (true, true) => (Verdict::Nuanced, weaker(clear, (p_short, Self::REFUTED))),
+            (false, true) => (Verdict::Refuted, (p_short, Self::REFUTED)),
+            (true, false) if effect >= self.margin => (Verdict::Supported, clear),
+            _ => (Verdict::Inconclusive, clear),
+        };
+        let would_change = match verdict {
+            Verdict::Supported => format!("an effect below {margin}, or seeds that disagree"),
+            Verdict::Inconclusive => format!("more seeds, or an effect further from {margin}"),
+            _ => format!("effects of {margin} or more"),
         };
         let said = match verdict {
             Verdict::Nuanced => "better, by less than the margin",
@@ -56,17 +57,12 @@ impl Superiority {
             Verdict::Supported => "better by the margin",
             _ => "not told apart",
         };
-        let refuted = verdict == Verdict::Refuted;
         Ok(Decision {
             verdict,
             effect,
             interval: signed_rank::interval(&pairs.differences, 0.025),
-            p: match verdict {
-                Verdict::Nuanced => p.max(p_short),
-                Verdict::Refuted => p_short,
-                _ => p,
-            },
-            level: if refuted { Self::REFUTED } else { Self::LEVEL },
+            p: p_of,
+            level,
             n,
             why: format!(
                 "{said}: {} of {margin} over {n} seeds, p = {} against none, {} against {margin}; one alone diverged in {}",
