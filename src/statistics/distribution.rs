@@ -14,11 +14,11 @@ fn beta(x: f64, a: f64, b: f64) -> f64 {
         return if x <= 0.0 { 0.0 } else { 1.0 };
     }
     // The fraction converges fast on one side of the mean; the other is what that one leaves.
-    if x > (a + 1.0) / (a + b + 2.0) {
-        return 1.0 - beta(1.0 - x, b, a);
-    }
+    let beyond = x > (a + 1.0) / (a + b + 2.0);
+    let (x, a, b) = if beyond { (1.0 - x, b, a) } else { (x, a, b) };
     let front = lgamma(a + b) - lgamma(a) - lgamma(b) + a * x.ln() + b * (-x).ln_1p();
-    front.exp() / a / fraction(x, a, b)
+    let value = front.exp() / a / fraction(x, a, b);
+    if beyond { 1.0 - value } else { value }
 }
 
 /// The continued fraction 1 + d₁/(1 + d₂/(1 + …)), from its front (Lentz 1976).

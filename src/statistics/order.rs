@@ -28,7 +28,7 @@ pub fn p_rising(rows: &[Vec<f64>]) -> f64 {
 }
 
 /// How many seeds with that many places a test at `level` needs: 1 in (places!)ⁿ is the least p.
-pub fn needed(places: usize, level: f64) -> usize {
+pub(super) fn needed(places: usize, level: f64) -> usize {
     let least: f64 = (1..=places).map(|k| 1.0 / k as f64).product();
     (1..).find(|&n| least.powi(n) <= level).unwrap_or(1) as usize
 }

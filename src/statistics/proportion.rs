@@ -105,4 +105,21 @@ mod tests {
         assert!((p * 252.0 - 1.0).abs() < 1e-12);
         assert_eq!(p_more(Share { hits: 0, of: 5 }, Share { hits: 0, of: 5 }), 1.0);
     }
+
+    #[test]
+    fn newcombes_bound_is_too_low_more_often_than_it_says() {
+        let mut worst = 0.0f64;
+        for n in [5, 7, 10, 20, 40] {
+            let counts = (0..=n).flat_map(|k| (0..=n).map(move |l| (k, l)));
+            let bound =
+                |k, l| difference(Share { hits: k, of: n }, Share { hits: l, of: n }, 0.025);
+            let low: Vec<(usize, usize)> = counts.filter(|&(k, l)| bound(k, l)[1] < 0.25).collect();
+            for step in 0..=75 {
+                let share = f64::from(step) / 100.0;
+                let of = |(k, l)| binomial(k, n, share + 0.25) * binomial(l, n, share);
+                worst = worst.max(low.iter().copied().map(of).sum());
+            }
+        }
+        assert!((0.0385..0.0395).contains(&worst), "{worst}");
+    }
 }

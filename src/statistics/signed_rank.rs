@@ -38,7 +38,7 @@ fn sums(numbers: impl Iterator<Item = usize>) -> Vec<f64> {
 }
 
 /// How many pairs a test at `level` needs: 2^−n is the least p of n.
-pub fn needed(level: f64) -> usize {
+pub(super) fn needed(level: f64) -> usize {
     (1..).find(|&n| 0.5f64.powi(n) <= level).unwrap_or(1) as usize
 }
 

@@ -106,6 +106,9 @@ mod tests {
         assert_eq!(verdict(decide((0, 20), (20, 20))), Verdict::Refuted);
         assert_eq!(verdict(decide((150, 1000), (50, 1000))), Verdict::Nuanced);
         assert_eq!(decide((4, 4), (0, 4)).unwrap().would_change, "5 seeds");
+        assert_eq!(verdict(decide((4, 4), (0, 50))), Verdict::Supported);
+        // Surely more, and it may be by 0.25 or by 0.5.
+        assert_eq!(verdict(decide((12, 20), (3, 20))), Verdict::Inconclusive);
         assert_eq!(verdict(decide((0, 0), (0, 5))), Verdict::NotAssessed);
     }
 

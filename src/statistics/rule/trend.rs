@@ -125,5 +125,8 @@ mod tests {
         assert_eq!((found.verdict, found.effect), (Verdict::Supported, f64::INFINITY));
         assert_eq!(verdict(rises.decide(&of(5, [f64::INFINITY; 4]))), Verdict::Inconclusive);
         assert_eq!(verdict(rises.decide(&[])), Verdict::NotAssessed);
+        // From diverged to diverged is no step.
+        let ends = rises.decide(&of(9, [f64::INFINITY, 1.0, 2.0, f64::NAN])).unwrap();
+        assert_eq!((ends.effect, ends.interval), (0.0, [0.0, 0.0]));
     }
 }
