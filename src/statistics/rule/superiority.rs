@@ -103,6 +103,20 @@ mod tests {
     }
 
     #[test]
+    fn a_verdict_of_two_tests_has_the_p_that_is_nearer_to_its_level() {
+        let rule = Superiority { margin: 0.1 };
+        // Of what is short of the margin only rank 2 is negative: three choices of 256 are as far.
+        let of = |first: f64| {
+            let differences = [first, 0.02, 0.03, 0.04, 0.05, 0.06, 0.099, 0.102];
+            rule.decide(&arm(&[0.0; 8]), &arm(&differences)).unwrap()
+        };
+        let (all, one_less) = (of(0.01), of(-0.005));
+        assert_eq!((all.verdict, all.p, all.level), (Verdict::Nuanced, 3.0 / 256.0, 0.025));
+        assert_eq!((one_less.verdict, one_less.p), (Verdict::Nuanced, 2.0 / 256.0));
+        assert_eq!(one_less.level, 0.01);
+    }
+
+    #[test]
     fn diverged_runs_are_the_worse_ones() {
         let rule = Superiority { margin: 0.1 };
         let (well, badly) = (arm(&[1.0; 7]), arm(&[f64::NAN; 7]));
