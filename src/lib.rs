@@ -5,6 +5,7 @@
 //! - [`num`]: the number types that a reference is read at; [`rng`]: random numbers by counter;
 //!   [`setting`]: how one setting is read, written and refused; [`choice`]: one of a list, with
 //!   constants of its own.
+//! - [`statistics`]: what measured figures decide, by rules whose error rates are known.
 //! - [`ptx`]: an interpreter of PTX, which runs kernels without a GPU.
 //! - [`op`]: the operators, each with a reference, a fast path and kernels, forward and vjp.
 //! - [`check`]: cases, error budgets, gradients and properties for whatever calls itself an operator.
@@ -43,6 +44,8 @@ pub mod record;
 pub mod rng;
 pub mod setting;
 pub mod stack;
+#[cfg(feature = "harness")]
+pub mod statistics;
 #[cfg(feature = "harness")]
 pub mod store;
 #[cfg(feature = "harness")]
