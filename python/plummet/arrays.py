@@ -40,7 +40,7 @@ def named(given: np.dtype) -> str:
 class NumPy:
     """Functions of NumPy's arrays. It differentiates nothing: a backward is a function given."""
 
-    name = "plummet"
+    name = "numpy"
     version = np.__version__
     differentiates = False
 

@@ -28,6 +28,13 @@ def check(
     vjp: Callable[..., Any] | None = None,
     *,
     framework: Framework = NumPy(),
+    dtype: str | Iterable[str] = "f32",
+    params_dtype: str | Iterable[str] | None = None,
+    attrs: Mapping[str, Any] | None = None,
+    accumulate: Mapping[str, str] | None = None,
+    variant: Mapping[str, str] | None = None,
+    limits: Mapping[str, float] | None = None,
+    backward: bool = True,
     claims: Iterable[str] = (),
     cases: int | None = None,
     seed: int | None = None,
@@ -40,7 +47,6 @@ def check(
     require: str | Iterable[str] = (),
     manifest: str | os.PathLike[str] | None = None,
     pin: str | os.PathLike[str] | None = None,
-    **declared: Any,
 ) -> Result:
     """Judges a function that is to be the operator ``op``, and raises ``Failed`` where it is not.
 
@@ -50,7 +56,8 @@ def check(
 
     What is declared: ``dtype`` ("f32", or a list of f64, f32, f16, bf16), ``params_dtype``, ``attrs``
     (``{"eps": 1e-6}``, a value or a list of those served), ``accumulate``, ``variant``, ``limits``,
-    and ``claims`` (``["deterministic", "batch_invariant"]``); docs/gate.md has what each means.
+    ``backward`` (False for the forward alone, where the framework differentiates) and ``claims``
+    (``["deterministic", "batch_invariant"]``); docs/gate.md has what each means.
 
     How it is looked at, as by the flags of ``plummet gate check``: ``cases``, ``seed``, ``time`` (a
     budget in seconds, or "2m"), ``stages``, ``sizes`` (``{"rows": 4096, "cols": 5120}``), ``largest``,
@@ -70,13 +77,25 @@ def check(
     arguments += [f"--size={shape(size)}" for size in ([sizes] if isinstance(sizes, Mapping) else sizes)]
     arguments += [f"--require={row}" for row in listed(require)]
     arguments += ["--fail-fast"] if fail_fast else []
-    operator = Operator(op, function, vjp, framework, **declared)
-    service = Service(called(function), framework.version, [operator], claims)
+    operator = Operator(
+        op,
+        function,
+        vjp,
+        framework,
+        dtype=dtype,
+        params_dtype=params_dtype,
+        attrs=attrs,
+        accumulate=accumulate,
+        variant=variant,
+        limits=limits,
+        backward=backward,
+    )
+    service = Service(called(function), about(framework), [operator], claims)
     with tempfile.TemporaryDirectory() as folder:
         report = os.path.join(folder, "report.json")
         words = ["check", f"--ops={op}", f"--json={report}", *arguments]
         code, out = run(words, service, folder)
-        out = in_this_process(out, called(function), framework)
+        out = "\n".join([*operator.narrowed(), in_this_process(out, called(function), framework)])
         with open(report, encoding="utf-8") as file:
             found = json.loads(in_this_process(file.read(), called(function), framework))
     result = Result(code, out, found)
@@ -98,7 +117,7 @@ def replay(
     """Puts one case to a function again, as a failure names it, and returns every tensor: what was
     given, what came, what is right, and the bounds."""
     operator = Operator(case.split(":")[0], function, vjp, framework, **declared)
-    service = Service(called(function), framework.version, [operator], ())
+    service = Service(called(function), about(framework), [operator], ())
     with tempfile.TemporaryDirectory() as folder:
         return run(["replay", case], service, folder)[1]
 
@@ -136,6 +155,11 @@ def in_this_process(text: str, name: str, framework: Framework) -> str:
     function = name if name.isidentifier() else "function"
     again = rf"{module}.replay(\1, {function})"
     return re.sub(r"plummet gate replay ('[^']*') -- [^\n\"]*?/gate\b'?", again, text)
+
+
+def about(framework: Framework) -> str:
+    """The version of what a function is written with."""
+    return f"{framework.name} {framework.version}"
 
 
 def seconds(given: float | str | None) -> str | None:

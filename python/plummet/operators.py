@@ -14,6 +14,9 @@ from typing import Any, Callable, Iterable, Mapping, Protocol, TypeVar
 from .arrays import NumPy
 from .frames import Tensor
 
+#: Attributes of which every value is asked.
+ALWAYS = ("shape", "seed")
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -57,12 +60,24 @@ def called(function: Callable[..., Any]) -> str:
     return "the function" if name == "<lambda>" else name
 
 
+def signature(function: Callable[..., Any]) -> inspect.Signature:
+    """The parameters of a function, which one written in C may not say."""
+    try:
+        return inspect.signature(function)
+    except ValueError:
+        name = called(function)
+        raise ValueError(
+            f"function = {name}: allowed is one whose parameters have names, "
+            f"as lambda x, weight: {name}(x, weight)"
+        ) from None
+
+
 class Signature:
     """Which of an operator's tensors and attributes a function takes."""
 
     def __init__(self, function: Callable[..., Any], names: Iterable[str]):
         self.function = function
-        parameters = inspect.signature(function).parameters.values()
+        parameters = signature(function).parameters.values()
         kinds = inspect.Parameter
         self.everything = any(p.kind is kinds.VAR_KEYWORD for p in parameters)
         own = [p for p in parameters if p.kind not in (kinds.VAR_KEYWORD, kinds.VAR_POSITIONAL)]
@@ -122,11 +137,9 @@ class Operator:
             framework.accept(name)
         self.attrs = self.asked(attrs or {})
         self.rest = {"accumulate": accumulate, "variant": variant, "limits": limits}
-        missing = [
-            name
-            for name in self.known["tensors"]
-            if name not in self.known["optional"] and not self.forward.has(name)
-        ]
+        given = [name for name in ALWAYS if name in self.known["attrs"]]
+        given += [name for name in self.known["tensors"] if name not in self.known["optional"]]
+        missing = [name for name in given if not self.forward.has(name)]
         if missing:
             raise ValueError(f"{called(forward)} does not take {', '.join(missing)}, which {op} has")
 
@@ -146,9 +159,23 @@ class Operator:
         fixed = {
             name: [default]
             for name, default in self.known["attrs"].items()
-            if not self.forward.has(name)
+            if not self.forward.has(name) and name not in ALWAYS
         }
         return fixed | {name: listed(values) for name, values in given.items()}
+
+    def narrowed(self) -> list[str]:
+        """What is asked less than the specification has, since the function does not take it."""
+        name = called(self.forward.function)
+        fixed = [
+            f"{attr} = {json.dumps(values[0])}"
+            for attr, values in self.attrs.items()
+            if not self.forward.has(attr)
+        ]
+        absent = [tensor for tensor in self.known["optional"] if not self.forward.has(tensor)]
+        if not fixed and not absent:
+            return []
+        without = [f"without {tensor}" for tensor in absent]
+        return [f"{name} does not take all of {self.name}, and is asked with {', '.join(fixed + without)}"]
 
     def declared(self) -> dict[str, Any]:
         """What the gate is told."""

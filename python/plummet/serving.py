@@ -8,6 +8,8 @@ import socket
 import sys
 from typing import Any, Callable, Iterable
 
+import numpy as np
+
 from . import frames
 from .frames import Frame
 from .operators import SERVED, Operator
@@ -37,8 +39,10 @@ class Service:
         about: dict[str, Any] = {"seq": request["seq"]}
         try:
             operator = self.operators[request["op"]]
-            for _ in range(request.get("repeat", 1)):
-                tensors = operator.answer(request, frame.tensors)
+            # What overflows shows in the answer; as warnings, or as errors of them, it would not.
+            with np.errstate(all="ignore"):
+                for _ in range(request.get("repeat", 1)):
+                    tensors = operator.answer(request, frame.tensors)
             return frames.encode({"kind": "ok"} | about, tensors)
         except NotImplementedError as error:
             return frames.encode({"kind": "unsupported", "reason": str(error)} | about)

@@ -37,6 +37,10 @@ class Torch:
 
     def __init__(self, device: str | torch.device = "cpu"):
         self.device = torch.device(device)
+        try:
+            torch.empty(1, device=self.device)
+        except (AssertionError, RuntimeError) as error:
+            raise ValueError(f"device = {device}: {str(error).splitlines()[0]}") from None
 
     def accept(self, name: str) -> None:
         """PyTorch has every dtype of the gate."""
@@ -77,11 +81,27 @@ def applied(function: Callable[..., Any], op: str) -> Callable[..., Any]:
         own = dict(made.named_parameters()) | dict(made.named_buffers())
         inputs = [given[name] for name in tensors if name in given and name not in own]
         learned = {name: given[name] for name in own if name in given}
-        return torch.func.functional_call(made, learned, tuple(inputs))
+        try:
+            return torch.func.functional_call(made, learned, tuple(inputs))
+        except Exception as error:
+            sizes = [f"{n} {tuple(own[n].shape)}" for n, t in learned.items() if t.shape != own[n].shape]
+            if not sizes:
+                raise
+            takes = [name for name in tensors if name in given]
+            raise ValueError(one_size(made, sizes, takes)) from error
 
-    apply.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
+    apply.__signature__ = operators.signature(function)  # type: ignore[attr-defined]
     apply.__name__ = operators.called(function)
     return apply
+
+
+def one_size(module: torch.nn.Module, sizes: list[str], takes: list[str]) -> str:
+    """What to do about a module that only goes with the sizes that it was made for."""
+    kind = type(module).__name__
+    return (
+        f"{kind} is made for {', '.join(sizes)}, and the gate asks with every size: "
+        f"give a function that makes it, as lambda {', '.join(takes)}: {kind}({takes[0]}.shape[-1])"
+    )
 
 
 def of_module(module: torch.nn.Module, op: str) -> tuple[Callable[..., Any], dict[str, Any]]:
