@@ -69,8 +69,10 @@ def test_what_a_failure_names_is_put_again():
 def test_a_backward_is_judged_beside_the_forward():
     result = plummet.check("softmax", softmax, softmax_vjp, cases=20)
     assert {row["dir"] for row in result.json["rows"]} == {"fwd", "bwd"}
-    with pytest.raises(plummet.Failed, match="FAIL softmax:bwd:f32  dx"):
+    with pytest.raises(plummet.Failed, match="FAIL softmax:bwd:f32  dx") as failed:
         plummet.check("softmax", softmax, lambda x, dy: softmax(x) * dy, cases=20, stages=[0, 2])
+    forward, backward = (max(row["q"].values()) for row in failed.value.result.json["rows"])
+    assert forward <= 1 < backward == failed.value.result.q
 
 
 def test_dtypes_are_those_of_arrays():
@@ -133,7 +135,8 @@ def test_sizes_seeds_and_pins_are_those_of_the_command(tmp_path):
         shapes.add(x.shape)
         return softmax(x)
 
-    plummet.check("softmax", shaped, stages=7, sizes={"rows": 3, "cols": 5000}, seed=7)
+    result = plummet.check("softmax", shaped, stages=7, sizes={"rows": 3, "cols": 5000}, seed=7)
+    assert result.json["seed"] == 7
     assert any(shape[-2:] == (3, 5000) for shape in shapes)
     with pytest.raises(plummet.Failed):
         plummet.check("rms_norm", centred, cases=5, stages=[0, 2], pin=pins)
