@@ -8,7 +8,7 @@ import numpy as np
 
 from .frames import Tensor
 
-DTYPES = {
+DTYPES: dict[str, np.dtype[Any]] = {
     "f64": np.dtype("<f8"),
     "f32": np.dtype("<f4"),
     "f16": np.dtype("<f2"),

@@ -26,7 +26,7 @@ class Jax:
 
     def accept(self, name: str) -> None:
         """Refuses f64 where JAX would make f32 of it."""
-        if name == "f64" and not jax.config.jax_enable_x64:
+        if name == "f64" and jax.dtypes.canonicalize_dtype("float64") != "float64":
             raise ValueError('dtype = f64: allowed is after jax.config.update("jax_enable_x64", True)')
 
     def read(self, tensor: Tensor) -> jax.Array:

@@ -1,7 +1,7 @@
 """An operator's name and a function: what the function's signature declares of it, and its answers.
 
 What the specification knows of an operator (operators.json) is what ``plummet gate ops --json``
-prints; the tests hold the two to each other."""
+prints; a test of the gate holds the two to each other."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class Torch:
     """Tensors of PyTorch on a device."""
 
     name = "torch"
-    version = torch.__version__
+    version = str(torch.__version__)
     differentiates = True
 
     def __init__(self, device: str | torch.device = "cpu"):
@@ -129,12 +129,12 @@ def prepared(op: str, function: Any, attrs: Mapping[str, Any] | None) -> tuple[A
     fixed: dict[str, Any] = {}
     if isinstance(function, torch.nn.Module):
         function, fixed = of_module(function, op)
-        fixed |= attrs or {}
-        for name, value in fixed.items():
-            if value is None and operators.known(op)["attrs"][name] is not None:
-                kind = operators.called(function)
-                raise ValueError(f"{name} of {kind} = None: allowed is a number, in the module or in attrs")
-    return applied(function, op), fixed | dict(attrs or {})
+    fixed |= attrs or {}
+    for name, value in fixed.items():
+        if value is None and operators.known(op)["attrs"].get(name) is not None:
+            kind = operators.called(function)
+            raise ValueError(f"{name} of {kind} = None: allowed is a number, in the module or in attrs")
+    return applied(function, op), fixed
 
 
 def check(

@@ -407,8 +407,9 @@ pub(super) fn init(matches: &ArgMatches) -> Ending {
 
 pub(super) fn ops(matches: &ArgMatches) -> Ending {
     if matches.get_flag("json") {
-        let rows = spec::all().map(described).collect();
-        answer(&format!("{}\n", serde_json::Value::Array(rows)))?;
+        let rows: Vec<String> = spec::all().map(|op| described(op).to_string()).collect();
+        // An operator a line: the file of the Python package is this, and is read by people too.
+        answer(&format!("[\n{}\n]\n", rows.join(",\n")))?;
         return Ok(0);
     }
     let lines = spec::all().map(|operator| {
