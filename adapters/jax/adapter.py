@@ -1,13 +1,20 @@
 """JAX's operators with the gradients of jax.vjp, on the CPU:
 plummet gate check -- python adapters/jax/adapter.py"""
-import inspect, os, sys
+import inspect, os
 
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-import jax, jax.numpy as jnp, numpy as np, plummet
+import jax, jax.numpy as jnp, plummet.jax
 
 jax.config.update("jax_enable_x64", True)
 
+def op(name, dtype=["f32", "f64"], **declared):
+    def compiled(function):
+        constants = inspect.getfullargspec(function).kwonlyargs
+        return plummet.jax.op(name, dtype=dtype, **declared)(jax.jit(function, static_argnames=constants))
+
+    return compiled
+
+@op("layer_norm", ["f32", "f64", "bf16"])
 def layer_norm(x, weight=1, bias=0, *, normalized_dims, eps):
     axes = tuple(range(-normalized_dims, 0))
     wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
@@ -15,13 +22,16 @@ def layer_norm(x, weight=1, bias=0, *, normalized_dims, eps):
     rstd = jax.lax.rsqrt(wide.var(axes, keepdims=True) + eps)
     return ((wide - wide.mean(axes, keepdims=True)) * rstd * weight + bias).astype(x.dtype)
 
-def rms_norm(x, weight=None, *, eps, offset, cast):  # in one dtype cast says nothing
+@op("rms_norm", attrs={"cast": ["before_weight", "after_weight"]})  # the same in one dtype
+def rms_norm(x, weight=None, *, eps, offset):
     y = x * jax.lax.rsqrt(jnp.mean(x * x, -1, keepdims=True) + eps)
     return y if weight is None else y * (weight + offset)
 
+@op("activation")
 def activation(x, *, fn):
     return jax.nn.gelu(x, fn == "gelu_tanh") if "gelu" in fn else getattr(jax.nn, fn)(x)
 
+@op("attention", "f32")  # dot_product_attention has its softmax in f32
 def attention(q, k, v, mask=1, bias=0, *, causal, scale):
     # Aligned at the bottom right, where is_causal is aligned at the top left.
     last = k.shape[2] - q.shape[2] if causal else k.shape[2]
@@ -34,26 +44,7 @@ def attention(q, k, v, mask=1, bias=0, *, causal, scale):
     y = jax.nn.dot_product_attention(q, k, v, bias, scale=scale)
     return jnp.where(some, y.swapaxes(1, 2), 0)
 
-operators = {
-    "layer_norm": layer_norm, "rms_norm": rms_norm, "activation": activation,
-    "attention": attention, "softmax": lambda x: jax.nn.softmax(x, -1),
-    "linear": lambda x, weight, bias=0: x @ weight.T + bias,
-}
-operators = {name: jax.jit(op, static_argnames=inspect.getfullargspec(op).kwonlyargs)
-             for name, op in operators.items()}
+op("softmax", variant={"softmax.empty_row": "nan"})(lambda x: jax.nn.softmax(x, -1))
+op("linear")(lambda x, weight, bias=0: x @ weight.T + bias)
 
-def read(dtype, shape, data):
-    return np.frombuffer(data, jnp.dtype(dtype)).reshape(shape)
-
-def write(array):
-    return array.dtype.name, array.shape, np.asarray(array).tobytes()
-
-def gradients(operator, inputs, upstream):
-    pullback = lambda inputs, dy: jax.vjp(lambda given: operator(**given), inputs)[1](dy)[0]
-    return jax.jit(pullback)(inputs, upstream)
-
-ops = {op: {"dir": ["fwd", "bwd"], "dtype": ["f32", "f64"]} for op in operators}
-ops["layer_norm"]["dtype"] += ["bf16"]
-ops["attention"]["dtype"] = ["f32"]  # dot_product_attention has its softmax in f32
-ops["softmax"]["variant"] = {"softmax.empty_row": "nan"}
-plummet.serve("jax", jax.__version__, ops, plummet.framework(operators, read, write, gradients))
+plummet.serve("jax", jax.__version__)

@@ -10,8 +10,9 @@ use crate::setting::Invalid;
 type Files = &'static [(&'static str, &'static str)];
 
 const PYTHON: Files = &[
-    ("adapter.py", include_str!("../../adapters/numpy/adapter.py")),
-    ("gate.yml", include_str!("../../adapters/numpy/gate.yml")),
+    // The protocol by hand: nothing has to be installed but NumPy.
+    ("adapter.py", include_str!("init/adapter.py")),
+    ("gate.yml", include_str!("init/python.yml")),
 ];
 const C: Files = &[
     ("adapter.c", include_str!("../../adapters/c/adapter.c")),

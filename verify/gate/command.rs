@@ -101,3 +101,18 @@ fn a_budget_is_kept_by_a_slow_target() {
     assert!(start.elapsed() < Duration::from_secs(8), "{:?}: {stdout}", start.elapsed());
     assert!(stdout.contains("left out, time was up"), "{stdout}");
 }
+
+/// To write it anew: `plummet gate ops --json >python/plummet/operators.json`.
+#[test]
+fn what_python_knows_of_the_operators_is_what_the_gate_says() {
+    let plummet = env!("CARGO_BIN_EXE_plummet");
+    let Output { stdout, .. } =
+        Command::new(plummet).args(["gate", "ops", "--json"]).output().unwrap();
+    let said = String::from_utf8(stdout).unwrap();
+    assert_eq!(said, include_str!("../../python/plummet/operators.json"));
+    let all: Vec<serde_json::Value> = serde_json::from_str(&said).unwrap();
+    let layer_norm = &all[0];
+    assert_eq!(layer_norm["optional"], serde_json::json!(["weight", "bias"]));
+    assert_eq!(layer_norm["attrs"], serde_json::json!({"eps": 1e-5, "normalized_dims": 1}));
+    assert_eq!(layer_norm["returns"]["bwd"], serde_json::json!(["dx", "dweight", "dbias"]));
+}

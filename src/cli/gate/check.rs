@@ -11,6 +11,8 @@ use serde_json::json;
 use super::show::Show;
 use super::{Ending, duration, number, switch, target_args, text, value, words};
 use crate::check::call::{Broken, Candidate};
+use crate::check::spec::operator::Operator;
+use crate::check::tensor::Dtype;
 use crate::check::{spec, trial};
 use crate::cli::{Failure, answer, survey};
 use crate::gate::manifest::{self, Date, Manifest};
@@ -404,19 +406,39 @@ pub(super) fn init(matches: &ArgMatches) -> Ending {
 }
 
 pub(super) fn ops(matches: &ArgMatches) -> Ending {
-    let rows = spec::all().map(|operator| {
-        let dirs: Vec<String> = operator.dirs().iter().map(ToString::to_string).collect();
-        let dtypes: Vec<&str> = operator.dtypes().iter().map(|dtype| dtype.name()).collect();
-        (operator.name(), dirs, dtypes)
-    });
     if matches.get_flag("json") {
-        let rows = rows.map(|(op, dir, dtype)| json!({"op": op, "dir": dir, "dtype": dtype}));
-        answer(&format!("{}\n", serde_json::Value::Array(rows.collect())))?;
+        let rows: Vec<String> = spec::all().map(|op| described(op).to_string()).collect();
+        // An operator a line: the file of the Python package is this, and is read by people too.
+        answer(&format!("[\n{}\n]\n", rows.join(",\n")))?;
         return Ok(0);
     }
-    let lines = rows.map(|(op, dirs, dtypes)| {
-        format!("{op:<20} {:<10} {}\n", dirs.join(", "), dtypes.join(", "))
+    let lines = spec::all().map(|operator| {
+        let dirs: Vec<String> = operator.dirs().iter().map(ToString::to_string).collect();
+        let dtypes: Vec<&str> = operator.dtypes().iter().map(|dtype| dtype.name()).collect();
+        format!("{:<20} {:<10} {}\n", operator.name(), dirs.join(", "), dtypes.join(", "))
     });
     answer(&lines.collect::<String>())?;
     Ok(0)
+}
+
+/// An operator for a program to read: its tensors and attributes by name, what is optional, the
+/// defaults, and what each pass returns.
+fn described(operator: &'static dyn Operator) -> serde_json::Value {
+    let dtypes: Vec<&str> = operator.dtypes().iter().map(|dtype| dtype.name()).collect();
+    let plain = |dir| Case::simplest(operator, dir, Dtype::F32, Dtype::F32);
+    let case = plain(operator.dirs()[0]);
+    let slots = case.slots();
+    let optional = slots.iter().filter(|slot| slot.optional || slot.with.is_some());
+    let returns: serde_json::Map<String, serde_json::Value> = operator
+        .dirs()
+        .iter()
+        .map(|&dir| (dir.to_string(), plain(dir).call().want.into()))
+        .collect();
+    json!({
+        "op": operator.name(), "dir": operator.dirs(), "dtype": dtypes,
+        "tensors": slots.iter().map(|slot| &slot.name).collect::<Vec<_>>(),
+        "optional": optional.map(|slot| &slot.name).collect::<Vec<_>>(),
+        "attrs": operator.attributes(&case),
+        "returns": returns,
+    })
 }
