@@ -39,12 +39,7 @@ fn conditions() -> Vec<Options> {
 }
 
 /// The operators that run on the CPU alone.
-const WITHOUT: [&str; 21] = [
-    "group_norm",
-    "l2_norm",
-    "partial_rms_norm",
-    "power_norm",
-    "rms_norm_outside",
+const WITHOUT: [&str; 16] = [
     "softcap",
     "standardised",
     "scaled_standardised",

@@ -74,6 +74,52 @@ impl Rows {
     }
 }
 
+/// A norm that multiplies a row by one number, as `scaled.cuh` has it: its kernels, the last of which adds
+/// the sums of a weight where there is one, and its constants.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scaled {
+    pub forward: Names,
+    pub vjp: Names,
+    pub dweight: Option<&'static str>,
+    pub eps: f64,
+    /// How many columns the number is made of.
+    pub seen: usize,
+}
+
+impl Scaled {
+    /// A row of partial sums for every block, of dweight.
+    pub(super) fn scratch(&self, x: Shape, chip: &Chip) -> usize {
+        self.dweight.map_or(0, |_| x.cols() * Rows::of(x, chip).blocks())
+    }
+
+    /// Where a weight is; null where there is none.
+    fn weight(&self) -> Param {
+        self.dweight.map_or(Param::U64(0), |_| Param::Arg(1))
+    }
+
+    fn constants(&self) -> [Param; 2] {
+        [Param::F32(self.eps as f32), count(self.seen)]
+    }
+
+    pub(super) fn forward(&self, x: Shape, chip: &Chip) -> Vec<Launch> {
+        use Param::*;
+        let rows = Rows::of(x, chip);
+        let tensors = [Arg(0), self.weight(), Out(0), Saved(0)];
+        let params = [&tensors[..], &rows.sizes(), &self.constants()].concat();
+        vec![rows.each(self.forward, &params)]
+    }
+
+    pub(super) fn vjp(&self, x: Shape, chip: &Chip) -> Vec<Launch> {
+        use Param::*;
+        let (rows, blocks, cols) = (Rows::of(x, chip), Rows::of(x, chip).blocks(), x.cols());
+        let tensors = [Arg(0), self.weight(), Dy, Saved(0), Grad(0), Scratch(0)];
+        let params = [&tensors[..], &rows.sizes(), &self.constants()].concat();
+        let sums = [Scratch(0), Grad(1), count(blocks), count(cols)];
+        let dweight = self.dweight.map(|kernel| columns(kernel, blocks, cols, &sums));
+        std::iter::once(rows.sum(self.vjp, &params)).chain(dweight).collect()
+    }
+}
+
 /// A tensor in strips of columns, and groups of its rows: a block takes one strip of one group.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Strips {
