@@ -1,11 +1,12 @@
-//! How the kernels of the norms are launched: over rows, or over strips of columns (`rows.cuh`).
+//! How the kernels of the norms are launched, and of whatever else takes rows as they do: over rows, or
+//! over strips of columns (`rows.cuh`).
 
 use crate::op::Shape;
 use crate::op::device::{Chip, Launch, Param, WARP};
 
 /// Rows of a tensor, and who takes one: a few lanes' worth of a warp, a whole warp, or a block.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Rows {
+pub(in crate::op) struct Rows {
     rows: usize,
     cols: usize,
     chip: Chip,
@@ -13,7 +14,7 @@ pub(super) struct Rows {
 
 /// The names of the three kernels of one pass over rows: for narrow rows, for those of a warp and
 /// for those of a block.
-pub(super) type Names = [&'static str; 3];
+pub(in crate::op) type Names = [&'static str; 3];
 
 /// Columns of a narrow row: four for each lane of a warp.
 const NARROW: usize = 128;
@@ -24,12 +25,12 @@ const PER_THREAD: usize = 8;
 
 impl Rows {
     /// The rows of x.
-    pub(super) fn of(x: Shape, chip: &Chip) -> Self {
+    pub(in crate::op) fn of(x: Shape, chip: &Chip) -> Self {
         Rows { rows: x.rows(), cols: x.cols(), chip: *chip }
     }
 
     /// The number of rows and the number of columns, as kernels take them.
-    pub(super) fn sizes(self) -> [Param; 2] {
+    pub(in crate::op) fn sizes(self) -> [Param; 2] {
         [Param::U64(self.rows as u64), count(self.cols)]
     }
 
@@ -51,7 +52,7 @@ impl Rows {
 
     /// A pass that sums nothing over rows: as many blocks as there is work for. Its kernel for
     /// narrow rows is of 256 threads.
-    pub(super) fn each(self, kernels: Names, params: &[Param]) -> Launch {
+    pub(in crate::op) fn each(self, kernels: Names, params: &[Param]) -> Launch {
         let (kernel, threads, at_once) = self.taken(8 * WARP);
         let blocks = self.rows.div_ceil(at_once).min(i32::MAX as usize);
         Launch::new(kernels[kernel], blocks, threads, params)
@@ -111,12 +112,17 @@ impl Scaled {
 
     pub(super) fn vjp(&self, x: Shape, chip: &Chip) -> Vec<Launch> {
         use Param::*;
-        let (rows, blocks, cols) = (Rows::of(x, chip), Rows::of(x, chip).blocks(), x.cols());
+        let (rows, cols) = (Rows::of(x, chip), x.cols());
+        let blocks = rows.blocks();
         let tensors = [Arg(0), self.weight(), Dy, Saved(0), Grad(0), Scratch(0)];
         let params = [&tensors[..], &rows.sizes(), &self.constants()].concat();
         let sums = [Scratch(0), Grad(1), count(blocks), count(cols)];
-        let dweight = self.dweight.map(|kernel| columns(kernel, blocks, cols, &sums));
-        std::iter::once(rows.sum(self.vjp, &params)).chain(dweight).collect()
+        match self.dweight {
+            None => vec![rows.each(self.vjp, &params)],
+            Some(dweight) => {
+                vec![rows.sum(self.vjp, &params), columns(dweight, blocks, cols, &sums)]
+            }
+        }
     }
 }
 
@@ -173,6 +179,6 @@ pub(super) fn total(kernel: &'static str, parts: usize, params: &[Param]) -> Lau
 ///
 /// # Panics
 /// Where it is larger.
-pub(super) fn count(n: usize) -> Param {
+pub(in crate::op) fn count(n: usize) -> Param {
     Param::U32(u32::try_from(n).unwrap_or_else(|_| panic!("{n} does not fit into 32 bits")))
 }

@@ -127,7 +127,8 @@ __device__ __forceinline__ void vjp(const Rule& rule, const Real* x, const Real*
     const Real *x, const Real *weight, const Real *dy, const float *kept, Real *dx, u32 adds, float *parts,   \
         u64 rows, u32 cols, float eps, u32 seen
 
-// The kernels of a norm: for narrow rows, for those of a warp and for those of a block.
+// The kernels of a norm: for narrow rows, for those of a warp and for those of a block. Blocks that sum over
+// rows stay, and are large ones.
 #define SCALED_KERNELS(NAME, RULE)                                                                            \
     KERNEL __launch_bounds__(256) NAME##_forward_narrow(SCALED_FORWARD) {                                     \
         forward<RULE, 4, 8>({eps, seen}, x, weight, y, kept, rows, cols);                                     \
@@ -138,8 +139,8 @@ __device__ __forceinline__ void vjp(const Rule& rule, const Real* x, const Real*
     KERNEL __launch_bounds__(1024) NAME##_forward_block(SCALED_FORWARD) {                                     \
         forward<RULE, 8, 1>({eps, seen}, x, weight, y, kept, rows, cols);                                     \
     }                                                                                                         \
-    KERNEL __launch_bounds__(1024) NAME##_vjp_narrow(SCALED_VJP) {                                            \
-        vjp<RULE, 4, 32>({eps, seen}, x, weight, dy, kept, dx, adds, parts, rows, cols);                      \
+    KERNEL __launch_bounds__(RULE::WEIGHTED ? 1024 : 256) NAME##_vjp_narrow(SCALED_VJP) {                     \
+        vjp<RULE, 4, RULE::WEIGHTED ? 32 : 8>({eps, seen}, x, weight, dy, kept, dx, adds, parts, rows, cols); \
     }                                                                                                         \
     KERNEL __launch_bounds__(256, RULE::WEIGHTED ? 1 : 2) NAME##_vjp_warp(SCALED_VJP) {                       \
         vjp<RULE, 32, 8>({eps, seen}, x, weight, dy, kept, dx, adds, parts, rows, cols);                      \
