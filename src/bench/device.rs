@@ -69,10 +69,14 @@ pub fn measure_device<M: Machine + 'static>(
     done("copy");
     let products: Vec<Limit> = plan.products.iter().map(|&size| bench.product(size)).collect();
     done("products");
-    let mut shares = Vec::new();
+    let (mut shares, mut left_out) = (Vec::new(), Vec::new());
     for entry in norm::ALL {
+        let op = (entry.make)();
+        if op.kernels().is_none() {
+            left_out.push(entry.id);
+        }
         for &(rows, cols) in plan.norms {
-            let op = (entry.make)();
+            let op = op.clone();
             let shapes = op.example(rows, cols);
             shares.extend(bench.share(entry.id, op, &shapes, copy));
         }
@@ -92,7 +96,7 @@ pub fn measure_device<M: Machine + 'static>(
     }
     let device = Some(machine.name());
     let (threads, quick) = (1, false);
-    Ok(Report { threads, quick, device, copies, products, shares, steps })
+    Ok(Report { threads, quick, device, copies, products, shares, left_out, steps })
 }
 
 /// A machine and what clears its caches.

@@ -18,6 +18,8 @@ pub struct Report {
     pub products: Vec<Limit>,
     /// Operators against the copy.
     pub shares: Vec<Share>,
+    /// Norms that have no kernels, and were left out on a device that runs these.
+    pub left_out: Vec<&'static str>,
     /// Training steps against their products.
     pub steps: Vec<StepTime>,
 }

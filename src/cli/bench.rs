@@ -115,8 +115,8 @@ fn measure(sizes: &[Size], quick: bool, pool: &rayon::ThreadPool) -> Result<Repo
         done(String::new());
     }
     bar.finish_and_clear();
-    let (threads, device) = (pool.current_num_threads(), None);
-    Ok(Report { threads, quick, device, copies, products, shares, steps })
+    let (threads, device, left_out) = (pool.current_num_threads(), None, Vec::new());
+    Ok(Report { threads, quick, device, copies, products, shares, left_out, steps })
 }
 
 fn on_device<M: Machine + 'static>(
@@ -153,6 +153,9 @@ fn device_text(report: &Report, name: &str) -> String {
         let rates =
             [forward, both].map(|share| format!("{:>10.0}{:>6.0} %", copy * share, 100.0 * share));
         text += &format!("{name:<28}{shape:>14}{}{}\n", rates[0], rates[1]);
+    }
+    if !report.left_out.is_empty() {
+        text += &format!("left out, as they have no kernels: {}\n", report.left_out.join(", "));
     }
     text += &format!(
         "\n{:<6}{:>28}{:>14}{:>12}\n",
@@ -250,6 +253,29 @@ fn object(report: &Report) -> Json {
         "copy_bytes_per_second": report.copies.iter().map(limit).collect::<Vec<_>>(),
         "product_flops_per_second": report.products.iter().map(limit).collect::<Vec<_>>(),
         "operators_share_of_copy": report.shares.iter().map(share).collect::<Vec<_>>(),
+        "left_out": report.left_out,
         "steps": report.steps.iter().map(step).collect::<Vec<_>>(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn norms_without_kernels_are_named() {
+        let with = |left_out: Vec<&'static str>| Report {
+            threads: 1,
+            quick: false,
+            device: None,
+            copies: Vec::new(),
+            products: Vec::new(),
+            shares: Vec::new(),
+            left_out,
+            steps: Vec::new(),
+        };
+        let some = device_text(&with(vec!["one", "two"]), "a device");
+        assert!(some.contains("\nleft out, as they have no kernels: one, two\n"), "{some}");
+        assert!(!device_text(&with(Vec::new()), "a device").contains("left out"));
+    }
 }

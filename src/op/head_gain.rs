@@ -3,6 +3,7 @@
 //! The heads stand side by side in a row: `y = gain[h]·x` on the columns of head h. `dx = gain[h]·dy`,
 //! `dgain[h] = Σ dy·x` over the rows and the columns of head h.
 
+use super::device::{Chip, ColumnSums, Kernels, Launch, Param, Ptx, ptx};
 use super::simd;
 use super::{Arg, Fast, Grad, Op, Property, Reference, Shape, View};
 use crate::num::Num;
@@ -31,6 +32,9 @@ impl Op for HeadGain {
     }
     fn properties(&self) -> &'static [Property] {
         &[Property::Linear, Property::Odd, Property::RowIndependent]
+    }
+    fn kernels(&self) -> Option<&dyn Kernels> {
+        Some(self)
     }
 }
 
@@ -99,5 +103,40 @@ impl Fast for HeadGain {
                 dx.put(place, dy.iter().map(|dy| gain.data[head] * dy));
             }
         });
+    }
+}
+
+impl HeadGain {
+    fn sums(x: Shape, chip: &Chip) -> ColumnSums {
+        ColumnSums::new(x.rows(), x.cols(), chip)
+    }
+}
+
+impl Kernels for HeadGain {
+    fn ptx(&self) -> Ptx {
+        ptx!("head_gain")
+    }
+
+    /// Partial sums of dgain, column by column.
+    fn scratch(&self, args: &[Shape], chip: &Chip) -> usize {
+        Self::sums(args[0], chip).scratch()
+    }
+
+    fn forward(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
+        use Param::*;
+        let (len, heads) = (args[0].len(), args[1].len());
+        let sizes = [U64(len as u64), U32(heads as u32), U32((args[0].cols() / heads) as u32)];
+        let params = [&[Arg(0), Arg(1), Out(0)], &sizes[..]].concat();
+        vec![Launch::by_vectors("head_gain_forward", len, chip, &params)]
+    }
+
+    fn vjp(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
+        use Param::*;
+        let (sums, heads) = (Self::sums(args[0], chip), args[1].len());
+        let each = U32((args[0].cols() / heads) as u32);
+        vec![
+            sums.parts("head_gain_vjp", &[Arg(0), Arg(1), Dy, Grad(0), each]),
+            sums.totals_of_groups("head_gain_dgain", 1, heads),
+        ]
     }
 }

@@ -5,6 +5,7 @@
 // not the target: a likely target has a small loss, all of whose digits are in the others.
 
 #include "device/rows.cuh"
+#include "device/totals.cuh"
 
 // The reductions, as loss.rs numbers them.
 constexpr u32 MEAN = 0, EACH_ROW = 2;
@@ -17,7 +18,8 @@ __device__ __forceinline__ bool names_a_class(float target, u32 cols) {
 // The loss of one row, 0 where it is ignored, and its stats.
 template <class Team>
 __device__ __forceinline__ void cross_entropy_row(const Real* logits, const float* target, float* losses,
-                                                  float* stats, u32 cols, float ignored, float smoothing) {
+                                                  float* stats, u32 cols, float ignored, float smoothing,
+                                                  float z_loss) {
     u64 row = Team::row();
     const Real* x = logits + row * cols;
     float loss = 0.0f, max = 0.0f, others = 0.0f;
@@ -54,6 +56,9 @@ __device__ __forceinline__ void cross_entropy_row(const Real* logits, const floa
             float uniform = lse - Team::sum(sum) / cols;
             loss = (1.0f - smoothing) * loss + smoothing * uniform;
         }
+        if (z_loss != 0.0f) {
+            loss += z_loss * (max + lse) * (max + lse);
+        }
     }
     if (Team::rank() == 0) {
         losses[row] = loss;
@@ -63,33 +68,15 @@ __device__ __forceinline__ void cross_entropy_row(const Real* logits, const floa
 }
 
 KERNEL cross_entropy_rows_short(const Real* logits, const float* target, float* losses, float* stats, u64 rows,
-                                u32 cols, float ignored, float smoothing) {
+                                u32 cols, float ignored, float smoothing, float z_loss) {
     if (Warp::row() < rows) {
-        cross_entropy_row<Warp>(logits, target, losses, stats, cols, ignored, smoothing);
+        cross_entropy_row<Warp>(logits, target, losses, stats, cols, ignored, smoothing, z_loss);
     }
 }
 
 KERNEL cross_entropy_rows_long(const Real* logits, const float* target, float* losses, float* stats, u32 cols,
-                               float ignored, float smoothing) {
-    cross_entropy_row<Block>(logits, target, losses, stats, cols, ignored, smoothing);
-}
-
-// The sum over all threads of a block, a power of two of at most 1,024, the same in every thread. One
-// addition per row: f64 costs nothing here and keeps every digit.
-__device__ __forceinline__ double block_total(double value) {
-    __shared__ double parts[1024];
-    parts[threadIdx.x] = value;
-    for (u32 half = blockDim.x / 2; half > 0; half /= 2) {
-        __syncthreads();
-        if (threadIdx.x < half) {
-            parts[threadIdx.x] += parts[threadIdx.x + half];
-        }
-    }
-    __syncthreads();
-    double total = parts[0];
-    // The next call overwrites what is read here.
-    __syncthreads();
-    return total;
+                               float ignored, float smoothing, float z_loss) {
+    cross_entropy_row<Block>(logits, target, losses, stats, cols, ignored, smoothing, z_loss);
 }
 
 // The losses of all rows as one, and the number of rows that count (1 where none does). One block.
@@ -110,7 +97,7 @@ KERNEL cross_entropy_total(const float* losses, const float* target, float* loss
 // A thread for every vector of a row.
 KERNEL cross_entropy_dlogits(const Real* logits, const float* target, const float* dy, const float* stats,
                              const float* kept, Real* dlogits, u32 adds, u64 rows, u32 cols, float ignored,
-                             float smoothing, u32 reduction) {
+                             float smoothing, float z_loss, u32 reduction) {
     u64 in_a_row = ((u64)cols + VECTOR - 1) / VECTOR, row = thread_index() / in_a_row;
     if (!dlogits || row >= rows) {
         return;
@@ -124,13 +111,17 @@ KERNEL cross_entropy_dlogits(const Real* logits, const float* target, const floa
         float max = stats[2 * row], others = stats[2 * row + 1];
         // Of a target that names no class max is NaN, and so is the gradient.
         u64 y = names_a_class(target[row], cols) ? (u64)target[row] : 0;
-        float sum = others + expf(logits[start + y] - max);
+        float own = expf(logits[start + y] - max), sum = others + own;
         float per_sum = 1.0f / sum, spread = smoothing / cols;
+        float slope = z_loss == 0.0f ? 0.0f : 2.0f * z_loss * (max + logf(sum));
         d = read(logits + start, j, cols, vectors, 0.0f);
         for (u32 k = 0; k < VECTOR; k += 1) {
             // p_y − 1 is minus the sum of the others, which cancels nothing as p_y → 1; what is
             // spread over all classes is here taken from y.
             float e = j + k == y ? smoothing * sum - others : expf(d.of[k] - max);
+            if (z_loss != 0.0f) {
+                e += slope * (j + k == y ? own : e);
+            }
             d.of[k] = dloss * (e * per_sum - spread);
         }
     }

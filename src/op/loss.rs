@@ -12,6 +12,7 @@
 mod binary_cross_entropy;
 mod gaussian_nll;
 mod half_step;
+mod likelihood;
 mod student_nll;
 
 pub use binary_cross_entropy::BinaryCrossEntropy;
@@ -117,7 +118,7 @@ impl Op for CrossEntropy {
         if self.z_loss == 0.0 { &[Property::ShiftInvariant] } else { &[] }
     }
     fn kernels(&self) -> Option<&dyn Kernels> {
-        if self.z_loss == 0.0 { Some(self) } else { None }
+        Some(self)
     }
 }
 
@@ -493,7 +494,7 @@ impl Kernels for CrossEntropy {
         let (rows, ignored) = (args[0].rows(), F32(self.ignored()));
         let losses = if self.reduction == Reduction::None { Out(0) } else { Scratch(0) };
         let tensors = [Arg(0), Arg(1), losses, Saved(0)];
-        let constants = [ignored, F32(self.label_smoothing as f32)];
+        let constants = [ignored, F32(self.label_smoothing as f32), F32(self.z_loss as f32)];
         let kernels = ["cross_entropy_rows_short", "cross_entropy_rows_long"];
         let mut launches = vec![by_rows(args[0], kernels, &tensors, &constants)];
         if self.reduction != Reduction::None {
@@ -510,7 +511,8 @@ impl Kernels for CrossEntropy {
         let (rows, cols) = (args[0].rows(), args[0].cols());
         let tensors = [Arg(0), Arg(1), Dy, Saved(0), Saved(2 * rows), Grad(0)];
         let sizes = [U64(rows as u64), U32(cols as u32)];
-        let constants = [F32(self.ignored()), F32(self.label_smoothing as f32), self.reduction()];
+        let numbers = [self.label_smoothing, self.z_loss].map(|number| F32(number as f32));
+        let constants = [&[F32(self.ignored())], &numbers[..], &[self.reduction()]].concat();
         let params = [&tensors[..], &sizes, &constants].concat();
         let vectors = rows * cols.div_ceil(chip.vector());
         vec![Launch::each("cross_entropy_dlogits", vectors, &params)]

@@ -2,6 +2,7 @@
 //! stack instead of its learning rate (BranchNorm, Liu et al. 2023, arXiv 2305.02790). dx = α·dy. The
 //! clock counts steps from 0.
 
+use super::device::{Chip, Kernels, Launch, Param, Ptx, ptx};
 use super::simd;
 use super::{Arg, Fast, Grad, Kind, Op, Property, Reference, Shape, View};
 use crate::num::Num;
@@ -41,6 +42,9 @@ impl Op for Ramp {
     }
     fn vjp_reads(&self, index: usize) -> bool {
         index == 1
+    }
+    fn kernels(&self) -> Option<&dyn Kernels> {
+        Some(self)
     }
 }
 
@@ -82,6 +86,30 @@ impl Fast for Ramp {
     ) {
         let factor = self.factor(&args[1]) as f32;
         simd::dispatch!(|| dargs[0].put(0..dy.len(), dy.iter().map(|dy| factor * dy)));
+    }
+}
+
+impl Ramp {
+    /// The kernel, which both passes share, on the tensors of one of them.
+    fn launch(&self, x: Shape, chip: &Chip, tensors: &[Param]) -> Vec<Launch> {
+        let sizes = [x.len(), self.over].map(|n| Param::U64(n as u64));
+        vec![Launch::by_vectors("ramp_apply", x.len(), chip, &[tensors, &sizes].concat())]
+    }
+}
+
+impl Kernels for Ramp {
+    fn ptx(&self) -> Ptx {
+        ptx!("ramp")
+    }
+
+    fn forward(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
+        use Param::*;
+        self.launch(args[0], chip, &[Arg(0), Arg(1), Out(0), U32(0)])
+    }
+
+    fn vjp(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
+        use Param::*;
+        self.launch(args[0], chip, &[Dy, Arg(1), Grad(0)])
     }
 }
 

@@ -6,6 +6,7 @@
 //! then draws m of U(μ ± n/5) and s of N(σ, (n/5)²). dx = dy ⊙ s. At n = ½ these are the paper's
 //! numbers. As for dropout, all is a function of the seed, the step and the place in the whole batch.
 
+use super::device::{Chip, Kernels, Launch, Param, Ptx, ptx};
 use super::{Arg, Fast, Grad, Kind, Op, Property, Reference, Shape, View};
 use crate::num::Num;
 use crate::rng::Rng;
@@ -65,6 +66,9 @@ impl Op for ShiftNoise {
     fn vjp_reads(&self, index: usize) -> bool {
         index == 1
     }
+    fn kernels(&self) -> Option<&dyn Kernels> {
+        Some(self)
+    }
 }
 
 impl<T: Num> Reference<T> for ShiftNoise {
@@ -102,6 +106,32 @@ impl Fast for ShiftNoise {
         if !dx.is_empty() {
             self.each(args, |i, s, _| dx[i] += s as f32 * dy[i]);
         }
+    }
+}
+
+impl ShiftNoise {
+    /// A kernel on the tensors of a pass; n goes by its bits.
+    fn launch(&self, kernel: &'static str, x: Shape, tensors: &[Param]) -> Vec<Launch> {
+        use Param::*;
+        let drawn = [x.len() as u64, self.seed, (x.len() / x.sizes()[0]) as u64].map(U64);
+        let own = [U32(x.cols() as u32), U64(self.size.to_bits())];
+        vec![Launch::each(kernel, x.len(), &[tensors, &drawn, &own].concat())]
+    }
+}
+
+impl Kernels for ShiftNoise {
+    fn ptx(&self) -> Ptx {
+        ptx!("shift_noise")
+    }
+
+    fn forward(&self, args: &[Shape], _chip: &Chip) -> Vec<Launch> {
+        use Param::*;
+        self.launch("shift_noise_forward", args[0], &[Arg(0), Arg(1), Out(0)])
+    }
+
+    fn vjp(&self, args: &[Shape], _chip: &Chip) -> Vec<Launch> {
+        use Param::*;
+        self.launch("shift_noise_dx", args[0], &[Dy, Arg(1), Grad(0)])
     }
 }
 

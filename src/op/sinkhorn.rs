@@ -5,6 +5,7 @@
 //! rows; y = e^L. Rows sum to one exactly, columns the better the more iterations there are. In
 //! logarithms no sum can vanish. Backward through L′ = L − lse(L): dL = dL′ − e^L′·Σ dL′.
 
+use super::device::{Chip, Kernels, Launch, Param, Ptx, ptx};
 use super::{Arg, Fast, Grad, Op, Property, Reference, Shape, View};
 use crate::num::Num;
 
@@ -45,6 +46,9 @@ impl Op for Sinkhorn {
     }
     fn properties(&self) -> &'static [Property] {
         &[Property::PermutationEquivariant, Property::RowsSumToOne]
+    }
+    fn kernels(&self) -> Option<&dyn Kernels> {
+        Some(self)
     }
 }
 
@@ -145,5 +149,35 @@ impl Fast for Sinkhorn {
             }
         }
         dargs[0].put(0..len, d.iter().map(|&d| d as f32));
+    }
+}
+
+impl Sinkhorn {
+    /// The one launch of a pass, on its tensors.
+    fn launch(&self, kernel: &'static str, x: Shape, tensors: &[Param]) -> Vec<Launch> {
+        const THREADS: u32 = 64;
+        let sizes = [x.cols(), 2 * self.iterations].map(|n| Param::U32(n as u32));
+        vec![Launch::new(kernel, 1, THREADS, &[tensors, &sizes].concat())]
+    }
+}
+
+impl Kernels for Sinkhorn {
+    fn ptx(&self) -> Ptx {
+        ptx!("sinkhorn")
+    }
+
+    /// e^L after every half of an iteration.
+    fn saved(&self, args: &[Shape], _chip: &Chip) -> usize {
+        2 * self.iterations * args[0].len()
+    }
+
+    fn forward(&self, args: &[Shape], _chip: &Chip) -> Vec<Launch> {
+        use Param::*;
+        self.launch("sinkhorn_forward", args[0], &[Arg(0), Out(0), Saved(0)])
+    }
+
+    fn vjp(&self, args: &[Shape], _chip: &Chip) -> Vec<Launch> {
+        use Param::*;
+        self.launch("sinkhorn_dx", args[0], &[Dy, Saved(0), Grad(0)])
     }
 }

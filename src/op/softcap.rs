@@ -3,6 +3,7 @@
 //! t = tanh(x/cap), y = cap·t, below cap in magnitude; dx = dy ⊙ (1 − t²). In attention the cap stands
 //! between products and bias, inside of [`super::attention::Attention`].
 
+use super::device::{Chip, Kernels, Launch, Param, Ptx, ptx};
 use super::elementary::tanh;
 use super::simd;
 use super::{Arg, Fast, Grad, Op, Property, Reference, Shape, View};
@@ -34,6 +35,9 @@ impl Op for Softcap {
     fn properties(&self) -> &'static [Property] {
         use Property::*;
         &[Odd, PermutationEquivariant, RowIndependent]
+    }
+    fn kernels(&self) -> Option<&dyn Kernels> {
+        Some(self)
     }
 }
 
@@ -84,6 +88,26 @@ impl Fast for Softcap {
             let elements = args[0].data.iter().zip(dy);
             dargs[0].put(0..dy.len(), elements.map(|(x, dy)| dy * slope(*x)));
         });
+    }
+}
+
+impl Kernels for Softcap {
+    fn ptx(&self) -> Ptx {
+        ptx!("softcap")
+    }
+
+    fn forward(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
+        use Param::*;
+        let len = args[0].len();
+        let params = [Arg(0), Out(0), U64(len as u64), F32(self.cap as f32)];
+        vec![Launch::by_vectors("softcap_forward", len, chip, &params)]
+    }
+
+    fn vjp(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
+        use Param::*;
+        let len = args[0].len();
+        let params = [Arg(0), Dy, Grad(0), U64(len as u64), F32(self.cap as f32)];
+        vec![Launch::by_vectors("softcap_dx", len, chip, &params)]
     }
 }
 

@@ -3,6 +3,7 @@
 //!
 //! y = Σⱼ w_rj·xⱼ. dxⱼ = w_rj·dy, dw_rj = Σ dy·xⱼ over all elements; the other rows of w are not met.
 
+use super::device::{Chip, Kernels, Launch, Param, Ptx, ptx};
 use super::simd;
 use super::{Arg, Fast, Grad, MAX_ARGS, Op, Property, Reference, Shape, View};
 use crate::num::Num;
@@ -63,6 +64,9 @@ impl Op for WeightedSum {
     }
     fn properties(&self) -> &'static [Property] {
         &[Property::PermutationEquivariant, Property::RowIndependent]
+    }
+    fn kernels(&self) -> Option<&dyn Kernels> {
+        Some(self)
     }
 }
 
@@ -130,5 +134,57 @@ impl Fast for WeightedSum {
                 *dweight += simd::dot(isa, dy, x);
             }
         });
+    }
+}
+
+/// Threads of a block.
+const THREADS: u32 = 256;
+
+impl WeightedSum {
+    /// Blocks that share a term out among them: each takes a few vectors a thread at least.
+    fn blocks(x: Shape, chip: &Chip) -> usize {
+        chip.blocks(x.len().div_ceil(4 * chip.vector() * THREADS as usize))
+    }
+
+    /// The row of the weight and the number of terms, as kernels take them.
+    fn place_of_weights(&self) -> [Param; 2] {
+        [self.row, self.terms].map(|n| Param::U32(n as u32))
+    }
+}
+
+impl Kernels for WeightedSum {
+    fn ptx(&self) -> Ptx {
+        ptx!("weighted_sum")
+    }
+
+    /// Of every term a part of the sum for every block, of dweight.
+    fn scratch(&self, args: &[Shape], chip: &Chip) -> usize {
+        self.terms * Self::blocks(args[0], chip)
+    }
+
+    /// Behind the last term the kernel is given the first again, which it does not read.
+    fn forward(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
+        use Param::*;
+        let len = args[0].len();
+        let term = |j| Arg(argument(if j < self.terms { j } else { 0 }));
+        let terms: [Param; MOST_TERMS] = std::array::from_fn(term);
+        let own = [Arg(1), Out(0), U64(len as u64)];
+        let params = [&terms[..], &own, &self.place_of_weights()].concat();
+        vec![Launch::by_vectors("weighted_sum_forward", len, chip, &params)]
+    }
+
+    fn vjp(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
+        use Param::*;
+        let (len, blocks) = (args[0].len(), Self::blocks(args[0], chip));
+        let of_term = |j: usize| {
+            let at = argument(j);
+            let tensors = [Arg(at), Arg(1), Dy, Grad(at), Scratch(0), U64(len as u64)];
+            let params = [&tensors[..], &self.place_of_weights(), &[U32(j as u32)]].concat();
+            Launch::new("weighted_sum_vjp", blocks, THREADS, &params)
+        };
+        let sums = [Scratch(0), Grad(1), U32(blocks as u32)];
+        let params = [&sums[..], &self.place_of_weights()].concat();
+        let dweight = Launch::new("weighted_sum_dweight", args[1].len(), THREADS, &params);
+        (0..self.terms).map(of_term).chain([dweight]).collect()
     }
 }

@@ -71,18 +71,6 @@ fn a_device_that_is_not_there_is_refused() {
             &["precision = f64", "f32 on a device other than cpu"],
         ),
     ]);
-    let interpreted = ["--device", "cuda_interpreted"];
-    for (field, value, op) in [
-        ("--norm", "group_norm", "group_norm"),
-        ("--norm", "partial_rms_norm(share=0.5)", "partial_rms_norm"),
-        ("--weights", "sigma_reparam", "power_iteration"),
-        ("--softcap", "50", "attention"),
-        ("--logit-softcap", "30", "softcap"),
-    ] {
-        let given = [&interpreted[..], &[field, value]].concat();
-        let why = format!("cpu for {op}, which has no kernels yet");
-        all_refused(&[(&given, &["device = cuda_interpreted", &why])]);
-    }
     // With a GPU behind it the run is trained; where there is none, a line says what is missing.
     if !cfg!(feature = "cuda") {
         all_refused(&[(&["--device", "cuda"], &["device = cuda", "without the feature cuda"])]);
@@ -292,13 +280,5 @@ fn a_series_that_cannot_be_learned_is_refused() {
             &["label-smoothing = 0.1", "0 under task series: it says no classes"],
         ),
         (&["--task", "series", "--tied-head", "true"], &["tied-head = true", "task series"]),
-        (
-            &["--task", "series", "--device", "cuda_interpreted"],
-            &["device = cuda_interpreted", "cpu for gaussian_nll, which has no kernels yet"],
-        ),
-        (
-            &["--task", "series(head=student)", "--device", "cuda_interpreted"],
-            &["cpu for student_nll, which has no kernels yet"],
-        ),
     ]);
 }

@@ -68,10 +68,17 @@ def program_of(nvrtc, source, architecture, more=()):
     return program, name, log
 
 
+def names_real(source):
+    """Whether a source, or one that it includes, takes what may be stored: common.cuh says what that is."""
+    said = source.read_text()
+    included = re.findall(r'(?m)^#include "(.*)"', said)
+    others = (source.parent / name for name in included if not name.endswith("common.cuh"))
+    return bool(re.search(r"\bReal\b", said)) or any(map(names_real, others))
+
+
 def storages(source):
     """The storages that a .cu file is compiled for: more than one where it names Real."""
-    all_of_them = re.search(r"\bReal\b", source.read_text())
-    return STORAGES if all_of_them else {".ptx": STORAGES[".ptx"]}
+    return STORAGES if names_real(source) else {".ptx": STORAGES[".ptx"]}
 
 
 def shorter(ptx):

@@ -7,9 +7,12 @@ use plummet::backend::device::{Interpreted, OnMachine};
 use plummet::check::bodies::{
     Budget, Case, Rows, SIZES, contract, fast_agrees, gradient, property, share_of_budget,
 };
+use plummet::choice::Described;
 use plummet::num::Dtype;
 use plummet::op::device::{Chip, STORAGES};
 use plummet::op::embedding::Embedding;
+use plummet::op::norm::{self, GroupNorm};
+use plummet::op::ramp::Ramp;
 use plummet::op::{Shape, SharedOp, all, named};
 use plummet::ptx::{Approximation, Options, Schedule};
 
@@ -38,45 +41,10 @@ fn conditions() -> Vec<Options> {
     [&schedules[..], &edges].concat()
 }
 
-/// The operators that run on the CPU alone.
-const WITHOUT: [&str; 21] = [
-    "group_norm",
-    "l2_norm",
-    "partial_rms_norm",
-    "power_norm",
-    "rms_norm_outside",
-    "softcap",
-    "standardised",
-    "scaled_standardised",
-    "weight_norm",
-    "power_iteration",
-    "sigma_reparam",
-    "head_gain",
-    "weighted_sum",
-    "sinkhorn",
-    "ramp",
-    "shift_noise",
-    "gaussian_nll",
-    "student_nll",
-    "binary_cross_entropy",
-    // With a soft cap.
-    "attention",
-    // With a z-loss.
-    "cross_entropy",
-];
-
 #[test]
-fn every_operator_has_kernels_but_those_that_are_named() {
-    let without: Vec<SharedOp> = all().into_iter().filter(|op| op.kernels().is_none()).collect();
-    for op in &without {
-        assert!(WITHOUT.contains(&op.id()), "{op:?}");
-        assert!(op.id() != "attention" || !format!("{op:?}").contains("softcap: 0.0"), "{op:?}");
-        assert!(
-            op.id() != "cross_entropy" || !format!("{op:?}").contains("z_loss: 0.0,"),
-            "{op:?}"
-        );
-    }
-    assert!(WITHOUT.iter().all(|id| without.iter().any(|op| op.id() == *id)));
+fn every_operator_has_kernels() {
+    let without = all().into_iter().filter(|op| op.kernels().is_none());
+    assert_eq!(without.map(|op| op.id()).collect::<Vec<_>>(), [""; 0]);
 }
 
 /// Prints the table of `docs/cuda.md`.
@@ -128,6 +96,38 @@ fn halves_are_within_budget_under_every_schedule_and_at_the_edges_of_approximati
                 fast_agrees(&*op, &case).unwrap_or_else(|fault| panic!("{options:?}: {fault:?}"));
             }
         }
+    }
+}
+
+/// What takes rows: the norms, and the forms of weights that take a row by itself.
+fn of_rows() -> impl Iterator<Item = SharedOp> {
+    const FORMS: [&str; 3] = ["standardised", "scaled_standardised", "weight_norm"];
+    let one_group: SharedOp = Arc::new(GroupNorm { groups: 1, ..GroupNorm::new() });
+    let norms = norm::ALL.iter().map(|entry| (entry.make)());
+    norms.chain([one_group]).chain(FORMS.map(|id| named(id).expect("a form")))
+}
+
+/// Rows of a block, which are vectors or are not, and rows of which a block keeps only a chunk.
+#[test]
+fn long_rows_are_within_budget() {
+    for op in of_rows() {
+        let op = OnMachine::new(op, Interpreted::new(Chip::new(3), usual())).unwrap();
+        for (seed, (rows, cols)) in (0..).zip([(3, 1030), (2, 1032), (2, 4101), (2, 8200)]) {
+            let case = Case::draw(&op, Rows::Normal, rows, cols, seed);
+            fast_agrees(&op, &case).unwrap();
+        }
+    }
+}
+
+/// Before, at and behind the step in which the factor comes to one.
+#[test]
+fn a_ramp_rises_with_the_clock() {
+    let ramp = OnMachine::new(Arc::new(Ramp { over: 9 }), Interpreted::new(Chip::new(3), usual()));
+    let ramp = ramp.unwrap();
+    for step in [0.0, 1.0, 4.0, 7.0, 8.0, 9.0, 1e6] {
+        let mut case = Case::draw(&ramp, Rows::Normal, 2, 5, 1);
+        case.values[1] = vec![step, 3.0];
+        fast_agrees(&ramp, &case).unwrap();
     }
 }
 

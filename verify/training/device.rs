@@ -12,6 +12,7 @@ use plummet::backend::{
 use plummet::config::RunConfig;
 use plummet::op::{Grad, Op, Shape, View};
 use plummet::probe::Probe;
+use plummet::setting::Invalid;
 use plummet::train::{Corpus, Stepped, Trainer};
 
 #[derive(Debug, Clone, Default)]
@@ -21,6 +22,8 @@ struct Far(Arc<Mutex<Inside>>);
 struct Inside {
     memory: Vec<Vec<f32>>,
     calls: Vec<String>,
+    /// An operator that it cannot run.
+    lacks: Option<&'static str>,
 }
 
 /// The number of a vector in the device's memory.
@@ -65,6 +68,9 @@ impl Backend for Far {
 
     fn lanes(&self, _threads: usize) -> usize {
         1
+    }
+    fn runs(&self, op: &dyn Op) -> bool {
+        self.0.lock().unwrap().lacks != Some(op.id())
     }
     fn room(&self, op: &dyn Op, shapes: &[Shape]) -> Room {
         let (saved, scratch) = (f32::saved(op, shapes), f32::scratch(op, shapes));
@@ -221,10 +227,14 @@ const KINDS: [&[(&str, &str)]; 5] = [
 ];
 
 fn trainer<B: Backend>(backend: B, fields: &[(&str, &str)]) -> Trainer<B> {
+    asked(backend, fields).unwrap()
+}
+
+fn asked<B: Backend>(backend: B, fields: &[(&str, &str)]) -> Result<Trainer<B>, Invalid> {
     let small = [("width", "16"), ("depth", "3"), ("heads", "2"), ("seq", "12"), ("batch", "4")];
     let config = RunConfig::from_settings(small.into_iter().chain(fields.iter().copied())).unwrap();
     let corpus = Corpus::load(&config).unwrap();
-    Trainer::new(backend, &config, Arc::new(corpus)).unwrap()
+    Trainer::new(backend, &config, Arc::new(corpus))
 }
 
 /// Four steps, the second of them probed, and everything that they show.
@@ -256,6 +266,31 @@ fn a_second_device_trains_with_the_same_bits() {
         // What one has trained, the other goes on with.
         far.restore(&here.3).unwrap();
         assert_eq!(near.advance(None), far.advance(None), "{fields:?}");
+    }
+}
+
+/// Whatever part of a stack needs the operator.
+#[test]
+fn a_stack_with_an_operator_that_a_device_lacks_is_refused_in_a_line() {
+    for (field, value, op) in [
+        ("norm", "group_norm", "group_norm"),
+        ("wiring", "hyper_connections", "weighted_sum"),
+        ("wiring", "branch_norm", "ramp"),
+        ("wiring", "normformer", "head_gain"),
+        ("weights", "sigma_reparam", "power_iteration"),
+        ("softcap", "50", "attention"),
+        ("logit-softcap", "30", "softcap"),
+        ("z-loss", "0.1", "cross_entropy"),
+        ("task", "series", "gaussian_nll"),
+        ("task", "series(head=student)", "student_nll"),
+    ] {
+        let device = Far::default();
+        device.0.lock().unwrap().lacks = Some(op);
+        let line = asked(device.clone(), &[(field, value)]).unwrap_err().to_string();
+        let says = format!("device = cpu: allowed is cpu for {op}, which has no kernels yet");
+        assert!(line.starts_with(&says), "{field} {value}: {line}");
+        device.0.lock().unwrap().lacks = Some("an operator of no stack");
+        assert!(asked(device, &[(field, value)]).is_ok(), "{field} {value}");
     }
 }
 

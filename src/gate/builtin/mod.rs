@@ -90,9 +90,6 @@ impl Builtin {
         let dtypes = self.dtypes.iter().filter(stored).copied().collect();
         let known = spec.map(scope::everything).unwrap_or_default();
         let mut served = Served { dir: Some(dir), dtype: Some(dtypes), ..known };
-        if op == "attention" && self.kernels.is_some() {
-            served.attrs.insert("softcap".into(), vec![json!(0.0)]);
-        }
         if op == "init" {
             let judged =
                 |id: &str| SCHEMES.iter().any(|s| matches!(s, Setting::Word(w) if *w == id));

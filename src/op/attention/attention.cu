@@ -10,8 +10,15 @@
 // as they were: every ⟨q, k⟩ is one chain of fused operations over the channels in order.
 // attention_mean makes D = Σ p ⊙ dp; then a block per tile of queries makes dq, a block per tile of
 // keys makes dk and dv, and nothing is added across blocks.
+//
+// attention_capped.cu compiles the same with CAPPED: what a soft cap takes of time and registers is only
+// taken where there is one.
 
 #include "../device/rows.cuh"
+
+#ifndef CAPPED
+#define CAPPED false
+#endif
 
 constexpr u32 TILE = 64, SIDE = 16, EACH = 4, CHANNELS = 32;
 
@@ -219,7 +226,7 @@ struct Problem {
     const float* mask;
     const Real* bias;
     u32 batch, heads, kv_heads, queries, keys, width, causal, token_major;
-    float scale;
+    float scale, cap;
 
     // The rows of head h of sample b in a tensor of so many heads and tokens.
     template <typename T>
@@ -253,6 +260,32 @@ struct Problem {
     // The first query that sees key j by its place.
     __device__ __forceinline__ u32 sees(u32 j) const {
         return causal && (u64)j + queries > keys ? (u32)((u64)j + queries - keys) : 0;
+    }
+    // Puts cap·tanh(u/cap) in the place of u = scale·⟨q, k⟩.
+    __device__ __forceinline__ void limit(float (&s)[EACH][EACH]) const {
+        if constexpr (CAPPED) {
+#pragma unroll
+            for (u32 r = 0; r < EACH; r += 1) {
+#pragma unroll
+                for (u32 c = 0; c < EACH; c += 1) {
+                    s[r][c] = cap * tanhf(s[r][c] / cap);
+                }
+            }
+        }
+    }
+    // As limit, with the slopes 1 − tanh².
+    __device__ __forceinline__ void limit(float (&s)[EACH][EACH], float (&slopes)[EACH][EACH]) const {
+        if constexpr (CAPPED) {
+#pragma unroll
+            for (u32 r = 0; r < EACH; r += 1) {
+#pragma unroll
+                for (u32 c = 0; c < EACH; c += 1) {
+                    float t = tanhf(s[r][c] / cap);
+                    s[r][c] = cap * t;
+                    slopes[r][c] = fmaf(-t, t, 1.0f);
+                }
+            }
+        }
     }
     // Makes the logits of a tile of scale·⟨q, k⟩; −∞ where a query may not attend. Rows of the tile are
     // queries, or keys. Nobody may still read the weights. All threads must come here.
@@ -298,9 +331,9 @@ struct Problem {
 // The parameters that every kernel takes, which a template cannot give to a function of C.
 #define PROBLEM                                                                                               \
     const float *mask, const Real *bias, u32 batch, u32 heads, u32 kv_heads, u32 queries, u32 keys,           \
-        u32 width, u32 causal, u32 token_major, float scale
+        u32 width, u32 causal, u32 token_major, float scale, float cap
 #define AS_PROBLEM                                                                                            \
-    { mask, bias, batch, heads, kv_heads, queries, keys, width, causal, token_major, scale }
+    { mask, bias, batch, heads, kv_heads, queries, keys, width, causal, token_major, scale, cap }
 
 // What a block makes: some channels of a tile of a head of a sample. Of tiles, the last come first
 // where they see the most.
@@ -353,6 +386,7 @@ __device__ __forceinline__ void forward(const Real* q, const Real* k, const Real
     for (u32 first = 0; first < seen; first += TILE) {
         float s[EACH][EACH];
         products(shared, s, queries, of.of_keys(k, at.b, at.h).from(first));
+        of.limit(s);
         of.attend<false>(shared, s, at.b, at.h, at.first, first);
 #pragma unroll
         for (u32 r = 0; r < EACH; r += 1) {
@@ -409,6 +443,7 @@ TILE_KERNEL attention_mean(const Real* q, const Real* k, const Real* v, const Re
         both_products(shared, s, dp, of.of_queries(q, at.b, at.h, scale).from(at.first),
                       of.of_keys(k, at.b, at.h).from(first), of.of_queries(dy, at.b, at.h, 1.0f).from(at.first),
                       of.of_keys(v, at.b, at.h).from(first));
+        of.limit(s);
         of.attend<false>(shared, s, at.b, at.h, at.first, first);
 #pragma unroll
         for (u32 r = 0; r < EACH; r += 1) {
@@ -437,16 +472,20 @@ __device__ __forceinline__ void make_dq(const Real* q, const Real* k, const Real
     float sum[EACH][WIDE] = {};
     u32 seen = of.seen_by_tile(at.first);
     for (u32 first = 0; first < seen; first += TILE) {
-        float s[EACH][EACH], dp[EACH][EACH];
+        float s[EACH][EACH], dp[EACH][EACH], slopes[EACH][EACH];
         Rows keys = of.of_keys(k, at.b, at.h).from(first), values = of.of_keys(v, at.b, at.h).from(first);
         both_products(shared, s, dp, of.of_queries(q, at.b, at.h, of.scale).from(at.first), keys,
                       of.of_queries(dy, at.b, at.h, 1.0f).from(at.first), values);
+        of.limit(s, slopes);
         of.attend<false>(shared, s, at.b, at.h, at.first, first);
 #pragma unroll
         for (u32 r = 0; r < EACH; r += 1) {
             Stats query = stats_of(of, stats, means, at.b, at.h, at.first + down() + SIDE * r);
             for (u32 c = 0; c < EACH; c += 1) {
                 float ds = query.p(s[r][c]) * (dp[r][c] - query.mean);
+                if constexpr (CAPPED) {
+                    ds *= slopes[r][c];
+                }
                 shared.weights[down() + SIDE * r][across() + SIDE * c] = ds;
             }
         }
@@ -469,10 +508,11 @@ __device__ __forceinline__ void make_dk_dv(const Real* q, const Real* k, const R
     for (u32 h = at.h * per_kv_head; h < (at.h + 1) * per_kv_head; h += 1) {
         Rows keys = of.of_keys(k, at.b, h).from(at.first), values = of.of_keys(v, at.b, h).from(at.first);
         for (u32 first = of.sees(at.first); first < of.queries; first += TILE) {
-            float p[EACH][EACH], ds[EACH][EACH];
+            float p[EACH][EACH], ds[EACH][EACH], slopes[EACH][EACH];
             Rows queries = of.of_queries(q, at.b, h, of.scale).from(first);
-            Rows slopes = of.of_queries(dy, at.b, h, 1.0f).from(first);
-            both_products(shared, p, ds, keys, queries, values, slopes);
+            Rows dys = of.of_queries(dy, at.b, h, 1.0f).from(first);
+            both_products(shared, p, ds, keys, queries, values, dys);
+            of.limit(p, slopes);
             of.attend<true>(shared, p, at.b, h, first, at.first);
 #pragma unroll
             for (u32 c = 0; c < EACH; c += 1) {
@@ -480,6 +520,9 @@ __device__ __forceinline__ void make_dk_dv(const Real* q, const Real* k, const R
                 for (u32 r = 0; r < EACH; r += 1) {
                     p[r][c] = query.p(p[r][c]);
                     ds[r][c] = p[r][c] * (ds[r][c] - query.mean);
+                    if constexpr (CAPPED) {
+                        ds[r][c] *= slopes[r][c];
+                    }
                 }
             }
             // dv from p and dy, then dk from ds and q. One code for both: the sums change places.
@@ -491,7 +534,7 @@ __device__ __forceinline__ void make_dk_dv(const Real* q, const Real* k, const R
                             shared.weights[down() + SIDE * r][across() + SIDE * c] = p[r][c];
                         }
                     }
-                    accumulate(shared, sum_v, n == 0 ? slopes : queries, at.channel);
+                    accumulate(shared, sum_v, n == 0 ? dys : queries, at.channel);
                     // The weights are read until here.
                     __syncthreads();
                 }
@@ -531,6 +574,7 @@ TILE_KERNEL attention_dbias(const Real* q, const Real* k, const Real* v, const R
         float s[EACH][EACH], dp[EACH][EACH];
         both_products(shared, s, dp, of.of_queries(q, b, h, scale).from(first_i), of.of_keys(k, b, h).from(first_j),
                       of.of_queries(dy, b, h, 1.0f).from(first_i), of.of_keys(v, b, h).from(first_j));
+        of.limit(s);
         of.attend<false>(shared, s, b, h, first_i, first_j);
 #pragma unroll
         for (u32 r = 0; r < EACH; r += 1) {

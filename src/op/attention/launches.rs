@@ -43,15 +43,28 @@ impl Names {
 
 impl Attention {
     /// What every kernel takes last: mask, bias and the sizes.
-    fn problem(&self, sizes: Sizes) -> [Param; 11] {
+    fn problem(&self, sizes: Sizes) -> [Param; 12] {
         use Param::*;
         let Sizes { batch, queries, keys, width } = sizes;
         let [batch, heads, kv_heads] = [batch, self.heads, self.kv_heads].map(|n| U32(n as u32));
         let [queries, keys] = [queries, keys].map(|n| U32(n as u32));
         let token_major = U32((self.layout == Layout::TokenMajor) as u32);
         let [width, causal] = [U32(width as u32), U32(self.causal as u32)];
-        let scale = F32(self.scale(sizes.width) as f32);
-        [Arg(3), Arg(4), batch, heads, kv_heads, queries, keys, width, causal, token_major, scale]
+        let [scale, cap] = [self.scale(sizes.width), self.softcap].map(|n| F32(n as f32));
+        [
+            Arg(3),
+            Arg(4),
+            batch,
+            heads,
+            kv_heads,
+            queries,
+            keys,
+            width,
+            causal,
+            token_major,
+            scale,
+            cap,
+        ]
     }
 
     /// A kernel over so many tiles of every head of every sample, or of every head alone.
@@ -67,8 +80,9 @@ impl Attention {
 }
 
 impl Kernels for Attention {
+    /// A cap has kernels of its own, of the same names.
     fn ptx(&self) -> Ptx {
-        ptx!("attention")
+        if self.softcap == 0.0 { ptx!("attention") } else { ptx!("attention_capped") }
     }
 
     /// Per row of the logits the largest one, and Σ e^(s − max). The log-sum-exp of both in one

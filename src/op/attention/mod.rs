@@ -199,9 +199,8 @@ impl Op for Attention {
             _ => &[],
         }
     }
-    /// None for capped scores.
     fn kernels(&self) -> Option<&dyn Kernels> {
-        (self.softcap == 0.0).then_some(self)
+        Some(self)
     }
 }
 

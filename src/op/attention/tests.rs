@@ -165,12 +165,6 @@ fn a_cap_far_above_the_scores_is_none() {
 }
 
 #[test]
-fn capped_scores_have_no_kernels() {
-    assert!(FULL.kernels().is_some());
-    assert!(Attention { softcap: 50.0, ..FULL }.kernels().is_none());
-}
-
-#[test]
 fn query_heads_in_a_row_share_a_key_head() {
     let op = Attention { heads: 4, kv_heads: 2, ..FULL };
     let (q, kv) = (Shape::new(&[1, 1, 4]), Shape::new(&[1, 1, 2]));

@@ -45,4 +45,26 @@ impl ColumnSums {
         let params = [&[Scratch(0), Grad(index)][..], &size].concat();
         Launch::new(kernel, self.cols.div_ceil(32), THREADS, &params)
     }
+
+    /// The launch that adds those of every group of neighbouring columns, as many as there are in each, to
+    /// the gradient of argument `index`.
+    pub(crate) fn totals_of_groups(
+        &self,
+        kernel: &'static str,
+        index: usize,
+        groups: usize,
+    ) -> Launch {
+        use Param::*;
+        let size = [self.blocks, self.cols, self.cols / groups].map(|n| U32(n as u32));
+        let params = [&[Scratch(0), Grad(index)][..], &size].concat();
+        Launch::new(kernel, groups, THREADS, &params)
+    }
+
+    /// The launch that writes them to output `index`.
+    pub(crate) fn output(&self, kernel: &'static str, index: usize) -> Launch {
+        use Param::*;
+        let size = [U32(self.blocks as u32), U32(self.cols as u32)];
+        let params = [&[Scratch(0), Out(index)][..], &size].concat();
+        Launch::new(kernel, self.cols.div_ceil(32), THREADS, &params)
+    }
 }

@@ -32,4 +32,21 @@ struct Rng {
         count += 1;
         return value;
     }
+    // The independent stream of this one's seed and a name (FNV-1a of the bytes).
+    __device__ __forceinline__ Rng named(const char* name) const {
+        u64 hash = 0xcbf29ce484222325ull;
+        for (; *name; name += 1) {
+            hash = (hash ^ (u64)*name) * 0x100000001b3ull;
+        }
+        return at(hash);
+    }
+    // Uniform in [0, 1), 53 bits.
+    __device__ __forceinline__ double uniform() {
+        return (double)(bits() >> 11) * 0x1p-53;
+    }
+    // A standard normal value (Box & Muller 1958).
+    __device__ __forceinline__ double normal() {
+        double radius = sqrt(-2.0 * log(1.0 - uniform()));
+        return radius * cospi(2.0 * uniform());
+    }
 };

@@ -6,6 +6,7 @@
 
 use super::mean;
 use crate::num::Num;
+use crate::op::device::Kernels;
 use crate::op::elementary::exp_nonpositive;
 use crate::op::{Arg, Fast, Grad, Op, Reference, Shape, View, simd};
 use std::hint::select_unpredictable as select;
@@ -27,6 +28,9 @@ impl Op for BinaryCrossEntropy {
     }
     fn example(&self, rows: usize, cols: usize) -> Vec<Shape> {
         vec![Shape::new(&[rows, cols]); 2]
+    }
+    fn kernels(&self) -> Option<&dyn Kernels> {
+        Some(self)
     }
 }
 

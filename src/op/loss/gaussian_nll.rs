@@ -5,6 +5,7 @@
 
 use super::{mean, places, sort_gradients};
 use crate::num::Num;
+use crate::op::device::Kernels;
 use crate::op::elementary::exp;
 use crate::op::{Arg, Fast, Grad, Op, Reference, Shape, View, simd};
 
@@ -35,6 +36,9 @@ impl Op for GaussianNll {
     }
     fn example(&self, rows: usize, cols: usize) -> Vec<Shape> {
         [Self::NUMBERS * cols, cols].map(|cols| Shape::new(&[rows, cols])).to_vec()
+    }
+    fn kernels(&self) -> Option<&dyn Kernels> {
+        Some(self)
     }
 }
 

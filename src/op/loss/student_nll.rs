@@ -9,6 +9,7 @@
 
 use super::{half_step, mean, places, sort_gradients};
 use crate::num::Num;
+use crate::op::device::Kernels;
 use crate::op::{Arg, Fast, Grad, Op, Reference, Shape, View};
 
 /// ½ln π in two parts, as a double-double has it.
@@ -39,6 +40,9 @@ impl Op for StudentNll {
     }
     fn example(&self, rows: usize, cols: usize) -> Vec<Shape> {
         [Self::NUMBERS * cols, cols].map(|cols| Shape::new(&[rows, cols])).to_vec()
+    }
+    fn kernels(&self) -> Option<&dyn Kernels> {
+        Some(self)
     }
 }
 

@@ -3,10 +3,10 @@
 //! s = 1/√(mean(x²) + eps), y = x·s over the last axis; dx = s·(dy − y·mean(dy ⊙ y)).
 //! The linear map behind the norm can take over what a weight would do.
 
-use super::launch::{self, Rows};
+use super::launch;
 use crate::choice::Described;
 use crate::num::Num;
-use crate::op::device::{Chip, Kernels, Launch, Param, Ptx, ptx};
+use crate::op::device::{Chip, Kernels, Launch, Ptx, ptx};
 use crate::op::simd::{self, dot};
 use crate::op::{Arg, Fast, Grad, Op, Property, Reference, Shape, View};
 
@@ -140,6 +140,22 @@ impl Fast for BareRmsNorm {
     }
 }
 
+impl BareRmsNorm {
+    fn launches(&self, x: Shape) -> launch::Scaled {
+        launch::Scaled {
+            forward: [
+                "bare_rms_norm_forward_narrow",
+                "bare_rms_norm_forward_warp",
+                "bare_rms_norm_forward_block",
+            ],
+            vjp: ["bare_rms_norm_vjp_narrow", "bare_rms_norm_vjp_warp", "bare_rms_norm_vjp_block"],
+            dweight: None,
+            eps: self.eps,
+            seen: x.cols(),
+        }
+    }
+}
+
 impl Kernels for BareRmsNorm {
     fn ptx(&self) -> Ptx {
         ptx!("bare_rms_norm")
@@ -151,25 +167,10 @@ impl Kernels for BareRmsNorm {
     }
 
     fn forward(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
-        use Param::*;
-        const KERNELS: launch::Names = [
-            "bare_rms_norm_forward_narrow",
-            "bare_rms_norm_forward_warp",
-            "bare_rms_norm_forward_block",
-        ];
-        let rows = Rows::of(args[0], chip);
-        let tensors = [Arg(0), Out(0), Saved(0)];
-        let params = [&tensors[..], &rows.sizes(), &[F32(self.eps as f32)]].concat();
-        vec![rows.each(KERNELS, &params)]
+        self.launches(args[0]).forward(args[0], chip)
     }
 
     fn vjp(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
-        use Param::*;
-        const KERNELS: launch::Names =
-            ["bare_rms_norm_vjp_narrow", "bare_rms_norm_vjp_warp", "bare_rms_norm_vjp_block"];
-        let rows = Rows::of(args[0], chip);
-        let tensors = [Arg(0), Dy, Saved(0), Grad(0)];
-        let params = [&tensors[..], &rows.sizes()].concat();
-        vec![rows.each(KERNELS, &params)]
+        self.launches(args[0]).vjp(args[0], chip)
     }
 }

@@ -3,6 +3,9 @@
 // A block takes a strip of columns, and its warps every so-many-th row of it. The moments of a
 // column are taken in one pass over memory: those of some rows in registers, by two passes there,
 // join those of the rows before. stats is [2, cols]: mean and rstd.
+//
+// Power normalisation (power_norm.rs) is the same with a mean of 0, which is no mean of the batch: its
+// own are the kernels of the statistics, called power_norm, at the end.
 
 #include "rows.cuh"
 
@@ -192,11 +195,11 @@ batch_norm_dweight(const float* parts, Real* dweight, u32 adds_weight, Real* dbi
     put_column_sums(parts, dweight, adds_weight, dbias, adds_bias, sums, groups, cols);
 }
 
-// In evaluation the statistics do not move with x.
+// In evaluation the statistics do not move with x; a mean that is 0 never does.
 template <class T>
 __device__ __forceinline__ void differentiate(const Real* x, const Real* weight, const Real* dy,
                                               const float* stats, const float* sums, Real* dx, u32 adds, u64 rows,
-                                              u32 cols, u32 strips, u32 training) {
+                                              u32 cols, u32 strips, u32 training, u32 centred) {
     T team(cols, strips);
     typename T::Kept v, d, mean, rstd, w, slope, shift;
     team.read(stats, team.start, mean);
@@ -207,7 +210,7 @@ __device__ __forceinline__ void differentiate(const Real* x, const Real* weight,
     team.elements([&](int a, int e) {
         w[a][e] *= rstd[a][e];
         slope[a][e] = training ? rstd[a][e] * (slope[a][e] / rows) : 0.0f;
-        shift[a][e] = training ? shift[a][e] / rows : 0.0f;
+        shift[a][e] = training && centred ? shift[a][e] / rows : 0.0f;
     });
     for (u64 i = team.row; i < rows; i += team.step) {
         team.read(x + i * cols, team.start, v);
@@ -221,13 +224,59 @@ __device__ __forceinline__ void differentiate(const Real* x, const Real* weight,
 
 KERNEL __launch_bounds__(256)
 batch_norm_dx(const Real* x, const Real* weight, const Real* dy, const float* stats, const float* sums, Real* dx,
-              u32 adds, u64 rows, u32 cols, u32 strips, u32 training) {
+              u32 adds, u64 rows, u32 cols, u32 strips, u32 training, u32 centred) {
     if (!dx) {
         return;
     }
     if (in_vectors<Vectors<4, 8>::WIDTH>(cols, x, weight, dy, stats, sums, dx)) {
-        differentiate<Vectors<4, 8>>(x, weight, dy, stats, sums, dx, adds, rows, cols, strips, training);
+        differentiate<Vectors<4, 8>>(x, weight, dy, stats, sums, dx, adds, rows, cols, strips, training, centred);
     } else {
-        differentiate<Team<4, 1, 8>>(x, weight, dy, stats, sums, dx, adds, rows, cols, strips, training);
+        differentiate<Team<4, 1, 8>>(x, weight, dy, stats, sums, dx, adds, rows, cols, strips, training, centred);
+    }
+}
+
+// The sums of x² over the rows of a block: parts is [blocks / strips, cols].
+template <class T>
+__device__ __forceinline__ void add_squares(const Real* x, float* parts, u64 rows, u32 cols, u32 strips) {
+    T team(cols, strips);
+    Sums<T> squares(parts + (u64)(blockIdx.x / strips) * cols);
+    typename T::Kept v;
+    for (u64 i = team.row; i < rows; i += team.step) {
+        team.read(x + i * cols, team.start, v);
+        team.elements([&](int a, int e) { squares.kept[a][e] += v[a][e] * v[a][e]; });
+    }
+    squares.leave(team);
+}
+
+KERNEL __launch_bounds__(256)
+power_norm_squares(const Real* x, float* parts, u64 rows, u32 cols, u32 strips) {
+    if (in_vectors<Vectors<4, 8>::WIDTH>(cols, x, parts)) {
+        add_squares<Vectors<4, 8>>(x, parts, rows, cols, strips);
+    } else {
+        add_squares<Team<4, 1, 8>>(x, parts, rows, cols, strips);
+    }
+}
+
+// stats, and the running quadratic mean moved: of the old one `keeps`, of that of the batch `takes`.
+KERNEL __launch_bounds__(1024)
+power_norm_statistics(const float* parts, const float* running, float* stats, float* moved, u64 rows, u32 groups,
+                      u32 cols, float eps, float keeps, float takes) {
+    u64 j = (u64)blockIdx.x * 32 + threadIdx.x % 32;
+    float mean = column_sum(parts, groups, cols, j) / rows;
+    if (threadIdx.x < 32 && j < cols) {
+        stats[j] = 0.0f;
+        stats[cols + j] = 1.0f / sqrtf(mean + eps);
+        moved[j] = keeps * running[j] + takes * mean;
+    }
+}
+
+// stats in evaluation: of the running quadratic mean, which stays as it is.
+KERNEL __launch_bounds__(256)
+power_norm_running(const float* running, float* stats, float* moved, u32 cols, float eps) {
+    u64 j = thread_index();
+    if (j < cols) {
+        stats[j] = 0.0f;
+        stats[cols + j] = 1.0f / sqrtf(running[j] + eps);
+        moved[j] = running[j];
     }
 }

@@ -350,20 +350,26 @@ impl Kernels for BatchNorm {
     }
 
     fn vjp(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
-        use Param::*;
-        let (strips, cols) = (Strips::of(args[0], chip), args[0].cols());
-        let [sums, parts] = [Scratch(0), Scratch(2 * cols)];
-        let add = [&[Arg(0), Dy, Saved(0), parts][..], &strips.sizes()].concat();
-        let (groups, width) = (launch::count(strips.groups), launch::count(cols));
-        let dweight = [parts, Grad(1), Grad(2), sums, groups, width];
-        let tensors = [Arg(0), Arg(1), Dy, Saved(0), sums, Grad(0)];
-        let dx = [&tensors[..], &strips.sizes(), &[U32(self.training.into())]].concat();
-        vec![
-            strips.pass("batch_norm_parts", &add),
-            launch::columns("batch_norm_dweight", strips.groups, 2 * cols, &dweight),
-            strips.pass("batch_norm_dx", &dx),
-        ]
+        vjp(args[0], chip, self.training, true)
     }
+}
+
+/// The launches of vjp: whether the statistics move with x, and whether the mean is one of them.
+pub(super) fn vjp(x: Shape, chip: &Chip, training: bool, centred: bool) -> Vec<Launch> {
+    use Param::*;
+    let (strips, cols) = (Strips::of(x, chip), x.cols());
+    let [sums, parts] = [Scratch(0), Scratch(2 * cols)];
+    let add = [&[Arg(0), Dy, Saved(0), parts][..], &strips.sizes()].concat();
+    let (groups, width) = (launch::count(strips.groups), launch::count(cols));
+    let dweight = [parts, Grad(1), Grad(2), sums, groups, width];
+    let tensors = [Arg(0), Arg(1), Dy, Saved(0), sums, Grad(0)];
+    let moves = [U32(training.into()), U32(centred.into())];
+    let dx = [&tensors[..], &strips.sizes(), &moves].concat();
+    vec![
+        strips.pass("batch_norm_parts", &add),
+        launch::columns("batch_norm_dweight", strips.groups, 2 * cols, &dweight),
+        strips.pass("batch_norm_dx", &dx),
+    ]
 }
 
 #[cfg(test)]

@@ -9,8 +9,10 @@
 //! norm, whose instance is one channel of one picture with all of its places. A row here is a token
 //! and has one place: an instance is a single number, x̂ is 0, and the bias is all that is left.
 
+use super::launch::{self, Rows, Strips};
 use crate::choice::Described;
 use crate::num::Num;
+use crate::op::device::{Chip, Kernels, Launch, Param, Ptx, ptx};
 use crate::op::simd::{self, sum, sum_of_squares_around};
 use crate::op::{Arg, Fast, Grad, Op, Property, Reference, Shape, View};
 
@@ -59,6 +61,9 @@ impl Op for GroupNorm {
     }
     fn vjp_reads(&self, index: usize) -> bool {
         index < 2
+    }
+    fn kernels(&self) -> Option<&dyn Kernels> {
+        Some(self)
     }
 }
 
@@ -204,6 +209,59 @@ impl Fast for GroupNorm {
                 simd::add(dbias, dy);
             }
         });
+    }
+}
+
+impl GroupNorm {
+    /// x with a row for every group.
+    fn rows(&self, x: Shape) -> Shape {
+        Shape::new(&[x.rows() * self.groups, x.cols() / self.groups])
+    }
+}
+
+impl Kernels for GroupNorm {
+    fn ptx(&self) -> Ptx {
+        ptx!("group_norm")
+    }
+
+    /// mean and rstd of every group.
+    fn saved(&self, args: &[Shape], _chip: &Chip) -> usize {
+        2 * args[0].rows() * self.groups
+    }
+
+    /// Two rows of partial sums for every group of rows, of dweight and of dbias.
+    fn scratch(&self, args: &[Shape], chip: &Chip) -> usize {
+        2 * args[0].cols() * Strips::of(args[0], chip).groups
+    }
+
+    fn forward(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
+        use Param::*;
+        const KERNELS: launch::Names =
+            ["group_norm_forward_narrow", "group_norm_forward_warp", "group_norm_forward_block"];
+        let rows = Rows::of(self.rows(args[0]), chip);
+        let tensors = [Arg(0), Arg(1), Arg(2), Out(0), Saved(0)];
+        let constants = [launch::count(self.groups), F32(self.eps as f32)];
+        let params = [&tensors[..], &rows.sizes(), &constants].concat();
+        vec![rows.each(KERNELS, &params)]
+    }
+
+    fn vjp(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
+        use Param::*;
+        const KERNELS: launch::Names =
+            ["group_norm_vjp_narrow", "group_norm_vjp_warp", "group_norm_vjp_block"];
+        let rows = Rows::of(self.rows(args[0]), chip);
+        let tensors = [Arg(0), Arg(1), Dy, Saved(0), Grad(0)];
+        let dx = [&tensors[..], &rows.sizes(), &[launch::count(self.groups)]].concat();
+        let (strips, cols) = (Strips::of(args[0], chip), args[0].cols());
+        let members = launch::count(cols / self.groups);
+        let add = [&[Arg(0), Dy, Saved(0), Scratch(0)], &strips.sizes()[..], &[members]].concat();
+        let sizes = [launch::count(strips.groups), launch::count(cols)];
+        let dweight = [&[Scratch(0), Grad(1), Grad(2)], &sizes[..]].concat();
+        vec![
+            rows.each(KERNELS, &dx),
+            strips.pass("group_norm_parts", &add),
+            launch::columns("group_norm_dweight", strips.groups, 2 * cols, &dweight),
+        ]
     }
 }
 

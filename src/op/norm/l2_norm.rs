@@ -3,8 +3,10 @@
 //! y = x/max(‖x‖, eps) with the Euclidean norm over the last axis. Where ‖x‖ > eps:
 //! dx = (dy − y·⟨y, dy⟩)/‖x‖, else dx = dy/eps, as for a norm held constant.
 
+use super::launch;
 use crate::choice::Described;
 use crate::num::Num;
+use crate::op::device::{Chip, Kernels, Launch, Ptx, ptx};
 use crate::op::simd::{self, dot};
 use crate::op::{Arg, Fast, Grad, Op, Property, Reference, Shape, View};
 
@@ -42,6 +44,9 @@ impl Op for L2Norm {
     fn properties(&self) -> &'static [Property] {
         use Property::*;
         &[ScaleInvariant, Odd, PermutationEquivariant, RowIndependent]
+    }
+    fn kernels(&self) -> Option<&dyn Kernels> {
+        Some(self)
     }
 }
 
@@ -138,5 +143,36 @@ impl Fast for L2Norm {
                 dx.put(row, x.iter().zip(dy).map(|(x, dy)| inverse.mul_add(*dy, x * slope)));
             }
         });
+    }
+}
+
+impl L2Norm {
+    fn launches(&self, x: Shape) -> launch::Scaled {
+        launch::Scaled {
+            forward: ["l2_norm_forward_narrow", "l2_norm_forward_warp", "l2_norm_forward_block"],
+            vjp: ["l2_norm_vjp_narrow", "l2_norm_vjp_warp", "l2_norm_vjp_block"],
+            dweight: None,
+            eps: self.eps,
+            seen: x.cols(),
+        }
+    }
+}
+
+impl Kernels for L2Norm {
+    fn ptx(&self) -> Ptx {
+        ptx!("l2_norm")
+    }
+
+    /// ‖x‖ of every row.
+    fn saved(&self, args: &[Shape], _chip: &Chip) -> usize {
+        args[0].rows()
+    }
+
+    fn forward(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
+        self.launches(args[0]).forward(args[0], chip)
+    }
+
+    fn vjp(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
+        self.launches(args[0]).vjp(args[0], chip)
     }
 }

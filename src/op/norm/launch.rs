@@ -1,11 +1,12 @@
-//! How the kernels of the norms are launched: over rows, or over strips of columns (`rows.cuh`).
+//! How the kernels of the norms are launched, and of whatever else takes rows as they do: over rows, or
+//! over strips of columns (`rows.cuh`).
 
 use crate::op::Shape;
 use crate::op::device::{Chip, Launch, Param, WARP};
 
 /// Rows of a tensor, and who takes one: a few lanes' worth of a warp, a whole warp, or a block.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Rows {
+pub(in crate::op) struct Rows {
     rows: usize,
     cols: usize,
     chip: Chip,
@@ -13,7 +14,7 @@ pub(super) struct Rows {
 
 /// The names of the three kernels of one pass over rows: for narrow rows, for those of a warp and
 /// for those of a block.
-pub(super) type Names = [&'static str; 3];
+pub(in crate::op) type Names = [&'static str; 3];
 
 /// Columns of a narrow row: four for each lane of a warp.
 const NARROW: usize = 128;
@@ -24,12 +25,12 @@ const PER_THREAD: usize = 8;
 
 impl Rows {
     /// The rows of x.
-    pub(super) fn of(x: Shape, chip: &Chip) -> Self {
+    pub(in crate::op) fn of(x: Shape, chip: &Chip) -> Self {
         Rows { rows: x.rows(), cols: x.cols(), chip: *chip }
     }
 
     /// The number of rows and the number of columns, as kernels take them.
-    pub(super) fn sizes(self) -> [Param; 2] {
+    pub(in crate::op) fn sizes(self) -> [Param; 2] {
         [Param::U64(self.rows as u64), count(self.cols)]
     }
 
@@ -51,7 +52,7 @@ impl Rows {
 
     /// A pass that sums nothing over rows: as many blocks as there is work for. Its kernel for
     /// narrow rows is of 256 threads.
-    pub(super) fn each(self, kernels: Names, params: &[Param]) -> Launch {
+    pub(in crate::op) fn each(self, kernels: Names, params: &[Param]) -> Launch {
         let (kernel, threads, at_once) = self.taken(8 * WARP);
         let blocks = self.rows.div_ceil(at_once).min(i32::MAX as usize);
         Launch::new(kernels[kernel], blocks, threads, params)
@@ -71,6 +72,57 @@ impl Rows {
     pub(super) fn sum(self, kernels: Names, params: &[Param]) -> Launch {
         let (kernel, threads, _) = self.taken(1024);
         Launch::new(kernels[kernel], self.blocks(), threads, params)
+    }
+}
+
+/// A norm that multiplies a row by one number, as `scaled.cuh` has it: its kernels, the last of which adds
+/// the sums of a weight where there is one, and its constants.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scaled {
+    pub forward: Names,
+    pub vjp: Names,
+    pub dweight: Option<&'static str>,
+    pub eps: f64,
+    /// How many columns the number is made of.
+    pub seen: usize,
+}
+
+impl Scaled {
+    /// A row of partial sums for every block, of dweight.
+    pub(super) fn scratch(&self, x: Shape, chip: &Chip) -> usize {
+        self.dweight.map_or(0, |_| x.cols() * Rows::of(x, chip).blocks())
+    }
+
+    /// Where a weight is; null where there is none.
+    fn weight(&self) -> Param {
+        self.dweight.map_or(Param::U64(0), |_| Param::Arg(1))
+    }
+
+    fn constants(&self) -> [Param; 2] {
+        [Param::F32(self.eps as f32), count(self.seen)]
+    }
+
+    pub(super) fn forward(&self, x: Shape, chip: &Chip) -> Vec<Launch> {
+        use Param::*;
+        let rows = Rows::of(x, chip);
+        let tensors = [Arg(0), self.weight(), Out(0), Saved(0)];
+        let params = [&tensors[..], &rows.sizes(), &self.constants()].concat();
+        vec![rows.each(self.forward, &params)]
+    }
+
+    pub(super) fn vjp(&self, x: Shape, chip: &Chip) -> Vec<Launch> {
+        use Param::*;
+        let (rows, cols) = (Rows::of(x, chip), x.cols());
+        let blocks = rows.blocks();
+        let tensors = [Arg(0), self.weight(), Dy, Saved(0), Grad(0), Scratch(0)];
+        let params = [&tensors[..], &rows.sizes(), &self.constants()].concat();
+        let sums = [Scratch(0), Grad(1), count(blocks), count(cols)];
+        match self.dweight {
+            None => vec![rows.each(self.vjp, &params)],
+            Some(dweight) => {
+                vec![rows.sum(self.vjp, &params), columns(dweight, blocks, cols, &sums)]
+            }
+        }
     }
 }
 
@@ -127,6 +179,6 @@ pub(super) fn total(kernel: &'static str, parts: usize, params: &[Param]) -> Lau
 ///
 /// # Panics
 /// Where it is larger.
-pub(super) fn count(n: usize) -> Param {
+pub(in crate::op) fn count(n: usize) -> Param {
     Param::U32(u32::try_from(n).unwrap_or_else(|_| panic!("{n} does not fit into 32 bits")))
 }

@@ -2,7 +2,7 @@
 //
 // The variance is that of the centred values. stats is [rows, 2]: mean and rstd.
 
-#include "rows.cuh"
+#include "centre.cuh"
 
 template <class T>
 __device__ __forceinline__ void normalize(const Real* x, const Real* weight, const Real* bias, Real* y,
@@ -11,21 +11,9 @@ __device__ __forceinline__ void normalize(const Real* x, const Real* weight, con
     for (u64 i = team.row; i < rows; i += team.step) {
         const Real* row = x + i * cols;
         typename T::Kept v, w, b;
-        float sum = 0.0f, squares = 0.0f;
-        for (u32 first = 0; team.has(first); first += team.span()) {
-            team.read(row, first, v);
-            team.elements([&](int a, int e) { sum += v[a][e]; });
-        }
-        float mean = team.sum(sum) / cols;
-        for (u32 first = 0; team.has(first); first += team.span()) {
-            team.reread(row, first, v);
-            team.each(first, [&](int a, u32) {
-                for (float v : v[a]) {
-                    squares += (v - mean) * (v - mean);
-                }
-            });
-        }
-        float rstd = 1.0f / sqrtf(team.sum(squares) / cols + eps);
+        Centre of_row = centre(team, row, v);
+        float mean = of_row.mean;
+        float rstd = 1.0f / sqrtf(of_row.squares / cols + eps);
         for (u32 first = 0; team.has(first); first += team.span()) {
             team.reread(row, first, v);
             team.read(weight, first, w, 1.0f);

@@ -21,7 +21,7 @@ impl NormChoice {
     }
 }
 
-mod launch;
+pub(super) mod launch;
 
 crate::list! { dyn Op;
     bare_rms_norm::BareRmsNorm,

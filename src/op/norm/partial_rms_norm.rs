@@ -8,8 +8,10 @@
 //! The paper rounds the count up and has no eps; its code rounds down, where a narrow row has no
 //! column left, and adds eps to the root (as [`super::RmsNormOutside`]).
 
+use super::launch;
 use crate::choice::Described;
 use crate::num::Num;
+use crate::op::device::{Chip, Kernels, Launch, Ptx, ptx};
 use crate::op::simd::{self, dot};
 use crate::op::{Arg, Fast, Grad, Op, Property, Reference, Shape, View};
 
@@ -50,6 +52,9 @@ impl Op for PartialRmsNorm {
     fn properties(&self) -> &'static [Property] {
         use Property::*;
         &[ScaleInvariant, Odd, RowIndependent]
+    }
+    fn kernels(&self) -> Option<&dyn Kernels> {
+        Some(self)
     }
 }
 
@@ -169,6 +174,49 @@ impl Fast for PartialRmsNorm {
                 dy.mul_add(x * saved[i], sum)
             });
         });
+    }
+}
+
+impl PartialRmsNorm {
+    fn launches(&self, x: Shape) -> launch::Scaled {
+        launch::Scaled {
+            forward: [
+                "partial_rms_norm_forward_narrow",
+                "partial_rms_norm_forward_warp",
+                "partial_rms_norm_forward_block",
+            ],
+            vjp: [
+                "partial_rms_norm_vjp_narrow",
+                "partial_rms_norm_vjp_warp",
+                "partial_rms_norm_vjp_block",
+            ],
+            dweight: Some("partial_rms_norm_dweight"),
+            eps: self.eps,
+            seen: self.seen(x.cols()),
+        }
+    }
+}
+
+impl Kernels for PartialRmsNorm {
+    fn ptx(&self) -> Ptx {
+        ptx!("partial_rms_norm")
+    }
+
+    /// The scale of every row.
+    fn saved(&self, args: &[Shape], _chip: &Chip) -> usize {
+        args[0].rows()
+    }
+
+    fn scratch(&self, args: &[Shape], chip: &Chip) -> usize {
+        self.launches(args[0]).scratch(args[0], chip)
+    }
+
+    fn forward(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
+        self.launches(args[0]).forward(args[0], chip)
+    }
+
+    fn vjp(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
+        self.launches(args[0]).vjp(args[0], chip)
     }
 }
 

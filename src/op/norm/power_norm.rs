@@ -11,8 +11,10 @@
 //! passes back weight ⊙ s ⊙ dy less x̂ times a running mean of what that leaves along x̂. That is no
 //! derivative of any forward pass, and not this operator; a test below has it beside the derivative.
 
+use super::launch::{self, Strips};
 use crate::choice::Described;
 use crate::num::Num;
+use crate::op::device::{Chip, Kernels, Launch, Param, Ptx, ptx};
 use crate::op::simd;
 use crate::op::{Arg, Fast, Grad, Kind, Op, Property, Reference, Shape, View};
 
@@ -70,6 +72,9 @@ impl Op for PowerNorm {
     }
     fn vjp_reads(&self, index: usize) -> bool {
         index < 2 || (index > 2 && !self.training)
+    }
+    fn kernels(&self) -> Option<&dyn Kernels> {
+        Some(self)
     }
 }
 
@@ -239,6 +244,55 @@ impl Fast for PowerNorm {
                 );
             }
         });
+    }
+}
+
+/// Beside the statistics, those of [`super::BatchNorm`] with a mean of 0.
+impl Kernels for PowerNorm {
+    fn ptx(&self) -> Ptx {
+        ptx!("batch_norm")
+    }
+
+    fn keeps_f32(&self, index: usize) -> bool {
+        index > 0
+    }
+
+    /// 0 and the scale of every column.
+    fn saved(&self, args: &[Shape], _chip: &Chip) -> usize {
+        2 * args[0].cols()
+    }
+
+    /// Forward has a row of sums for every group of rows. vjp has the sums of dweight and dbias, and two
+    /// rows of their partial sums.
+    fn scratch(&self, args: &[Shape], chip: &Chip) -> usize {
+        args[0].cols() * (2 + 2 * Strips::of(args[0], chip).groups)
+    }
+
+    fn forward(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
+        use Param::*;
+        let (strips, cols) = (Strips::of(args[0], chip), args[0].cols());
+        let (width, eps) = (launch::count(cols), F32(self.eps as f32));
+        let own = [Arg(3), Saved(0), Out(1)];
+        let tensors = [Arg(0), Arg(1), Arg(2), Saved(0), Out(0)];
+        let normalize =
+            strips.pass("batch_norm_forward", &[&tensors[..], &strips.sizes()].concat());
+        if !self.training {
+            let params = [&own[..], &[width, eps]].concat();
+            return vec![Launch::each("power_norm_running", cols, &params), normalize];
+        }
+        let squares = [&[Arg(0), Scratch(0)][..], &strips.sizes()].concat();
+        let shares = [F32((1.0 - self.momentum) as f32), F32(self.momentum as f32)];
+        let sizes = [U64(args[0].rows() as u64), launch::count(strips.groups), width, eps];
+        let statistics = [&[Scratch(0)][..], &own, &sizes, &shares].concat();
+        vec![
+            strips.pass("power_norm_squares", &squares),
+            launch::columns("power_norm_statistics", strips.groups, cols, &statistics),
+            normalize,
+        ]
+    }
+
+    fn vjp(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
+        super::batch_norm::vjp(args[0], chip, self.training, false)
     }
 }
 

@@ -7,8 +7,10 @@
 //! At x = 0 the term of the root vanishes with x, and dx = w/eps: that is the derivative there along
 //! every direction.
 
+use super::launch;
 use crate::choice::Described;
 use crate::num::Num;
+use crate::op::device::{Chip, Kernels, Launch, Ptx, ptx};
 use crate::op::simd::{self, dot};
 use crate::op::{Arg, Fast, Grad, Op, Property, Reference, Shape, View};
 
@@ -47,6 +49,9 @@ impl Op for RmsNormOutside {
     fn properties(&self) -> &'static [Property] {
         use Property::*;
         &[ScaleInvariant, Odd, PermutationEquivariant, RowIndependent]
+    }
+    fn kernels(&self) -> Option<&dyn Kernels> {
+        Some(self)
     }
 }
 
@@ -157,6 +162,49 @@ impl Fast for RmsNormOutside {
                 dy.mul_add(x * (1.0 / (saved[i] + eps)), sum)
             });
         });
+    }
+}
+
+impl RmsNormOutside {
+    fn launches(&self, x: Shape) -> launch::Scaled {
+        launch::Scaled {
+            forward: [
+                "rms_norm_outside_forward_narrow",
+                "rms_norm_outside_forward_warp",
+                "rms_norm_outside_forward_block",
+            ],
+            vjp: [
+                "rms_norm_outside_vjp_narrow",
+                "rms_norm_outside_vjp_warp",
+                "rms_norm_outside_vjp_block",
+            ],
+            dweight: Some("rms_norm_outside_dweight"),
+            eps: self.eps,
+            seen: x.cols(),
+        }
+    }
+}
+
+impl Kernels for RmsNormOutside {
+    fn ptx(&self) -> Ptx {
+        ptx!("rms_norm_outside")
+    }
+
+    /// √mean(x²) of every row.
+    fn saved(&self, args: &[Shape], _chip: &Chip) -> usize {
+        args[0].rows()
+    }
+
+    fn scratch(&self, args: &[Shape], chip: &Chip) -> usize {
+        self.launches(args[0]).scratch(args[0], chip)
+    }
+
+    fn forward(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
+        self.launches(args[0]).forward(args[0], chip)
+    }
+
+    fn vjp(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
+        self.launches(args[0]).vjp(args[0], chip)
     }
 }
 

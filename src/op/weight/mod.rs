@@ -36,6 +36,7 @@ pub trait Form: Debug + Send + Sync {
     fn operators(&self) -> Vec<SharedOp>;
 }
 
+mod launch;
 pub mod power_iteration;
 
 crate::list! { dyn Form;

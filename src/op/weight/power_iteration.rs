@@ -5,6 +5,7 @@
 //! A length below 1e-12 counts as that.
 
 use crate::num::Num;
+use crate::op::device::{Chip, ColumnSums, Kernels, Launch, Param, Ptx, WARP, ptx};
 use crate::op::simd::{self, dot};
 use crate::op::{Arg, Fast, Grad, Kind, Op, Reference, Shape, View};
 
@@ -34,6 +35,9 @@ impl Op for PowerIteration {
     }
     fn vjp_reads(&self, _index: usize) -> bool {
         false
+    }
+    fn kernels(&self) -> Option<&dyn Kernels> {
+        Some(self)
     }
 }
 
@@ -112,6 +116,48 @@ impl Fast for PowerIteration {
         _scratch: &mut [f32],
     ) {
     }
+}
+
+/// They are with those of [`super::SigmaReparam`].
+impl Kernels for PowerIteration {
+    fn ptx(&self) -> Ptx {
+        ptx!("sigma_reparam")
+    }
+
+    fn keeps_f32(&self, _index: usize) -> bool {
+        true
+    }
+
+    /// Partial sums of Wᵀ·v.
+    fn scratch(&self, args: &[Shape], chip: &Chip) -> usize {
+        sums(args[0], chip).scratch()
+    }
+
+    fn forward(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
+        use Param::*;
+        let (rows, cols) = (args[0].rows(), args[0].cols());
+        let (sums, least) = (sums(args[0], chip), F32(LEAST as f32));
+        let product = [Arg(0), Arg(1), Out(0), U64(rows as u64), U32(cols as u32)];
+        let unit = |out: usize, len: usize| {
+            Launch::new("power_iteration_unit", 1, 1024, &[Out(out), U32(len as u32), least])
+        };
+        vec![
+            Launch::each("power_iteration_rows", rows * WARP as usize, &product),
+            unit(0, rows),
+            sums.parts("power_iteration_columns", &[Arg(0), Out(0)]),
+            sums.output("power_iteration_next", 1),
+            unit(1, cols),
+        ]
+    }
+
+    fn vjp(&self, _args: &[Shape], _chip: &Chip) -> Vec<Launch> {
+        Vec::new()
+    }
+}
+
+/// How the sums over the rows of the matrix are formed.
+fn sums(weight: Shape, chip: &Chip) -> ColumnSums {
+    ColumnSums::new(weight.rows(), weight.cols(), chip)
 }
 
 #[cfg(test)]

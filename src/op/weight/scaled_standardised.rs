@@ -12,8 +12,10 @@
 use std::sync::Arc;
 
 use super::Form;
+use super::launch::RowForm;
 use crate::choice::Described;
 use crate::num::Num;
+use crate::op::device::{Chip, Kernels, Launch, Ptx, ptx};
 use crate::op::simd::{self, sum, sum_of_squares_around};
 use crate::op::{Arg, Fast, Grad, Op, Property, Reference, Shape, SharedOp, View};
 
@@ -72,6 +74,9 @@ impl Op for ScaledStandardised {
     }
     fn properties(&self) -> &'static [Property] {
         &[Property::ShiftInvariant, Property::Odd, Property::RowIndependent]
+    }
+    fn kernels(&self) -> Option<&dyn Kernels> {
+        Some(self)
     }
 }
 
@@ -202,5 +207,45 @@ impl Fast for ScaledStandardised {
                 );
             }
         });
+    }
+}
+
+impl ScaledStandardised {
+    fn launches(&self, weight: Shape) -> RowForm {
+        RowForm {
+            forward: [
+                "scaled_standardised_forward_narrow",
+                "scaled_standardised_forward_warp",
+                "scaled_standardised_forward_block",
+            ],
+            vjp: [
+                "scaled_standardised_vjp_narrow",
+                "scaled_standardised_vjp_warp",
+                "scaled_standardised_vjp_block",
+            ],
+            gamma: self.gamma,
+            eps: self.eps,
+            choice: self.floor == Floor::Added,
+            divisor: weight.cols(),
+        }
+    }
+}
+
+impl Kernels for ScaledStandardised {
+    fn ptx(&self) -> Ptx {
+        ptx!("scaled_standardised")
+    }
+
+    /// mean, q and its slope of every row.
+    fn saved(&self, args: &[Shape], _chip: &Chip) -> usize {
+        3 * args[0].rows()
+    }
+
+    fn forward(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
+        self.launches(args[0]).forward(args[0], chip)
+    }
+
+    fn vjp(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
+        self.launches(args[0]).vjp(args[0], chip)
     }
 }

@@ -14,6 +14,7 @@ use super::Form;
 use super::power_iteration::PowerIteration;
 use crate::choice::Described;
 use crate::num::Num;
+use crate::op::device::{Chip, Kernels, Launch, Param, Ptx, ptx};
 use crate::op::simd::{self, dot};
 use crate::op::{Arg, Fast, Grad, Kind, Op, Reference, Shape, SharedOp, View};
 
@@ -56,6 +57,9 @@ impl Op for SigmaReparam {
     }
     fn example(&self, rows: usize, cols: usize) -> Vec<Shape> {
         super::example(&[rows, cols, 1], rows, cols)
+    }
+    fn kernels(&self) -> Option<&dyn Kernels> {
+        Some(self)
     }
 }
 
@@ -152,5 +156,53 @@ impl Fast for SigmaReparam {
                 dweight.put(row, elements.map(|(u, dy)| factor.mul_add(*dy, u * slope)));
             }
         });
+    }
+}
+
+/// Threads of a block.
+const THREADS: u32 = 256;
+
+impl Kernels for SigmaReparam {
+    fn ptx(&self) -> Ptx {
+        ptx!("sigma_reparam")
+    }
+
+    /// 1/σ.
+    fn saved(&self, _args: &[Shape], _chip: &Chip) -> usize {
+        1
+    }
+
+    /// ⟨dy, W⟩/σ, and a part of a sum for every block.
+    fn scratch(&self, args: &[Shape], chip: &Chip) -> usize {
+        1 + chip.blocks(args[0].rows())
+    }
+
+    fn forward(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
+        use Param::*;
+        let (weight, blocks) = (args[0], chip.blocks(args[0].rows()));
+        let sizes = [U64(weight.rows() as u64), U32(weight.cols() as u32)];
+        let parts = [&[Arg(0), Arg(1), Arg(2), Scratch(1)], &sizes[..]].concat();
+        let y = [Arg(0), Arg(3), Saved(0), Out(0), U64(weight.len() as u64)];
+        let inverse = [Scratch(1), Saved(0), U32(blocks as u32)];
+        vec![
+            Launch::new("sigma_reparam_parts", blocks, THREADS, &parts),
+            Launch::new("sigma_reparam_inverse", 1, THREADS, &inverse),
+            Launch::by_vectors("sigma_reparam_forward", weight.len(), chip, &y),
+        ]
+    }
+
+    fn vjp(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
+        use Param::*;
+        let (weight, blocks) = (args[0], chip.blocks(args[0].rows()));
+        let (rows, cols) = (U64(weight.rows() as u64), U32(weight.cols() as u32));
+        let dgamma = [Scratch(1), Saved(0), Scratch(0), Grad(3), U32(blocks as u32)];
+        let tensors = [Dy, Arg(1), Arg(2), Arg(3), Saved(0), Scratch(0), Grad(0)];
+        let dweight = [&tensors[..], &[U64(weight.len() as u64), cols]].concat();
+        let along = [Arg(0), Dy, Scratch(1), rows, cols];
+        vec![
+            Launch::new("sigma_reparam_along", blocks, THREADS, &along),
+            Launch::new("sigma_reparam_dgamma", 1, THREADS, &dgamma),
+            Launch::each("sigma_reparam_dweight", weight.len(), &dweight),
+        ]
     }
 }

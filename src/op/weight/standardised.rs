@@ -14,8 +14,10 @@
 use std::sync::Arc;
 
 use super::Form;
+use super::launch::RowForm;
 use crate::choice::Described;
 use crate::num::Num;
+use crate::op::device::{Chip, Kernels, Launch, Ptx, ptx};
 use crate::op::simd::{self, sum, sum_of_squares_around};
 use crate::op::{Arg, Fast, Grad, Op, Property, Reference, Shape, SharedOp, View};
 
@@ -84,6 +86,9 @@ impl Op for Standardised {
     }
     fn properties(&self) -> &'static [Property] {
         &[Property::ShiftInvariant, Property::Odd, Property::RowIndependent]
+    }
+    fn kernels(&self) -> Option<&dyn Kernels> {
+        Some(self)
     }
 }
 
@@ -231,5 +236,41 @@ impl Fast for Standardised {
                 );
             }
         });
+    }
+}
+
+impl Standardised {
+    fn launches(&self, weight: Shape) -> RowForm {
+        RowForm {
+            forward: [
+                "standardised_forward_narrow",
+                "standardised_forward_warp",
+                "standardised_forward_block",
+            ],
+            vjp: ["standardised_vjp_narrow", "standardised_vjp_warp", "standardised_vjp_block"],
+            gamma: 1.0,
+            eps: self.eps,
+            choice: self.root == Root::Inside,
+            divisor: self.divisor(weight.cols()),
+        }
+    }
+}
+
+impl Kernels for Standardised {
+    fn ptx(&self) -> Ptx {
+        ptx!("standardised")
+    }
+
+    /// mean, q and its slope of every row.
+    fn saved(&self, args: &[Shape], _chip: &Chip) -> usize {
+        3 * args[0].rows()
+    }
+
+    fn forward(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
+        self.launches(args[0]).forward(args[0], chip)
+    }
+
+    fn vjp(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
+        self.launches(args[0]).vjp(args[0], chip)
     }
 }

@@ -9,8 +9,10 @@
 use std::sync::Arc;
 
 use super::Form;
+use super::launch::RowForm;
 use crate::choice::Described;
 use crate::num::Num;
+use crate::op::device::{Chip, Kernels, Launch, Ptx, ptx};
 use crate::op::simd::{self, dot};
 use crate::op::{Arg, Fast, Grad, Op, Property, Reference, Shape, SharedOp, View};
 
@@ -54,6 +56,9 @@ impl Op for WeightNorm {
     }
     fn properties(&self) -> &'static [Property] {
         &[Property::ScaleInvariant, Property::Odd, Property::RowIndependent]
+    }
+    fn kernels(&self) -> Option<&dyn Kernels> {
+        Some(self)
     }
 }
 
@@ -159,5 +164,41 @@ impl Fast for WeightNorm {
                 dweight.put(row, elements.map(|(v, dy)| factor.mul_add(*dy, v * slope)));
             }
         });
+    }
+}
+
+impl WeightNorm {
+    fn launches(&self) -> RowForm {
+        RowForm {
+            forward: [
+                "weight_norm_forward_narrow",
+                "weight_norm_forward_warp",
+                "weight_norm_forward_block",
+            ],
+            vjp: ["weight_norm_vjp_narrow", "weight_norm_vjp_warp", "weight_norm_vjp_block"],
+            gamma: 1.0,
+            eps: self.eps,
+            choice: false,
+            divisor: 1,
+        }
+    }
+}
+
+impl Kernels for WeightNorm {
+    fn ptx(&self) -> Ptx {
+        ptx!("weight_norm")
+    }
+
+    /// mean, q and its slope of every row.
+    fn saved(&self, args: &[Shape], _chip: &Chip) -> usize {
+        3 * args[0].rows()
+    }
+
+    fn forward(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
+        self.launches().forward(args[0], chip)
+    }
+
+    fn vjp(&self, args: &[Shape], chip: &Chip) -> Vec<Launch> {
+        self.launches().vjp(args[0], chip)
     }
 }
