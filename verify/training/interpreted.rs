@@ -111,19 +111,9 @@ fn what_one_device_has_begun_another_goes_on_with() {
 /// What only the CPU can do is refused before anything is trained.
 #[test]
 fn what_has_no_kernels_is_refused_in_a_line() {
-    for (field, value, refusal) in [
-        (
-            "optimizer",
-            "muon",
-            "optimizer = muon: allowed is adamw or sgd on device cuda_interpreted",
-        ),
-        ("z-loss", "0.0001", "device = cuda_interpreted: allowed is cpu for cross_entropy"),
-        ("residual-warmup", "9", "device = cuda_interpreted: allowed is cpu for ramp"),
-        ("norm-noise", "0.5", "device = cuda_interpreted: allowed is cpu for shift_noise"),
-    ] {
-        let fields = [("task", "markov"), ("device", "cuda_interpreted"), (field, value)];
-        let config = RunConfig::from_settings(fields).unwrap();
-        let refused = fits(&config, &Corpus::load(&config).unwrap()).unwrap_err().to_string();
-        assert!(refused.starts_with(refusal), "{refused}");
-    }
+    let fields = [("task", "markov"), ("device", "cuda_interpreted"), ("optimizer", "muon")];
+    let config = RunConfig::from_settings(fields).unwrap();
+    let refused = fits(&config, &Corpus::load(&config).unwrap()).unwrap_err().to_string();
+    let line = "optimizer = muon: allowed is adamw or sgd on device cuda_interpreted";
+    assert!(refused.starts_with(line), "{refused}");
 }
