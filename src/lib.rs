@@ -15,7 +15,7 @@
 //! - [`record`]: what a run leaves behind; [`store`]: where it is kept; [`probe`]: what a layer
 //!   looks like.
 //! - [`train`]: the only training loop, and what is learned; [`sweep`]: products of configurations.
-//! - [`plot`]: data to PNG; [`survey`]: the built-in experiments, their pictures and report.
+//! - [`plot`]: data to PNG; [`experiment`]: a file of runs to pictures and a report; [`survey`]: the built-in experiments, their pictures and report.
 //! - [`gate`]: judging other implementations of the same operators.
 //! - [`cli`]: the command line; [`memory`]: what memory there is and was used.
 
@@ -28,6 +28,8 @@ pub mod choice;
 pub mod cli;
 #[cfg(feature = "harness")]
 pub mod config;
+#[cfg(feature = "harness")]
+pub mod experiment;
 pub mod gate;
 #[cfg(feature = "harness")]
 pub mod memory;

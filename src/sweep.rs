@@ -11,6 +11,15 @@
 //! [[arm]]
 //! wiring = "deepnorm"
 //! init = "*"                         # every value that the field has
+//! lr = { from = 1e-4, to = 1e-1, per-decade = 2 }
+//!
+//! [[arm.zip]]                        # lists that go together, value by value
+//! depth = [4, 16, 64]
+//! batch = [32, 16, 8]
+//!
+//! [[exclude]]                        # combinations that are left out
+//! init = "gpt2"
+//! lr = 1e-1
 //! ```
 
 use std::collections::HashSet;
@@ -54,42 +63,200 @@ impl Sweep {
     /// # Errors
     /// Where it is no TOML, or a field does not hold.
     pub fn parse(name: &str, text: &str, over: &[(String, String)]) -> Result<Sweep, Invalid> {
-        let table: Table = text.parse().map_err(|error: toml::de::Error| {
-            let message = error.message().lines().next().unwrap_or_default().to_string();
-            let line = error.span().map_or(1, |span| text[..span.start].lines().count().max(1));
-            Invalid::new("sweep", name, format!("valid TOML (line {line}: {message})"))
-        })?;
+        Sweep::of(name, table(name, text)?, over)
+    }
+
+    /// The runs that a table names.
+    ///
+    /// # Errors
+    /// Where a field does not hold.
+    pub fn of(name: &str, table: Table, over: &[(String, String)]) -> Result<Sweep, Invalid> {
         let mut shared = table;
-        let arms = match shared.remove("arm") {
-            None => vec![Table::new()],
-            Some(Value::Array(arms)) => arms
-                .into_iter()
-                .map(|arm| match arm {
-                    Value::Table(arm) => Ok(arm),
-                    other => Err(Invalid::new("arm", other, "tables, written [[arm]]")),
-                })
-                .collect::<Result<_, _>>()?,
-            Some(other) => return Err(Invalid::new("arm", other, "tables, written [[arm]]")),
-        };
+        let excluded = tables(&mut shared, "exclude")?.into_iter().map(Excluded::read);
+        let excluded: Vec<Excluded> = excluded.collect::<Result<_, _>>()?;
+        let together = tables(&mut shared, "zip")?;
+        let mut arms = tables(&mut shared, "arm")?;
+        if arms.is_empty() {
+            arms.push(Table::new());
+        }
         let mut runs: Vec<RunConfig> = Vec::new();
         let mut known: HashSet<String> = HashSet::new();
-        for arm in arms {
+        for mut arm in arms {
+            let mut zips = together.clone();
+            zips.extend(tables(&mut arm, "zip")?);
+            let zipped = |key: &String| zips.iter().any(|zip| zip.contains_key(key));
             // What the arm says goes over what all share.
-            let mut fields: Vec<(String, Vec<String>)> = Vec::new();
+            let mut factors: Vec<Factor> = Vec::new();
             let sources = shared.iter().filter(|(key, _)| !arm.contains_key(*key));
             for (key, value) in sources.chain(&arm) {
-                fields.push((key.clone(), values(key, value)?));
+                if zipped(key) {
+                    return Err(Invalid::new(key, value, "a field of [[zip]] in that table only"));
+                }
+                factors.push(
+                    values(key, value)?.into_iter().map(|v| vec![(key.clone(), v)]).collect(),
+                );
             }
-            fields.retain(|(key, _)| over.iter().all(|(name, _)| name != key));
-            fields.extend(over.iter().map(|(name, text)| (name.clone(), vec![text.clone()])));
-            for run in product(&fields)? {
+            for zip in &zips {
+                factors.push(zip_of(zip)?);
+            }
+            for factor in &mut factors {
+                for settings in factor.iter_mut() {
+                    settings.retain(|(key, _)| over.iter().all(|(name, _)| name != key));
+                }
+            }
+            factors.retain(|factor| factor.iter().any(|settings| !settings.is_empty()));
+            factors.push(vec![over.to_vec()]);
+            for run in product(&factors)? {
                 if known.insert(run.id()) {
                     runs.push(run);
                 }
             }
         }
+        for excluded in &excluded {
+            let before = runs.len();
+            runs.retain(|run| !excluded.matches(run));
+            if runs.len() == before {
+                let allowed = "a combination that some run has";
+                return Err(Invalid::new("exclude", excluded.show(), allowed));
+            }
+        }
+        if runs.is_empty() {
+            return Err(Invalid::new("exclude", "every run", "a combination that some run lacks"));
+        }
         Ok(Sweep { name: name.to_string(), runs })
     }
+}
+
+/// The settings of every choice of one factor of a product.
+type Factor = Vec<Vec<(String, String)>>;
+
+/// Reads TOML.
+///
+/// # Errors
+/// Where it is none, with the line.
+pub(crate) fn table(name: &str, text: &str) -> Result<Table, Invalid> {
+    text.parse().map_err(|error: toml::de::Error| {
+        let message = error.message().lines().next().unwrap_or_default().to_string();
+        let line = error.span().map_or(1, |span| text[..span.start].lines().count().max(1));
+        Invalid::new("sweep", name, format!("valid TOML (line {line}: {message})"))
+    })
+}
+
+/// Takes the tables of a name, written `[[name]]`, out of a table.
+///
+/// # Errors
+/// Where it is something else.
+pub(crate) fn tables(from: &mut Table, name: &str) -> Result<Vec<Table>, Invalid> {
+    let refused = |value: Value| Invalid::new(name, value, format!("tables, written [[{name}]]"));
+    match from.remove(name) {
+        None => Ok(Vec::new()),
+        Some(Value::Array(tables)) => tables
+            .into_iter()
+            .map(|table| match table {
+                Value::Table(table) => Ok(table),
+                other => Err(refused(other)),
+            })
+            .collect(),
+        Some(other) => Err(refused(other)),
+    }
+}
+
+/// A combination of values that is left out.
+struct Excluded(Vec<(String, Vec<String>)>);
+
+impl Excluded {
+    fn read(table: Table) -> Result<Self, Invalid> {
+        let fields = table.iter().map(|(key, value)| {
+            // As a configuration shows them, so that 1e-1 is 0.1.
+            let shown = |text: String| {
+                let mut config = RunConfig::default();
+                config.set(key, &text)?;
+                Ok(config.get(key).unwrap_or(text))
+            };
+            let values = values(key, value)?.into_iter().map(shown);
+            Ok((key.clone(), values.collect::<Result<_, Invalid>>()?))
+        });
+        let fields: Vec<_> = fields.collect::<Result<_, Invalid>>()?;
+        match fields.is_empty() {
+            true => Err(Invalid::new("exclude", "{}", "some fields with values")),
+            false => Ok(Excluded(fields)),
+        }
+    }
+    fn matches(&self, run: &RunConfig) -> bool {
+        self.0.iter().all(|(key, values)| run.get(key).is_some_and(|value| values.contains(&value)))
+    }
+    fn show(&self) -> String {
+        let fields = self.0.iter().map(|(key, values)| format!("{key} = {}", values.join(" or ")));
+        fields.collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// The choices of a table whose lists go together.
+fn zip_of(zip: &Table) -> Result<Factor, Invalid> {
+    let mut choices: Factor = Vec::new();
+    let mut first = None;
+    for (key, value) in zip {
+        let values = values(key, value)?;
+        let &mut (ref name, count) = first.get_or_insert((key, values.len()));
+        if values.len() != count {
+            let allowed =
+                format!("as many values as {name}, beside it in [[zip]], which has {count}");
+            return Err(Invalid::new(key, value, allowed));
+        }
+        choices.resize(count, Vec::new());
+        for (choice, value) in choices.iter_mut().zip(values) {
+            choice.push((key.clone(), value));
+        }
+    }
+    match choices.is_empty() {
+        true => Err(Invalid::new("zip", "{}", "some fields with lists of values")),
+        false => Ok(choices),
+    }
+}
+
+/// The numbers of a range: `{ from, to, per-decade }`, `{ from, to, times }` or `{ from, to, step }`.
+fn range(key: &str, range: &Table) -> Result<Vec<String>, Invalid> {
+    let refused = || {
+        let allowed = "a value, an array of values, or a range such as { from = 1e-4, to = 1e-1, \
+                       per-decade = 2 }, { from = 4, to = 64, times = 2 } or { from = 0, to = 1, \
+                       step = 0.25 }";
+        Invalid::new(key, Value::Table(range.clone()), allowed)
+    };
+    let number = |name: &str| match range.get(name)? {
+        Value::Integer(n) => Some(*n as f64),
+        Value::Float(x) => Some(*x),
+        _ => None,
+    };
+    let (Some(from), Some(to), 3) = (number("from"), number("to"), range.len()) else {
+        return Err(refused());
+    };
+    let steps = ["per-decade", "times", "step"].into_iter().find_map(|by| Some((by, number(by)?)));
+    let grows = |x: f64| from > 0.0 && x > 0.0 && x.is_finite();
+    let (count, at): (f64, Box<dyn Fn(f64) -> f64>) = match steps {
+        Some(("per-decade", n)) if grows(n) => {
+            ((to / from).log10() * n, Box::new(move |i| from * 10f64.powf(i / n)))
+        }
+        Some(("times", by)) if grows(by) && by > 1.0 => {
+            ((to / from).ln() / by.ln(), Box::new(move |i| from * by.powf(i)))
+        }
+        Some(("step", by)) if by > 0.0 => ((to - from) / by, Box::new(move |i| from + i * by)),
+        _ => return Err(refused()),
+    };
+    // A last step that rounding alone keeps from its end is one.
+    let count = (count + 1e-6).floor();
+    if !(0.0..MOST_RUNS as f64).contains(&count) {
+        return Err(refused());
+    }
+    // Two digits of what is not exact, as people write rates.
+    let shown = |x: f64| {
+        let short: f64 = format!("{x:.1e}").parse().unwrap_or(x);
+        if (x - short).abs() < 1e-9 * x.abs() || steps.is_some_and(|(by, _)| by == "per-decade") {
+            short
+        } else {
+            x
+        }
+    };
+    Ok((0..=count as usize).map(|i| shown(at(i as f64)).to_string()).collect())
 }
 
 /// The values of a field: those of an array, or the one.
@@ -97,9 +264,10 @@ fn values(key: &str, value: &Value) -> Result<Vec<String>, Invalid> {
     let one = |value: &Value| match value {
         Value::String(text) => Ok(text.clone()),
         Value::Integer(_) | Value::Float(_) | Value::Boolean(_) => Ok(value.to_string()),
-        other => Err(Invalid::new(key, other, "a value, or an array of values")),
+        other => Err(Invalid::new(key, other, "a value, an array of values, or a range")),
     };
     match value {
+        Value::Table(table) => range(key, table),
         Value::String(all) if all == "*" => {
             let field = RunConfig::fields().into_iter().find(|field| field.name == key);
             let choices = field.map_or(Vec::new(), |field| field.choices);
@@ -117,20 +285,23 @@ fn values(key: &str, value: &Value) -> Result<Vec<String>, Invalid> {
     }
 }
 
-/// Every combination, the last field varying fastest.
-fn product(fields: &[(String, Vec<String>)]) -> Result<Vec<RunConfig>, Invalid> {
-    let count = fields.iter().try_fold(1usize, |n, (_, values)| n.checked_mul(values.len()));
+/// Every combination, the last factor varying fastest.
+fn product(factors: &[Factor]) -> Result<Vec<RunConfig>, Invalid> {
+    let count = factors.iter().try_fold(1usize, |n, factor| n.checked_mul(factor.len()));
     let count = count
         .filter(|&n| n <= MOST_RUNS)
         .ok_or_else(|| Invalid::new("sweep", "its product", format!("up to {MOST_RUNS} runs")))?;
     (0..count)
         .map(|mut index| {
-            let mut settings: Vec<(&str, &str)> = Vec::new();
-            for (name, values) in fields.iter().rev() {
-                settings.push((name, &values[index % values.len()]));
-                index /= values.len();
+            let mut chosen: Vec<&[(String, String)]> = Vec::new();
+            for factor in factors.iter().rev() {
+                chosen.push(&factor[index % factor.len()]);
+                index /= factor.len();
             }
-            settings.reverse();
+            chosen.reverse();
+            let settings = chosen.into_iter().flatten();
+            let settings: Vec<(&str, &str)> =
+                settings.map(|(name, text)| (name.as_str(), text.as_str())).collect();
             RunConfig::from_settings(settings)
         })
         .collect()
@@ -183,6 +354,66 @@ mod tests {
         let sweep = Sweep::parse("s", TEXT, &over).unwrap();
         assert_eq!(sweep.runs.len(), 3);
         assert!(sweep.runs.iter().all(|run| run.seed == 9));
+    }
+
+    fn shown(text: &str, fields: &[&str]) -> Vec<String> {
+        let runs = Sweep::parse("s", text, &[]).unwrap().runs;
+        let one = |run: &RunConfig| fields.iter().map(|f| run.get(f).unwrap()).collect::<Vec<_>>();
+        runs.iter().map(|run| one(run).join(" ")).collect()
+    }
+
+    #[test]
+    fn lists_that_go_together_do_and_combinations_are_left_out() {
+        let text = "seed = [1, 2]\n[[zip]]\ndepth = [2, 4]\nlr = [1e-2, 1e-3]\n\
+                    [[exclude]]\nseed = 2\nlr = 1e-2";
+        assert_eq!(shown(text, &["seed", "depth", "lr"]), ["1 2 0.01", "1 4 0.001", "2 4 0.001"]);
+        let text =
+            "[[arm]]\nwiring = 'post_ln'\n[[arm]]\n[[arm.zip]]\ndepth = [2, 4]\nheads = [2, 1]";
+        assert_eq!(
+            shown(text, &["wiring", "depth", "heads"]),
+            ["post_ln 16 4", "pre_ln 2 2", "pre_ln 4 1"]
+        );
+    }
+
+    #[test]
+    fn ranges_end_where_they_say() {
+        let lr = |range: &str| shown(&format!("lr = {{ {range} }}"), &["lr"]).join(" ");
+        assert_eq!(
+            lr("from = 1e-4, to = 1e-2, per-decade = 2"),
+            "0.0001 0.00032 0.001 0.0032 0.01"
+        );
+        assert_eq!(lr("from = 1e-3, to = 1e-3, per-decade = 1"), "0.001");
+        assert_eq!(lr("from = 1, to = 3, step = 0.5"), "1 1.5 2 2.5 3");
+        assert_eq!(
+            shown("depth = { from = 3, to = 24, times = 2 }", &["depth"]).join(" "),
+            "3 6 12 24"
+        );
+    }
+
+    #[test]
+    fn what_does_not_go_together_is_refused_by_name() {
+        for (text, field, allowed) in [
+            ("[[zip]]\ndepth = [2, 4]\nlr = [1e-2]", "lr", "as many values as depth"),
+            (
+                "depth = 3\n[[zip]]\ndepth = [2, 4]\nlr = [1e-2, 1e-3]",
+                "depth",
+                "in that table only",
+            ),
+            ("zip = 3", "zip", "[[zip]]"),
+            ("[[zip]]", "zip", "lists of values"),
+            ("[[exclude]]\nseed = 9", "exclude", "some run has"),
+            ("[[exclude]]\nseed = 1", "exclude", "some run lacks"),
+            ("[[exclude]]\nseeds = 1", "field", "one of"),
+            ("[[exclude]]", "exclude", "some fields"),
+            ("lr = { from = 1e-3, to = 1e-4, per-decade = 1 }", "lr", "a range such as"),
+            ("lr = { from = 0, to = 1, per-decade = 1 }", "lr", "a range such as"),
+            ("lr = { from = 1e-3, to = 1.0, times = 1 }", "lr", "a range such as"),
+            ("lr = { from = 1e-3, to = 1.0, times = 2, step = 1 }", "lr", "a range such as"),
+            ("lr = { from = 1e-3, to = inf, step = 1 }", "lr", "a range such as"),
+        ] {
+            let error = Sweep::parse("s", text, &[]).unwrap_err();
+            assert!(error.field == field && error.allowed.contains(allowed), "{text}: {error}");
+        }
     }
 
     #[test]

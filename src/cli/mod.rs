@@ -56,7 +56,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         None => survey::run(&matches),
         Some(("survey", matches)) => survey::run(matches),
         Some(("train", matches)) => train::run(matches),
-        Some(("sweep", matches)) => sweep::run(matches),
+        Some(("run", matches)) => sweep::run(matches),
         Some(("report", matches)) => report::run(matches),
         Some(("show", matches)) => show::run(matches),
         Some(("bench", matches)) => bench::run(matches),
@@ -104,7 +104,7 @@ fn answer(text: &str) -> Outcome {
 const ENDS: &str = "\
 SIGTERM, SIGINT (Ctrl-C) and SIGHUP end a training behind its step, with a snapshot and exit code
 128 + signal; the same command goes on from there. A second signal ends at once. A run that another
-process trains is left alone: `train` refuses it (exit code 2), `sweep` and the survey do the others
+process trains is left alone: `train` refuses it (exit code 2), `run` and the survey do the others
 first and wait for it.";
 
 fn command() -> Command {
@@ -128,17 +128,20 @@ fn command() -> Command {
                 .arg(flag("plan", "Print the steps, the parameters and the bytes; train nothing")),
         )
         .subcommand(
-            Command::new("sweep")
-                .about("Train every combination that a TOML file names; resumes where it stopped")
+            Command::new("run")
+                .visible_alias("sweep")
+                .about(
+                    "Train every combination that a TOML file names, draw pictures and write a \
+                     report of them; resumes where it stopped",
+                )
                 .after_help(ENDS)
-                .arg(Arg::new("file").value_name("FILE.toml").required(true))
+                .args(sweep::args())
                 .args(field_args(&["preset"]))
-                .arg(sweep::at_once_arg())
                 .arg(json_arg()),
         )
         .subcommand(
             Command::new("report")
-                .about("Draw the pictures again from the store")
+                .about("Draw the pictures again from the store: those of experiments, or of the survey")
                 .args(report::args()),
         )
         .subcommand(

@@ -128,7 +128,8 @@ impl Bars {
     }
 }
 
-fn per_step(run: &RunConfig) -> u64 {
+/// The work of a step, in units that are alike for all sizes.
+pub(super) fn per_step(run: &RunConfig) -> u64 {
     let block = 12 * run.width * run.width + 2 * run.seq * run.width;
     (run.depth * run.batch * run.seq * block / 1000) as u64 + 1
 }

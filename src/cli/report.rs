@@ -4,16 +4,19 @@ use std::path::Path;
 
 use clap::{Arg, ArgMatches};
 
-use super::{Outcome, one, open_read, survey};
+use super::{Outcome, one, open_read, survey, sweep};
 use crate::setting::Invalid;
 use crate::store::{Filter, Store};
 use crate::train::Library;
 
 pub(super) fn args() -> Vec<Arg> {
-    survey::args()
+    survey::args().into_iter().chain([sweep::files(false)]).collect()
 }
 
 pub(super) fn run(matches: &ArgMatches) -> Outcome {
+    if matches.contains_id("file") {
+        return sweep::report(matches);
+    }
     let over = survey::over(matches, &mut Library::default())?;
     let forms = survey::forms(matches, &over)?;
     let store = open_read(one(matches, "store"))?;

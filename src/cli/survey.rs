@@ -125,7 +125,8 @@ pub(super) fn writable(field: &str, folder: &Path) -> Outcome {
         Failure(format!("{field} = {}: allowed is {allowed} ({error})", folder.display()))
     };
     std::fs::create_dir_all(folder).map_err(refuse)?;
-    let probe = folder.join(".plummet-writable");
+    // Another process may look at the same moment.
+    let probe = folder.join(format!(".plummet-writable-{}", std::process::id()));
     std::fs::write(&probe, b"").map_err(refuse)?;
     std::fs::remove_file(&probe).map_err(refuse)
 }

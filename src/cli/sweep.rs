@@ -1,30 +1,48 @@
-//! `plummet sweep FILE.toml`.
+//! `plummet run FILE.toml…`, also `plummet sweep`: runs, pictures, and what was found.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use clap::{Arg, ArgMatches};
+use clap::{Arg, ArgAction, ArgMatches};
 use serde_json::Value as Json;
 
 use super::progress::Bars;
+use super::survey::writable;
 use super::train::{changed, failure, warned_json};
-use super::{Failure, Outcome, answer, given, one, open, signals};
+use super::{Failure, Outcome, answer, flag, given, one, open, open_read, signals};
 use crate::config::RunConfig;
+use crate::experiment::Experiment;
 use crate::record::{RunRecord, RunState};
 use crate::setting::Invalid;
 use crate::store::{Filter, Problem, Store, StoreError};
 use crate::sweep::Sweep;
-use crate::train::{Error, Library, run_on};
+use crate::train::{Error, Library, fits, run_on};
 
 /// How often a run that another process trains is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-pub(super) fn at_once_arg() -> Arg {
+pub(super) fn args() -> Vec<Arg> {
     let help = "Runs trained side by side, as narrow ones on a GPU should be; the results do not \
                 depend on it, their times and peaks do";
-    let arg = Arg::new("at-once").long("at-once").value_name("VALUE").help(help);
-    arg.default_value("1").allow_hyphen_values(true)
+    let at_once = Arg::new("at-once").long("at-once").value_name("VALUE").help(help);
+    vec![
+        files(true),
+        at_once.default_value("1").allow_hyphen_values(true),
+        reports(),
+        flag("plan", "Print how many runs there are, their time and memory; train nothing"),
+    ]
+}
+
+/// The files of experiments.
+pub(super) fn files(required: bool) -> Arg {
+    let files = Arg::new("file").value_name("FILE.toml").action(ArgAction::Append);
+    files.num_args(1..).required(required).help("Experiments: what to run, and what to draw of it")
+}
+
+fn reports() -> Arg {
+    let reports = Arg::new("reports").long("reports").value_name("VALUE").default_value("reports");
+    reports.help("Folder for pictures and a report.md, in a folder of the file's name")
 }
 
 fn at_once(matches: &ArgMatches) -> Result<usize, Invalid> {
@@ -35,25 +53,138 @@ fn at_once(matches: &ArgMatches) -> Result<usize, Invalid> {
 
 pub(super) fn run(matches: &ArgMatches) -> Outcome {
     let at_once = at_once(matches)?;
-    let sweep = Sweep::load(Path::new(one(matches, "file")), &given(matches))?;
-    let path = sweep.runs.first().map_or(String::new(), |run| run.store.clone());
     let mut library = Library::default();
-    let runs = resolved(&sweep, &mut library)?;
-    let warnings = runs.iter().map(|run| library.warnings(run));
+    let experiments = experiments(matches, &mut library)?;
+    let runs = || experiments.iter().flat_map(|experiment| &experiment.sweep.runs);
+    let path = runs().next().map_or(String::new(), |run| run.store.clone());
+    if matches.get_flag("plan") {
+        return plan(&experiments, &mut library, &path);
+    }
+    let warnings = runs().map(|run| library.warnings(run));
     let warnings = warnings.collect::<Result<Vec<_>, _>>()?;
+    let folder = Path::new(one(matches, "reports"));
+    writable("reports", folder)?;
     let store = open(&path)?;
-    let bars = Bars::new(&sweep.runs);
+    let bars = Bars::new(runs());
     bars.warn(&warnings);
     signals::watch();
-    let records = run_all(&sweep, &mut library, &store, &bars, at_once);
+    let mut records = Vec::new();
+    let mut failed = Ok(());
+    for experiment in &experiments {
+        match run_all(&experiment.sweep, &mut library, &store, &bars, at_once) {
+            Ok(more) => records.extend(more),
+            Err(error) => {
+                failed = Err(error);
+                break;
+            }
+        }
+    }
     bars.finish();
-    let records = records?;
-    if matches.get_flag("json") {
-        let runs = records.iter().zip(&runs).zip(warnings);
-        let objects = runs.map(|((record, run), warnings)| warned_json(record, run, warnings));
+    failed?;
+    let json = matches.get_flag("json");
+    if !json {
+        answer(&table(&records, |record| record.state.to_string()))?;
+    }
+    for experiment in &experiments {
+        let found = experiment.report(&store, &folder.join(&experiment.sweep.name))?;
+        if !json {
+            answer(&said(&found.findings, &found.files))?;
+        }
+    }
+    if json {
+        let all = records.iter().zip(runs()).zip(warnings);
+        let objects = all.map(|((record, run), warnings)| warned_json(record, run, warnings));
         return answer(&format!("{}\n", Json::Array(objects.collect())));
     }
-    answer(&table(&records, |record| record.state.to_string()))
+    Ok(())
+}
+
+/// `plummet report FILE.toml…`: what `run` draws and writes, again, from the store.
+pub(super) fn report(matches: &ArgMatches) -> Outcome {
+    let experiments = experiments(matches, &mut Library::default())?;
+    let store = open_read(one(matches, "store"))?;
+    let folder = Path::new(one(matches, "reports"));
+    writable("reports", folder)?;
+    for experiment in &experiments {
+        let found = experiment.report(&store, &folder.join(&experiment.sweep.name))?;
+        answer(&said(&found.findings, &found.files))?;
+    }
+    Ok(())
+}
+
+/// The experiments of some files, which are told apart by their names, their data read.
+fn experiments(matches: &ArgMatches, library: &mut Library) -> Result<Vec<Experiment>, Failure> {
+    let over = given(matches);
+    let mut experiments: Vec<Experiment> = Vec::new();
+    for file in matches.get_many::<String>("file").into_iter().flatten() {
+        let mut experiment = Experiment::load(Path::new(file), &over)?;
+        if experiments.iter().any(|other| other.sweep.name == experiment.sweep.name) {
+            let allowed = "files of different names, which their folders of reports have";
+            return Err(Invalid::new("file", file, allowed).into());
+        }
+        experiment.sweep.runs = resolved(&experiment.sweep, library)?;
+        experiments.push(experiment);
+    }
+    Ok(experiments)
+}
+
+/// What was found and where it lies, for people.
+fn said(findings: &[String], files: &[PathBuf]) -> String {
+    let findings = findings.iter().map(|finding| format!("{finding}\n"));
+    let files = files.iter().map(|file| format!("{}\n", file.display()));
+    format!("\n{}{}", findings.collect::<String>(), files.collect::<String>())
+}
+
+/// How many runs there are, and what they will take by what the store's have taken.
+fn plan(experiments: &[Experiment], library: &mut Library, path: &str) -> Outcome {
+    let known = match Path::new(path).exists() {
+        true => open_read(path)?.runs(&Filter::default())?,
+        false => Vec::new(),
+    };
+    let finished = |run: &RunConfig| {
+        let id = run.id();
+        known.iter().any(|record| record.id == id && record.state == RunState::Finished)
+    };
+    // Seconds for a unit of work, of every finished run: the median is no single slow moment's.
+    let mut rates: Vec<f64> = (known.iter())
+        .filter_map(|record| {
+            let (config, s) =
+                (RunConfig::from_json(&record.config).ok()?, record.summary.as_ref()?);
+            let work = super::progress::per_step(&config) * s.steps;
+            (work > 0 && s.seconds > 0.0).then(|| s.seconds / work as f64)
+        })
+        .collect();
+    rates.sort_by(f64::total_cmp);
+    let mut text = String::new();
+    for experiment in experiments {
+        let runs = &experiment.sweep.runs;
+        let missing: Vec<&RunConfig> = runs.iter().filter(|run| !finished(run)).collect();
+        let work: u64 =
+            missing.iter().map(|run| super::progress::per_step(run) * run.steps as u64).sum();
+        let time = match rates.get(rates.len() / 2) {
+            _ if missing.is_empty() => "no time".to_string(),
+            None => "a time that is known once a first run is in the store".to_string(),
+            Some(rate) => {
+                let seconds = rate * work as f64;
+                format!(
+                    "some {} by the speed of the store's runs",
+                    indicatif::HumanDuration(Duration::from_secs_f64(seconds))
+                )
+            }
+        };
+        let mut most = 0;
+        for run in &missing {
+            most = most.max(fits(run, &*library.corpus(run)?)?.total());
+        }
+        let memory = format!("{:.0} MiB at most", most as f64 / (1 << 20) as f64);
+        text += &format!(
+            "{}: {} runs, {} of them in the store; the others take {time} and {memory}\n",
+            experiment.sweep.name,
+            runs.len(),
+            runs.len() - missing.len()
+        );
+    }
+    answer(&text)
 }
 
 /// The runs of a sweep, their texts read: one that cannot be is an error before the first run.

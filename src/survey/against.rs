@@ -1,11 +1,11 @@
 //! Short runs against longer ones: which findings outlast them.
 
-use super::arm::{Arm, Ending, arms, best};
 use super::data::Data;
 use super::findings::largest::Shift;
 use super::findings::words::{count, names};
 use super::findings::{rates, warmups};
 use crate::config::RunConfig;
+use crate::experiment::arm::{Arm, Ending, arms, best};
 use crate::setting::Setting;
 
 /// A finding of the short form, and what the longer runs make of it.

@@ -1,46 +1,10 @@
 //! What the store holds of a survey, in the shape that pictures and tables want.
 
 use super::Survey;
-use crate::config::RunConfig;
-use crate::record::{ProbeRow, RunRecord, StepRow, Summary};
+use crate::experiment::Run;
+use crate::record::RunRecord;
 use crate::store::{Filter, Store, StoreError};
 use crate::sweep::Sweep;
-
-/// One finished run.
-#[derive(Debug, Clone)]
-pub struct Run {
-    /// What was asked for.
-    pub config: RunConfig,
-    /// What came out.
-    pub summary: Summary,
-    /// Every step.
-    pub steps: Vec<StepRow>,
-    /// Every probe, of the first and of the last step.
-    pub probes: Vec<ProbeRow>,
-}
-
-impl Run {
-    /// Values by layer of one site and metric at one step.
-    pub fn by_layer(&self, step: u64, site: &str, metric: &str) -> Vec<(f64, f64)> {
-        let mut rows: Vec<(f64, f64)> = (self.probes.iter())
-            .filter(|row| row.step == step && row.site == site && row.metric == metric)
-            .map(|row| (row.layer as f64, row.value))
-            .collect();
-        rows.sort_by(|a, b| a.0.total_cmp(&b.0));
-        rows
-    }
-
-    /// The one value of a site and metric at the last layer that has it.
-    pub fn last(&self, step: u64, site: &str, metric: &str) -> Option<f64> {
-        self.by_layer(step, site, metric).last().map(|&(_, value)| value)
-    }
-
-    /// A cost of the whole run.
-    pub fn cost(&self, metric: &str) -> Option<f64> {
-        let mut rows = self.probes.iter();
-        rows.find(|row| row.site == "run" && row.metric == metric).map(|row| row.value)
-    }
-}
 
 /// The finished runs of every part.
 #[derive(Debug, Clone, Default)]
@@ -84,22 +48,6 @@ fn load(
     records: &[RunRecord],
     whole: bool,
 ) -> Result<Vec<Run>, StoreError> {
-    let mut runs = Vec::new();
-    for config in &sweep.runs {
-        let id = config.id();
-        let record = records.iter().find(|record| record.id == id);
-        if let Some(summary) = record.and_then(|record| record.summary.clone()) {
-            let mut run =
-                Run { config: config.clone(), steps: Vec::new(), probes: Vec::new(), summary };
-            if whole {
-                run.steps = store.steps(&id)?;
-                run.probes = store.probes_at(&id, 0)?;
-                if run.summary.steps > 0 {
-                    run.probes.extend(store.probes_at(&id, run.summary.steps)?);
-                }
-            }
-            runs.push(run);
-        }
-    }
-    Ok(runs)
+    let runs = sweep.runs.iter().map(|config| Run::load(config, store, records, whole));
+    Ok(runs.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
 }

@@ -1,7 +1,7 @@
 //! Straight lines through measurements, plain or in logarithms.
 
 use super::Data;
-use super::data::Run;
+use crate::experiment::Run;
 use crate::stack::Wiring;
 
 /// y = intercept + slope·x by least squares.

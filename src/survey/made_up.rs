@@ -1,8 +1,9 @@
 //! Runs that were never run, for tests.
 
 use super::Survey;
-use super::data::{Data, Run};
+use super::data::Data;
 use crate::config::RunConfig;
+use crate::experiment::Run;
 use crate::record::{Outcome, StepRow, Summary};
 use crate::sweep::Sweep;
 

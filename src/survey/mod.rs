@@ -6,7 +6,6 @@
 //! again at greater length, and says which findings last (`against`).
 
 mod against;
-mod arm;
 mod data;
 mod figures;
 mod findings;
@@ -18,7 +17,8 @@ mod thorough;
 
 use std::path::{Path, PathBuf};
 
-pub use data::{Data, Run};
+pub use crate::experiment::Run;
+pub use data::Data;
 
 use crate::setting::Invalid;
 use crate::store::{Store, StoreError};

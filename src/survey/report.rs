@@ -2,14 +2,15 @@
 
 use std::fmt::{Result, Write};
 
-use super::arm::{Arm, arms};
-use super::data::{Data, Run};
+use super::data::Data;
 use super::figures::{Picture, inits, norms, subtitle, text_name};
 use super::findings::largest::Largest;
 use super::findings::words::{conditions, count, number};
 use super::findings::{map, rates, warmups, wirings};
 use super::laws::{exponent, laws, line};
 use crate::config::Checkpoint;
+use crate::experiment::Run;
+use crate::experiment::arm::{Arm, arms};
 
 /// A share of explained variance from which a line may be called one.
 const STRAIGHT: f64 = 0.99;

@@ -3,11 +3,11 @@
 use std::fmt::{Result, Write};
 
 use super::against::{Checked, Verdict, check};
-use super::arm::arms;
 use super::data::Data;
 use super::figures::{Picture, inits, norms};
 use super::findings::{map, rates, warmups, wirings};
 use super::report::{chapter, commands, paragraph, rates_table, warmups_table, wirings_table};
+use crate::experiment::arm::arms;
 
 /// `thorough.md`.
 pub(super) fn markdown(short: &Data, long: &Data, pictures: &[Picture], command: &str) -> String {

@@ -64,6 +64,7 @@ fn ten_kills_change_no_bit() {
     let file = place.file("sweep.toml", SWEEP);
     let command = |store: &Path| {
         let mut command = Command::new(PLUMMET);
+        command.current_dir(env!("CARGO_TARGET_TMPDIR"));
         command.args(["sweep", text(&file), "--store", text(store)]);
         command.stdout(Stdio::null());
         command

@@ -2,6 +2,7 @@
 
 mod answers;
 mod bench;
+mod experiments;
 mod kill;
 mod memory;
 mod places;

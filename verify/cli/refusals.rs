@@ -188,7 +188,7 @@ fn what_the_parser_refuses_reads_the_same() {
     // Only the flags of the command that was given.
     let line = refused(&plummet(&["gate", "check", "--frob"]), &["flag = --frob", "--cases"]);
     assert!(!line.contains("--depth"), "{line}");
-    refused(&plummet(&["trian"]), &["command = trian", "train", "sweep", "list"]);
+    refused(&plummet(&["trian"]), &["command = trian", "train", "run", "list"]);
     refused(&plummet(&["train", "--lr"]), &["lr = (nothing)", "value"]);
     refused(&plummet(&["sweep"]), &["FILE.toml", "nothing"]);
     refused(
@@ -212,7 +212,7 @@ fn a_sweep_file_that_does_not_hold_is_refused() {
         (b"lr = nan", &["lr = NaN", "above 0"]),
         (b"lr = []", &["lr = []", "at least one value"]),
         (b"lr = [[1.0]]", &["lr = [1.0]", "a value"]),
-        (b"[lr]\nmost = 1.0", &["lr = ", "a value, or an array of values"]),
+        (b"[lr]\nmost = 1.0", &["lr = ", "a value, an array of values, or a range"]),
         (b"arm = 3", &["arm = 3", "[[arm]]"]),
         (b"depth = [1, 2, 0]", &["depth = 0", "1 to"]),
     ];

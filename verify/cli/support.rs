@@ -56,7 +56,7 @@ pub fn train_in(store: &Path, more: &[&str]) -> Output {
 }
 
 pub fn plummet(args: &[&str]) -> Output {
-    Command::new(PLUMMET).args(args).output().unwrap()
+    Command::new(PLUMMET).current_dir(env!("CARGO_TARGET_TMPDIR")).args(args).output().unwrap()
 }
 
 pub fn text(path: &Path) -> &str {
@@ -114,6 +114,7 @@ pub const LONG: &[&str] = &[
 pub fn start(args: &[&str]) -> std::process::Child {
     use std::process::Stdio;
     let mut command = std::process::Command::new(PLUMMET);
+    command.current_dir(env!("CARGO_TARGET_TMPDIR"));
     command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     // A shell without job control may have this test ignore SIGINT, and a child inherits that.
     #[cfg(unix)]

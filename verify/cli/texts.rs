@@ -16,6 +16,7 @@ fn piped(store: &Path, name: &str, content: &str) -> Output {
     let mut args = vec!["train", "--text", name, "--json", "--store", text(store)];
     args.extend(TINY);
     let mut command = Command::new(PLUMMET);
+    command.current_dir(env!("CARGO_TARGET_TMPDIR"));
     command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     std::io::Write::write_all(&mut child.stdin.take().unwrap(), content.as_bytes()).unwrap();
@@ -52,6 +53,7 @@ fn the_same_content_is_the_same_run_wherever_it_comes_from() {
         "width = 8\ndepth = 1\nheads = 2\nseq = 8\nbatch = 4\nsteps = 3\nseed = [1, 2, 3]\n";
     let sweep = place.file("sweep.toml", format!("{sweep}text = '-'\n").as_bytes());
     let mut command = Command::new(PLUMMET);
+    command.current_dir(env!("CARGO_TARGET_TMPDIR"));
     command.args(["sweep", text(&sweep), "--json", "--store", text(&place.store)]);
     command.stdin(fs::File::open(&file).unwrap());
     assert_eq!(json(&command.output().unwrap()).as_array().unwrap().len(), 3);

@@ -1,9 +1,9 @@
 //! What happens inside: gradients, the stream and attention, block by block.
 
 use super::words::{series, subtitle};
+use crate::experiment::Run;
+use crate::experiment::arm::Arm;
 use crate::plot::{Axis, Lines, Panels, Scale, Series};
-use crate::survey::arm::Arm;
-use crate::survey::data::Run;
 
 /// A quantity that two panels show by block: before training and at its end.
 pub(super) struct ByLayer {

@@ -1,12 +1,13 @@
 //! Training loss over steps: the first picture.
 
-use super::words::{series, subtitle, worst};
+use super::words::{series, subtitle};
+use crate::experiment::Run;
+use crate::experiment::arm::worst;
+use crate::experiment::arm::{Arm, arms};
 use crate::plot::{Axis, Lines, Panels, Reference, Series};
 use crate::record::ReferenceLoss;
 use crate::setting::Setting;
-use crate::survey::arm::{Arm, arms};
 use crate::survey::data::Data;
-use crate::survey::data::Run;
 use crate::survey::findings::wirings;
 
 /// Steps that a loss is averaged over, so that lines can be told apart.

@@ -16,8 +16,8 @@ pub(super) use self::words::{subtitle, text_name};
 
 use self::layers::{ENTROPY, GRADIENT, RMS, by_layer, similarity};
 use super::Error;
-use super::arm::arms;
 use super::data::Data;
+use crate::experiment::arm::arms;
 use crate::plot::Image;
 
 /// A picture: its file, what it is about, and how it is drawn.

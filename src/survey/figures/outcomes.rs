@@ -2,9 +2,9 @@
 
 use super::tables::{Table, by_count};
 use super::words::subtitle;
+use crate::experiment::arm::{Arm, arms};
 use crate::plot::{Axis, Maps};
 use crate::setting::Setting;
-use crate::survey::arm::{Arm, arms};
 use crate::survey::data::Data;
 use crate::survey::findings::map;
 

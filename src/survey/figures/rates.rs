@@ -2,10 +2,10 @@
 
 use super::tables::Table;
 use super::words::subtitle;
+use crate::experiment::arm::wirings;
+use crate::experiment::arm::{Arm, arms};
 use crate::plot::{Axis, Ground, Maps};
 use crate::setting::Setting;
-use crate::survey::arm::wirings;
-use crate::survey::arm::{Arm, arms};
 use crate::survey::data::Data;
 use crate::survey::findings::rates::{self, Bearing, worst};
 

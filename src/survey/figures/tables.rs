@@ -1,8 +1,8 @@
 //! Arms as a table of outcomes: two of their properties make rows and columns.
 
-use super::words::worst;
+use crate::experiment::arm::Arm;
+use crate::experiment::arm::worst;
 use crate::plot::{Cell, Ground, Map};
-use crate::survey::arm::Arm;
 
 /// What a table shows of its arms.
 pub(super) struct Table<'a> {

@@ -2,8 +2,8 @@
 
 use super::tables::{Table, by_count};
 use super::words::subtitle;
+use crate::experiment::arm::{Arm, arms, share};
 use crate::plot::{Axis, Maps};
-use crate::survey::arm::{Arm, arms, share};
 use crate::survey::data::Data;
 use crate::survey::findings::{warmups, words::distinct, words::names};
 

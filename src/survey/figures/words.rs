@@ -3,28 +3,10 @@
 use std::path::Path;
 
 use crate::config::RunConfig;
-use crate::plot::{Mark, Series};
-use crate::record::Outcome;
-use crate::survey::arm::{Arm, share, wiring_and_init};
-use crate::survey::data::Run;
+use crate::experiment::Run;
+use crate::experiment::arm::{Arm, share, wiring_and_init};
+use crate::plot::Series;
 use crate::survey::findings::words::{count, distinct};
-
-/// The mark of an outcome.
-pub(super) fn mark(outcome: &Outcome) -> Mark {
-    match outcome {
-        Outcome::Ok => Mark::Ok,
-        Outcome::Spike { .. } => Mark::Spike,
-        Outcome::Unfinished => Mark::Unfinished,
-        Outcome::Stuck => Mark::Stuck,
-        Outcome::Collapsed => Mark::Collapsed,
-        Outcome::Diverged { .. } => Mark::Diverged,
-        Outcome::NonFinite { .. } => Mark::NonFinite,
-    }
-}
-
-pub(super) fn worst(arm: &Arm) -> Mark {
-    arm.runs.iter().map(|run| mark(&run.summary.outcome)).max().unwrap_or(Mark::Ok)
-}
 
 /// The stack, the batches and the text of some runs, which share them; rates, warm-ups and steps
 /// where they share those, too.

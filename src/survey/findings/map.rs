@@ -1,8 +1,8 @@
 //! Wirings under inits and norms: how many train.
 
 use super::words::{conditions, count, list};
+use crate::experiment::arm::{Arm, Ending};
 use crate::setting::Setting;
-use crate::survey::arm::{Arm, Ending};
 
 /// The counts, for arms that differ in wiring and in `other` ("init", "norm").
 pub(crate) fn title(arms: &[Arm], other: &str) -> String {

@@ -2,10 +2,10 @@
 
 use super::largest::{Ladder, Shift, shifts};
 use super::words::{distinct, range};
+use crate::experiment::Run;
+use crate::experiment::arm::{Arm, wirings};
 use crate::record::Outcome;
 use crate::stack::Wiring;
-use crate::survey::arm::{Arm, wirings};
-use crate::survey::data::Run;
 
 /// Tokens this alike have collapsed.
 const ALIKE: f64 = 0.99;

@@ -1,9 +1,9 @@
 //! Made-up runs go into every title maker: no title says what they do not show.
 
 use super::{map, rates, warmups, wirings};
+use crate::experiment::Run;
+use crate::experiment::arm::{Arm, arms};
 use crate::record::Outcome;
-use crate::survey::arm::{Arm, arms};
-use crate::survey::data::Run;
 use crate::survey::made_up::run;
 
 const ENDINGS: [Outcome; 4] =

@@ -2,7 +2,7 @@
 
 use super::largest::{Ladder, Shift, shifts};
 use super::words::{count, distinct, names, number, range};
-use crate::survey::arm::{Arm, Ending, Tally, best, share, wiring_and_init};
+use crate::experiment::arm::{Arm, Ending, Tally, best, share, wiring_and_init};
 
 /// What warm-up does to the largest rate that trains on every seed.
 pub(crate) fn title(arms: &[Arm]) -> String {

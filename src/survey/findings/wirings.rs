@@ -1,7 +1,7 @@
 //! Which wirings train: the finding of the first picture.
 
 use super::words::{conditions, distinct, list, names, number, range};
-use crate::survey::arm::{Arm, Ending, best};
+use crate::experiment::arm::{Arm, Ending, best};
 
 /// Tokens this alike carry nothing apart.
 const ALIKE: f64 = 0.99;

@@ -1,8 +1,8 @@
 //! Words that findings share: lists, counts, and the conditions that a finding holds under.
 
 use crate::config::RunConfig;
-use crate::survey::arm::{Arm, share, wiring_and_init};
-use crate::survey::data::Run;
+use crate::experiment::Run;
+use crate::experiment::arm::{Arm, share, wiring_and_init};
 
 /// "a", "a and b", "a, b and c".
 pub(crate) fn list(names: &[String]) -> String {

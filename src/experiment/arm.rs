@@ -1,25 +1,26 @@
 //! Runs that differ in their seed only, and how they ended.
 
-use super::data::Run;
+use super::run::Run;
 use crate::config::RunConfig;
+use crate::plot::Mark;
 use crate::record::Outcome;
 use crate::setting::Setting;
 use crate::stack::{Wiring, wiring};
 
 /// Points of x and y.
-pub(super) type Curve = Vec<(f64, f64)>;
+pub(crate) type Curve = Vec<(f64, f64)>;
 /// x, low and high.
-pub(super) type Band = Vec<(f64, f64, f64)>;
+pub(crate) type Band = Vec<(f64, f64, f64)>;
 
 /// Runs that differ in their seed only.
 #[derive(Debug, Clone)]
-pub(super) struct Arm<'a> {
+pub(crate) struct Arm<'a> {
     /// One per seed.
     pub runs: Vec<&'a Run>,
 }
 
 /// The arms of some runs, in the order of their first runs.
-pub(super) fn arms(runs: &[Run]) -> Vec<Arm<'_>> {
+pub(crate) fn arms(runs: &[Run]) -> Vec<Arm<'_>> {
     let mut arms: Vec<Arm> = Vec::new();
     for run in runs {
         let same = |arm: &&mut Arm| {
@@ -36,7 +37,7 @@ pub(super) fn arms(runs: &[Run]) -> Vec<Arm<'_>> {
 
 /// How many of an arm's runs ended how.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Tally {
+pub(crate) struct Tally {
     /// They learned from context.
     pub trained: usize,
     /// They ended too early to tell.
@@ -49,7 +50,7 @@ pub(super) struct Tally {
 
 /// What the runs of an arm say together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Ending {
+pub(crate) enum Ending {
     /// All learned from context.
     Trained,
     /// All ended too early to tell, or some did and the rest do not disagree.
@@ -171,7 +172,7 @@ impl Arm<'_> {
 }
 
 /// The arm that does best: most seeds trained, then the smallest held-out loss.
-pub(super) fn best<'a, 'b>(arms: impl IntoIterator<Item = &'b Arm<'a>>) -> Option<&'b Arm<'a>>
+pub(crate) fn best<'a, 'b>(arms: impl IntoIterator<Item = &'b Arm<'a>>) -> Option<&'b Arm<'a>>
 where
     'a: 'b,
 {
@@ -190,18 +191,18 @@ where
 }
 
 /// The wiring, and the init where it is another word.
-pub(super) fn wiring_and_init(config: &RunConfig) -> String {
+pub(crate) fn wiring_and_init(config: &RunConfig) -> String {
     let (wiring, init) = (config.wiring.show(), config.init.show());
     if wiring == init { wiring } else { format!("{wiring} ({init})") }
 }
 
 /// The warm-up as a share of the run.
-pub(super) fn share(config: &RunConfig) -> String {
+pub(crate) fn share(config: &RunConfig) -> String {
     format!("{:.0} %", 100.0 * config.warmup as f64 / config.steps.max(1) as f64)
 }
 
 /// The wirings of some arms, each once, in the order of the list.
-pub(super) fn wirings(arms: &[Arm]) -> Vec<Wiring> {
+pub(crate) fn wirings(arms: &[Arm]) -> Vec<Wiring> {
     let mut found: Vec<Wiring> = Vec::new();
     for arm in arms {
         if !found.contains(&arm.config().wiring) {
@@ -210,4 +211,22 @@ pub(super) fn wirings(arms: &[Arm]) -> Vec<Wiring> {
     }
     found.sort_by_key(|wiring| wiring::ALL.iter().position(|entry| entry.id == wiring.id()));
     found
+}
+
+/// The mark of an outcome.
+pub(crate) fn mark(outcome: &Outcome) -> Mark {
+    match outcome {
+        Outcome::Ok => Mark::Ok,
+        Outcome::Spike { .. } => Mark::Spike,
+        Outcome::Unfinished => Mark::Unfinished,
+        Outcome::Stuck => Mark::Stuck,
+        Outcome::Collapsed => Mark::Collapsed,
+        Outcome::Diverged { .. } => Mark::Diverged,
+        Outcome::NonFinite { .. } => Mark::NonFinite,
+    }
+}
+
+/// How an arm ended, at worst.
+pub(crate) fn worst(arm: &Arm) -> Mark {
+    arm.runs.iter().map(|run| mark(&run.summary.outcome)).max().unwrap_or(Mark::Ok)
 }

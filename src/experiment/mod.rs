@@ -1,0 +1,170 @@
+//! An experiment is one file: what to run, and what to draw of it.
+//!
+//! ```toml
+//! title = "Does the norm's place decide which rates train?"
+//! depth = 16
+//! seed = [1, 2, 3]
+//! wiring = ["pre_ln", "post_ln"]
+//! lr = { from = 1e-4, to = 1e-2, per-decade = 2 }
+//!
+//! [[figure]]                         # all but the runs may be left out
+//! kind = "best"
+//! x = "lr"
+//! ```
+//!
+//! The runs are those of a [`Sweep`]. Without a `[[figure]]`, pictures are chosen from what varies
+//! ([`figure::chosen`]). Pictures and reports are functions of the store: they train nothing.
+
+pub(crate) mod arm;
+pub mod figure;
+mod figures;
+mod label;
+mod quantity;
+mod report;
+mod run;
+
+use std::path::{Path, PathBuf};
+
+use toml::Value;
+
+pub use figure::{Figure, Kind};
+pub use figures::Drawn;
+pub use quantity::Quantity;
+pub use run::Run;
+
+use crate::setting::Invalid;
+use crate::store::{Filter, Store, StoreError};
+use crate::sweep::{self, Sweep};
+
+/// Runs, and the pictures of them.
+#[derive(Debug, Clone)]
+pub struct Experiment {
+    /// The question, or what it is about; empty where the file does not say.
+    pub title: String,
+    /// What to run.
+    pub sweep: Sweep,
+    /// What to draw, where the file says so.
+    pub figures: Vec<Figure>,
+}
+
+impl Experiment {
+    /// Reads a file; settings from outside (the command line) go over those of the file.
+    ///
+    /// # Errors
+    /// Where the file cannot be read, is no TOML, or a field does not hold: with the line, where
+    /// one can be named.
+    pub fn load(path: &Path, over: &[(String, String)]) -> Result<Experiment, Invalid> {
+        let shown = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            Invalid::new("sweep", &shown, format!("a readable TOML file ({error})"))
+        })?;
+        let name = path.file_stem().map_or(shown.clone(), |s| s.to_string_lossy().into_owned());
+        Experiment::parse(&name, &text, over).map_err(|error| match &*error.field {
+            "sweep" => Invalid { value: shown, ..error },
+            // What the command line says is on no line of the file.
+            field if over.iter().any(|(name, _)| name == field) => error,
+            _ => match line_of(&text, &error) {
+                Some(line) => {
+                    let allowed = format!("{} ({shown}, line {line})", error.allowed);
+                    Invalid { allowed, ..error }
+                }
+                None => Invalid { allowed: format!("{} ({shown})", error.allowed), ..error },
+            },
+        })
+    }
+
+    /// Reads the text of a file.
+    ///
+    /// # Errors
+    /// As [`Experiment::load`].
+    pub fn parse(name: &str, text: &str, over: &[(String, String)]) -> Result<Experiment, Invalid> {
+        let mut table = sweep::table(name, text)?;
+        let title = match table.remove("title") {
+            None => String::new(),
+            Some(Value::String(title)) => title,
+            Some(other) => return Err(Invalid::new("title", other, "a text")),
+        };
+        let figures = sweep::tables(&mut table, "figure")?;
+        let sweep = Sweep::of(name, table, over)?;
+        let figures = figures.iter().map(|table| Figure::read(table, &sweep.runs));
+        Ok(Experiment { title, figures: figures.collect::<Result<_, _>>()?, sweep })
+    }
+
+    /// The runs that are finished.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn runs(&self, store: &Store) -> Result<Vec<Run>, StoreError> {
+        let records = store.runs(&Filter::default())?;
+        let runs = self.sweep.runs.iter().map(|run| Run::load(run, store, &records, true));
+        Ok(runs.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+    }
+
+    /// Draws the pictures and writes `report.md` into `folder`.
+    ///
+    /// # Errors
+    /// Where the store cannot be read, or the folder not written to.
+    pub fn report(&self, store: &Store, folder: &Path) -> Result<Report, Error> {
+        let refused = |error: std::io::Error| {
+            let folder = folder.display();
+            Error(format!("reports = {folder}: allowed is a folder to write to ({error})"))
+        };
+        std::fs::create_dir_all(folder).map_err(refused)?;
+        let runs = self.runs(store)?;
+        let pictures = figures::draw(self, &runs);
+        for picture in &pictures {
+            picture.image.save(folder.join(&picture.file))?;
+        }
+        let findings = report::findings(self, &runs);
+        let page = folder.join("report.md");
+        let text = report::markdown(self, &runs, &findings, &pictures);
+        std::fs::write(&page, text).map_err(refused)?;
+        let files = pictures.iter().map(|picture| folder.join(&picture.file));
+        Ok(Report { findings, files: files.chain([page]).collect() })
+    }
+}
+
+/// What was found, and where it lies.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// Some sentences, computed from the runs.
+    pub findings: Vec<String>,
+    /// Pictures and page.
+    pub files: Vec<PathBuf>,
+}
+
+/// Where the key of an error stands in a file: the line that has the value too, or else the first.
+fn line_of(text: &str, error: &Invalid) -> Option<usize> {
+    let key = if error.field == "field" { &error.value } else { &error.field };
+    let named = |line: &str| {
+        let line = line.trim_start().trim_start_matches(['[', '"', '\'']);
+        let rest = line.strip_prefix(key.as_str());
+        rest.is_some_and(|rest| rest.trim_start().starts_with(['=', ']', '"', '\'', '.']))
+    };
+    let lines = || text.lines().enumerate().filter(|(_, line)| named(line));
+    let with_value = lines().find(|(_, line)| line.contains(&error.value));
+    with_value.or_else(|| lines().next()).map(|(at, _)| at + 1)
+}
+
+/// Why a report could not be made, in one line.
+#[derive(Debug)]
+pub struct Error(String);
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        Error(error.to_string())
+    }
+}
+impl From<crate::plot::Error> for Error {
+    fn from(error: crate::plot::Error) -> Self {
+        Error(error.to_string())
+    }
+}

@@ -1,0 +1,111 @@
+//! A number of a run, by name.
+
+use super::label;
+use super::run::Run;
+use crate::config::RunConfig;
+use crate::plot::Scale;
+
+/// A number of a finished run: a summary's, a number field's, or a probe's, written `metric@site`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quantity(String);
+
+/// The numbers of a summary, with what they are.
+const SUMMARY: [(&str, &str); 8] = [
+    ("val-loss", "held-out loss"),
+    ("loss", "training loss, mean of the last 20 steps"),
+    ("initial-loss", "training loss before the first update"),
+    ("token-cosine", "mean cosine between tokens at the output"),
+    ("seconds", "wall time of training (s)"),
+    ("peak-bytes", "largest memory held (MiB)"),
+    ("parameters", "trained parameters"),
+    ("passes", "passes over the training data"),
+];
+
+impl Quantity {
+    /// The held-out loss at the end.
+    pub fn held_out() -> Self {
+        Quantity("val-loss".to_string())
+    }
+
+    /// Reads a name.
+    ///
+    /// # Errors
+    /// What is allowed, where there is no such number.
+    pub fn read(name: &str) -> Result<Self, String> {
+        let name = name.replace('_', "-");
+        let field = RunConfig::fields().into_iter().any(|field| field.name == name);
+        let probe = name.split_once('@').is_some_and(|(m, site)| !m.is_empty() && !site.is_empty());
+        if field || probe || SUMMARY.iter().any(|(known, _)| *known == name) {
+            return Ok(Quantity(name));
+        }
+        let names: Vec<&str> = SUMMARY.iter().map(|(name, _)| *name).collect();
+        Err(format!("one of {}, a field of a run, or a probe as metric@site", names.join(", ")))
+    }
+
+    /// The name.
+    pub fn name(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it is a loss, of which less is better.
+    pub fn is_loss(&self) -> bool {
+        self.0 == "loss" || self.0.ends_with("-loss")
+    }
+
+    /// Its value in a run; of a probe, that of the last layer at the last step.
+    pub fn of(&self, run: &Run) -> Option<f64> {
+        let summary = &run.summary;
+        Some(match &*self.0 {
+            "val-loss" => summary.val_loss,
+            "loss" => summary.loss,
+            "initial-loss" => summary.initial_loss,
+            "token-cosine" => summary.token_cosine,
+            "seconds" => summary.seconds,
+            "peak-bytes" => summary.peak_bytes as f64 / (1 << 20) as f64,
+            "parameters" => summary.parameters as f64,
+            "passes" => summary.passes,
+            name => match name.split_once('@') {
+                Some((metric, site)) => {
+                    run.last(summary.steps, &site.replace('-', "_"), &metric.replace('-', "_"))?
+                }
+                None => return label::number(&run.config, name),
+            },
+        })
+    }
+
+    /// What it is, with its unit.
+    pub fn label(&self, config: &RunConfig) -> String {
+        let known = SUMMARY.iter().find(|(name, _)| *name == self.0);
+        match (known, self.0.split_once('@')) {
+            (Some((_, words)), _) if self.is_loss() => {
+                format!("{words} ({})", loss_unit(config))
+            }
+            (Some((_, words)), _) => (*words).to_string(),
+            (None, Some((metric, site))) => {
+                format!("{metric} of {site}, last layer").replace('-', "_")
+            }
+            (None, None) if self.0 == "depth" => "depth (blocks)".to_string(),
+            (None, None) if self.0 == "lr" => "learning rate".to_string(),
+            (None, None) => self.0.replace('-', " "),
+        }
+    }
+
+    /// How its values are best spread.
+    pub fn scale(&self, values: impl Iterator<Item = f64>) -> Scale {
+        let (low, high) = values
+            .filter(|v| v.is_finite())
+            .fold((f64::INFINITY, 0f64), |(low, high), v| (low.min(v), high.max(v)));
+        let wide = low > 0.0 && high >= 8.0 * low;
+        match (&*self.0, wide) {
+            (_, false) => Scale::Linear,
+            ("depth" | "width" | "batch" | "seq" | "heads" | "steps", true) => Scale::Log2,
+            (_, true) => Scale::Log10,
+        }
+    }
+}
+
+/// The unit of a run's loss.
+pub(crate) fn loss_unit(config: &RunConfig) -> String {
+    let unit = config.task.ends().head.unit();
+    if config.task.id() == "text" { format!("{unit} per byte") } else { unit.to_string() }
+}
