@@ -84,7 +84,7 @@ pub(super) fn draw(scene: &Scene, figure: &Figure) -> Option<Chart> {
         maps,
         value: Axis::new(figure.quantity.label(scene.config())),
         notes,
-        size: (1900, height),
+        size: (if titles.len() > 1 { 1900 } else { 1350 }, height),
         ..Maps::default()
     }))
 }
