@@ -15,7 +15,8 @@
 //! - [`record`]: what a run leaves behind; [`store`]: where it is kept; [`probe`]: what a layer
 //!   looks like.
 //! - [`train`]: the only training loop, and what is learned; [`sweep`]: products of configurations.
-//! - [`plot`]: data to PNG; [`experiment`]: a file of runs to pictures and a report; [`survey`]: the built-in experiments, their pictures and report.
+//! - [`plot`]: data to PNG; [`experiment`]: a file of runs to pictures and a report; [`ledger`]:
+//!   claims of the field as such files; [`survey`]: the built-in experiments, their pictures and report.
 //! - [`gate`]: judging other implementations of the same operators.
 //! - [`cli`]: the command line; [`memory`]: what memory there is and was used.
 
@@ -31,6 +32,8 @@ pub mod config;
 #[cfg(feature = "harness")]
 pub mod experiment;
 pub mod gate;
+#[cfg(feature = "harness")]
+pub mod ledger;
 #[cfg(feature = "harness")]
 pub mod memory;
 pub mod num;

@@ -6,7 +6,7 @@ use clap::{Arg, ArgMatches};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value as Json, json};
 
-use super::{Failure, Outcome, answer, flag, json_arg, one, survey};
+use super::{Failure, Outcome, answer, flag, json_arg, one, writable};
 use crate::backend::device::{Interpreted, Machine};
 use crate::bench::{
     GPU, Limit, PARTS, Plan, Report, SHAPES, SIZES, SMALL, Share, Size, StepTime, TINY, copies,
@@ -37,7 +37,7 @@ pub(super) fn run(matches: &ArgMatches) -> Outcome {
     let sizes = sizes(matches, quick, device)?;
     let threads = threads(matches)?;
     let folder = Path::new(one(matches, "out"));
-    survey::writable("out", folder)?;
+    writable("out", folder)?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(|error| {
         Invalid::new("threads", threads, format!("what the system can start ({error})"))
     })?;

@@ -5,6 +5,7 @@
 
 mod adapter;
 mod bench;
+mod claims;
 mod gate;
 mod list;
 mod progress;
@@ -59,6 +60,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(("run", matches)) => sweep::run(matches),
         Some(("report", matches)) => report::run(matches),
         Some(("show", matches)) => show::run(matches),
+        Some(("claims", matches)) => claims::run(matches),
         Some(("bench", matches)) => bench::run(matches),
         Some(("list", matches)) => list::run(matches),
         Some(("adapter", matches)) => adapter::run(matches),
@@ -156,6 +158,7 @@ fn command() -> Command {
                 .about("Measure this machine, the operators and a training step; draw bench.png")
                 .args(bench::args()),
         )
+        .subcommand(claims::command())
         .subcommand(gate::command())
         .subcommand(
             Command::new("adapter")
@@ -243,4 +246,17 @@ fn open(path: &str) -> Result<Store, Failure> {
 
 fn open_read(path: &str) -> Result<Store, Failure> {
     Ok(Store::open_read(Path::new(path))?)
+}
+
+/// A folder that cannot be written to is an error before minutes of work, not after.
+fn writable(field: &str, folder: &Path) -> Outcome {
+    let refuse = |error: std::io::Error| {
+        let allowed = "a folder to write to";
+        Failure(format!("{field} = {}: allowed is {allowed} ({error})", folder.display()))
+    };
+    std::fs::create_dir_all(folder).map_err(refuse)?;
+    // Another process may look at the same moment.
+    let probe = folder.join(format!(".plummet-writable-{}", std::process::id()));
+    std::fs::write(&probe, b"").map_err(refuse)?;
+    std::fs::remove_file(&probe).map_err(refuse)
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::{Arg, ArgMatches};
 
-use super::{Outcome, one, open_read, survey, sweep};
+use super::{Outcome, one, open_read, survey, sweep, writable};
 use crate::setting::Invalid;
 use crate::store::{Filter, Store};
 use crate::train::Library;
@@ -23,7 +23,7 @@ pub(super) fn run(matches: &ArgMatches) -> Outcome {
     if let Some((_, digest)) = over.iter().find(|(name, _)| name == "text-sha256") {
         known(&store, one(matches, "text"), digest)?;
     }
-    survey::writable("reports", Path::new(one(matches, "reports")))?;
+    writable("reports", Path::new(one(matches, "reports")))?;
     survey::report(matches, &forms, &store)
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use clap::{Arg, ArgMatches};
 
 use super::progress::Bars;
-use super::{Failure, Outcome, answer, flag, one, open, signals, store_arg};
+use super::{Failure, Outcome, answer, flag, one, open, signals, store_arg, writable};
 use crate::config::RunConfig;
 use crate::store::Store;
 use crate::survey::Survey;
@@ -116,17 +116,4 @@ fn command(matches: &ArgMatches, form: &str) -> String {
     let text = one(matches, "text");
     let text = if text.is_empty() { String::new() } else { format!(" --text {text}") };
     format!("plummet{form}{text}")
-}
-
-/// A folder that cannot be written to is an error before minutes of work, not after.
-pub(super) fn writable(field: &str, folder: &Path) -> Outcome {
-    let refuse = |error: std::io::Error| {
-        let allowed = "a folder to write to";
-        Failure(format!("{field} = {}: allowed is {allowed} ({error})", folder.display()))
-    };
-    std::fs::create_dir_all(folder).map_err(refuse)?;
-    // Another process may look at the same moment.
-    let probe = folder.join(format!(".plummet-writable-{}", std::process::id()));
-    std::fs::write(&probe, b"").map_err(refuse)?;
-    std::fs::remove_file(&probe).map_err(refuse)
 }

@@ -8,9 +8,8 @@ use clap::{Arg, ArgAction, ArgMatches};
 use serde_json::Value as Json;
 
 use super::progress::Bars;
-use super::survey::writable;
 use super::train::{changed, failure, warned_json};
-use super::{Failure, Outcome, answer, flag, given, one, open, open_read, signals};
+use super::{Failure, Outcome, answer, flag, given, one, open, open_read, signals, writable};
 use crate::config::RunConfig;
 use crate::experiment::Experiment;
 use crate::record::{RunRecord, RunState};

@@ -12,10 +12,12 @@
 //! x = "lr"
 //! ```
 //!
+//! A `[claim]` says what the runs are about and which rule decides it ([`Claim`]).
 //! The runs are those of a [`Sweep`]. Without a `[[figure]]`, pictures are chosen from what varies
 //! ([`figure::chosen`]). Pictures and reports are functions of the store: they train nothing.
 
 pub(crate) mod arm;
+mod claim;
 pub mod figure;
 mod figures;
 mod label;
@@ -27,12 +29,15 @@ use std::path::{Path, PathBuf};
 
 use toml::Value;
 
+pub use claim::{Claim, Rule, Select};
 pub use figure::{Figure, Kind};
 pub use figures::Drawn;
 pub use quantity::Quantity;
 pub use run::Run;
 
 use crate::setting::Invalid;
+use crate::statistics::Decision;
+use crate::statistics::family::holm;
 use crate::store::{Filter, Store, StoreError};
 use crate::sweep::{self, Sweep};
 
@@ -45,6 +50,8 @@ pub struct Experiment {
     pub sweep: Sweep,
     /// What to draw, where the file says so.
     pub figures: Vec<Figure>,
+    /// What is claimed of them.
+    pub claims: Vec<Claim>,
 }
 
 impl Experiment {
@@ -85,9 +92,20 @@ impl Experiment {
             Some(other) => return Err(Invalid::new("title", other, "a text")),
         };
         let figures = sweep::tables(&mut table, "figure")?;
+        let claims = match table.remove("claim") {
+            Some(Value::Table(one)) => vec![one],
+            Some(several) => {
+                table.insert("claim".to_string(), several);
+                sweep::tables(&mut table, "claim")?
+            }
+            None => Vec::new(),
+        };
         let sweep = Sweep::of(name, table, over)?;
         let figures = figures.iter().map(|table| Figure::read(table, &sweep.runs));
-        Ok(Experiment { title, figures: figures.collect::<Result<_, _>>()?, sweep })
+        let figures = figures.collect::<Result<_, _>>()?;
+        let claims = claims.iter().map(|table| Claim::read(table, &sweep.runs));
+        let claims = claims.collect::<Result<_, _>>()?;
+        Ok(Experiment { title, sweep, figures, claims })
     }
 
     /// The runs that are finished.
@@ -115,12 +133,25 @@ impl Experiment {
         for picture in &pictures {
             picture.image.save(folder.join(&picture.file))?;
         }
-        let findings = report::findings(self, &runs);
+        let decisions = self.decide(&runs)?;
+        let findings = report::findings(self, &runs, &decisions);
         let page = folder.join("report.md");
         let text = report::markdown(self, &runs, &findings, &pictures);
         std::fs::write(&page, text).map_err(refused)?;
         let files = pictures.iter().map(|picture| folder.join(&picture.file));
         Ok(Report { findings, files: files.chain([page]).collect() })
+    }
+
+    /// What the runs say of every claim; several are held to one level together.
+    ///
+    /// # Errors
+    /// Where a rule cannot take their figures.
+    pub fn decide(&self, runs: &[Run]) -> Result<Vec<Decision>, Error> {
+        let decide = |claim: &Claim| {
+            claim.decide(runs).map_err(|error| Error(format!("{}: {error}", self.sweep.name)))
+        };
+        let decisions = self.claims.iter().map(decide).collect::<Result<_, _>>()?;
+        Ok(holm(decisions))
     }
 }
 
@@ -149,6 +180,13 @@ fn line_of(text: &str, error: &Invalid) -> Option<usize> {
 /// Why a report could not be made, in one line.
 #[derive(Debug)]
 pub struct Error(String);
+
+impl Error {
+    /// One line.
+    pub(crate) fn new(line: String) -> Self {
+        Error(line)
+    }
+}
 
 impl std::fmt::Display for Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -5,7 +5,8 @@ use super::run::Run;
 use crate::config::RunConfig;
 use crate::plot::Scale;
 
-/// A number of a finished run: a summary's, a number field's, or a probe's, written `metric@site`.
+/// A number of a finished run: a summary's, a number field's, or a probe's, written `metric@site` for the
+/// last layer that has it, `metric@site@first` for the first, and `metric@run` for a cost of the run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quantity(String);
 
@@ -34,12 +35,19 @@ impl Quantity {
     pub fn read(name: &str) -> Result<Self, String> {
         let name = name.replace('_', "-");
         let field = RunConfig::fields().into_iter().any(|field| field.name == name);
-        let probe = name.split_once('@').is_some_and(|(m, site)| !m.is_empty() && !site.is_empty());
+        let parts: Vec<&str> = name.split('@').collect();
+        let probe = match parts.as_slice() {
+            [metric, site] | [metric, site, "first"] => !metric.is_empty() && !site.is_empty(),
+            _ => false,
+        };
         if field || probe || SUMMARY.iter().any(|(known, _)| *known == name) {
             return Ok(Quantity(name));
         }
         let names: Vec<&str> = SUMMARY.iter().map(|(name, _)| *name).collect();
-        Err(format!("one of {}, a field of a run, or a probe as metric@site", names.join(", ")))
+        Err(format!(
+            "one of {}, a field of a run, or a probe as metric@site or metric@site@first",
+            names.join(", ")
+        ))
     }
 
     /// The name.
@@ -65,8 +73,16 @@ impl Quantity {
             "parameters" => summary.parameters as f64,
             "passes" => summary.passes,
             name => match name.split_once('@') {
+                Some((metric, "run")) => run.cost(&metric.replace('-', "_"))?,
                 Some((metric, site)) => {
-                    run.last(summary.steps, &site.replace('-', "_"), &metric.replace('-', "_"))?
+                    let (site, first) = match site.split_once('@') {
+                        Some((site, _)) => (site, true),
+                        None => (site, false),
+                    };
+                    let site = site.replace('-', "_");
+                    let layers = run.by_layer(summary.steps, &site, &metric.replace('-', "_"));
+                    let layer = if first { layers.first() } else { layers.last() };
+                    layer?.1
                 }
                 None => return label::number(&run.config, name),
             },
@@ -81,9 +97,11 @@ impl Quantity {
                 format!("{words} ({})", loss_unit(config))
             }
             (Some((_, words)), _) => (*words).to_string(),
-            (None, Some((metric, site))) => {
-                format!("{metric} of {site}, last layer").replace('-', "_")
+            (None, Some((metric, site))) => match site.split_once('@') {
+                Some((site, _)) => format!("{metric} of {site}, first layer"),
+                None => format!("{metric} of {site}, last layer"),
             }
+            .replace('-', "_"),
             (None, None) if self.0 == "depth" => "depth (blocks)".to_string(),
             (None, None) if self.0 == "lr" => "learning rate".to_string(),
             (None, None) => self.0.replace('-', " "),

@@ -6,15 +6,27 @@ use super::figures::{Drawn, Scene, short};
 use super::quantity::loss_unit;
 use super::run::Run;
 use super::{Experiment, label};
+use crate::statistics::Decision;
 
 /// What was found, in up to three sentences.
-pub(super) fn findings(experiment: &Experiment, runs: &[Run]) -> Vec<String> {
+pub(super) fn findings(
+    experiment: &Experiment,
+    runs: &[Run],
+    decisions: &[Decision],
+) -> Vec<String> {
     let all = experiment.sweep.runs.len();
     if runs.is_empty() {
         return vec![format!("None of {all} runs is finished.")];
     }
     let scene = Scene::new(runs);
-    let mut found = vec![format!("{}.", scene.finding())];
+    let claims = experiment.claims.iter().zip(decisions);
+    let mut found: Vec<String> = claims
+        .map(|(claim, decision)| {
+            let verdict = decision.verdict.id().to_uppercase().replace('_', " ");
+            format!("{verdict}: {} ({}).", claim.statement, decision.why)
+        })
+        .collect();
+    found.push(format!("{}.", scene.finding()));
     if runs.len() < all {
         found.push(format!("{} of {all} runs are not finished.", all - runs.len()));
     }

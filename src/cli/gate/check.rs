@@ -14,7 +14,7 @@ use crate::check::call::{Broken, Candidate};
 use crate::check::spec::operator::Operator;
 use crate::check::tensor::Dtype;
 use crate::check::{spec, trial};
-use crate::cli::{Failure, answer, survey};
+use crate::cli::{Failure, answer, writable};
 use crate::gate::manifest::{self, Date, Manifest};
 use crate::gate::report::diff as reports;
 use crate::gate::report::{
@@ -322,7 +322,7 @@ pub(super) fn depth(matches: &ArgMatches) -> Ending {
     let target = Target::of(matches)?;
     let seed = number(matches, "seed", "a whole number")?.unwrap_or(1);
     let folder = Path::new(text(matches, "out"));
-    survey::writable("out", folder)?;
+    writable("out", folder)?;
     let mut candidate = target.start();
     let hello = match candidate.hello() {
         Ok(hello) => hello,

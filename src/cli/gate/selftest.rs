@@ -7,7 +7,7 @@ use clap::{Arg, ArgMatches};
 
 use super::{Ending, bar, number, switch, text, value};
 use crate::check::spec;
-use crate::cli::{answer, json_arg, survey};
+use crate::cli::{answer, json_arg, writable};
 use crate::gate::selftest::{Effort, markdown, run as prove};
 use crate::setting::Invalid;
 
@@ -36,7 +36,7 @@ pub(super) fn run(matches: &ArgMatches) -> Ending {
     let effort = Effort { seeds, cases, plantings: 200, explain, op };
     let out = matches.get_one::<String>("out").map(Path::new);
     if let Some(folder) = out {
-        survey::writable("out", folder)?;
+        writable("out", folder)?;
     }
     let bar = bar(0);
     let power = prove(&effort, &|done, of| {
