@@ -15,7 +15,7 @@
 //! - [`record`]: what a run leaves behind; [`store`]: where it is kept; [`probe`]: what a layer
 //!   looks like.
 //! - [`train`]: the only training loop, and what is learned; [`sweep`]: products of configurations.
-//! - [`plot`]: data to PNG; [`experiment`]: a file of runs to pictures and a report; [`ledger`]:
+//! - [`plot`]: data to PNG; [`experiment`]: a file of runs to pictures, a report and verdicts; [`ledger`]:
 //!   claims of the field as such files; [`survey`]: the built-in experiments, their pictures and report.
 //! - [`gate`]: judging other implementations of the same operators.
 //! - [`cli`]: the command line; [`memory`]: what memory there is and was used.

@@ -11,7 +11,7 @@
 //! [[arm]]
 //! wiring = "deepnorm"
 //! init = "*"                         # every value that the field has
-//! lr = { from = 1e-4, to = 1e-1, per-decade = 2 }
+//! lr = { from = 1e-4, to = 1e-1, per-decade = 2 }    # or search = true: only those that tell the largest
 //!
 //! [[arm.zip]]                        # lists that go together, value by value
 //! depth = [4, 16, 64]
@@ -22,12 +22,17 @@
 //! lr = 1e-1
 //! ```
 
+mod search;
+
 use std::collections::HashSet;
 use std::path::Path;
 
 use toml::{Table, Value};
 
+pub use search::bears;
+
 use crate::config::{Invalid, RunConfig};
+use crate::record::Outcome;
 
 /// The most runs that one sweep may have.
 const MOST_RUNS: usize = 100_000;
@@ -39,6 +44,8 @@ pub struct Sweep {
     pub name: String,
     /// What to run, in order, without repetition.
     pub runs: Vec<RunConfig>,
+    /// Whether only those of the rates are run that tell the largest one that is borne.
+    pub search: bool,
 }
 
 impl Sweep {
@@ -81,6 +88,7 @@ impl Sweep {
         }
         let mut runs: Vec<RunConfig> = Vec::new();
         let mut known: HashSet<String> = HashSet::new();
+        let mut search = false;
         for mut arm in arms {
             let mut zips = together.clone();
             zips.extend(tables(&mut arm, "zip")?);
@@ -92,6 +100,7 @@ impl Sweep {
                 if zipped(key) {
                     return Err(Invalid::new(key, value, "a field of [[zip]] in that table only"));
                 }
+                search |= value.as_table().is_some_and(|range| range.contains_key("search"));
                 factors.push(
                     values(key, value)?.into_iter().map(|v| vec![(key.clone(), v)]).collect(),
                 );
@@ -123,7 +132,28 @@ impl Sweep {
         if runs.is_empty() {
             return Err(Invalid::new("exclude", "every run", "a combination that some run lacks"));
         }
-        Ok(Sweep { name: name.to_string(), runs })
+        Ok(Sweep { name: name.to_string(), runs, search })
+    }
+}
+
+impl Sweep {
+    /// What is to be run next, of what has no outcome yet; nothing where the sweep is done.
+    pub fn due(&self, outcome: &dyn Fn(&RunConfig) -> Option<Outcome>) -> Vec<&RunConfig> {
+        match self.search {
+            true => search::due(&self.runs, outcome),
+            false => self.runs.iter().filter(|run| outcome(run).is_none()).collect(),
+        }
+    }
+
+    /// The largest share of the runs that is done in the end: 1 but for a search.
+    pub fn share(&self) -> f64 {
+        let mut rates: Vec<f64> = self.runs.iter().map(|run| run.lr).collect();
+        rates.sort_by(f64::total_cmp);
+        rates.dedup();
+        match self.search {
+            true => search::most(rates.len()) as f64 / rates.len() as f64,
+            false => 1.0,
+        }
     }
 }
 
@@ -196,6 +226,13 @@ fn zip_of(zip: &Table) -> Result<Factor, Invalid> {
     let mut choices: Factor = Vec::new();
     let mut first = None;
     for (key, value) in zip {
+        if value.as_table().is_some_and(|range| range.contains_key("search")) {
+            return Err(Invalid::new(
+                key,
+                value,
+                "a search outside of [[zip]], for every arm of it",
+            ));
+        }
         let values = values(key, value)?;
         let &mut (ref name, count) = first.get_or_insert((key, values.len()));
         if values.len() != count {
@@ -214,15 +251,17 @@ fn zip_of(zip: &Table) -> Result<Factor, Invalid> {
     }
 }
 
-/// The numbers of a range: `{ from, to, per-decade }`, `{ from, to, times }` or `{ from, to, step }`.
+/// The numbers of a range: `{ from, to, per-decade }`, `{ from, to, times }`, `{ from, to, step }`, or
+/// of learning rates `{ from, to, search = true }`.
 fn range(key: &str, range: &Table) -> Result<Vec<String>, Invalid> {
     let refused = || {
         let allowed = "a value, an array of values, or a range such as { from = 1e-4, to = 1e-1, \
                        per-decade = 2 }, { from = 4, to = 64, times = 2 } or { from = 0, to = 1, \
-                       step = 0.25 }";
+                       step = 0.25 }; of lr also { from = 1e-4, to = 1, search = true }";
         Invalid::new(key, Value::Table(range.clone()), allowed)
     };
     let number = |name: &str| match range.get(name)? {
+        Value::Boolean(true) if name == "search" && key == "lr" => Some(search::PER_DECADE),
         Value::Integer(n) => Some(*n as f64),
         Value::Float(x) => Some(*x),
         _ => None,
@@ -230,10 +269,12 @@ fn range(key: &str, range: &Table) -> Result<Vec<String>, Invalid> {
     let (Some(from), Some(to), 3) = (number("from"), number("to"), range.len()) else {
         return Err(refused());
     };
-    let steps = ["per-decade", "times", "step"].into_iter().find_map(|by| Some((by, number(by)?)));
+    let steps = ["per-decade", "times", "step", "search"]
+        .into_iter()
+        .find_map(|by| Some((by, number(by)?)));
     let grows = |x: f64| from > 0.0 && x > 0.0 && x.is_finite();
     let (count, at): (f64, Box<dyn Fn(f64) -> f64>) = match steps {
-        Some(("per-decade", n)) if grows(n) => {
+        Some(("per-decade" | "search", n)) if grows(n) => {
             ((to / from).log10() * n, Box::new(move |i| from * 10f64.powf(i / n)))
         }
         Some(("times", by)) if grows(by) && by > 1.0 => {
@@ -250,7 +291,9 @@ fn range(key: &str, range: &Table) -> Result<Vec<String>, Invalid> {
     // Two digits of what is not exact, as people write rates.
     let shown = |x: f64| {
         let short: f64 = format!("{x:.1e}").parse().unwrap_or(x);
-        if (x - short).abs() < 1e-9 * x.abs() || steps.is_some_and(|(by, _)| by == "per-decade") {
+        if (x - short).abs() < 1e-9 * x.abs()
+            || steps.is_some_and(|(by, _)| ["per-decade", "search"].contains(&by))
+        {
             short
         } else {
             x
@@ -410,6 +453,8 @@ mod tests {
             ("lr = { from = 1e-3, to = 1.0, times = 1 }", "lr", "a range such as"),
             ("lr = { from = 1e-3, to = 1.0, times = 2, step = 1 }", "lr", "a range such as"),
             ("lr = { from = 1e-3, to = inf, step = 1 }", "lr", "a range such as"),
+            ("lr = { from = 1e-3, to = 1.0, search = false }", "lr", "a range such as"),
+            ("beta1 = { from = 1e-3, to = 1.0, search = true }", "beta1", "a range such as"),
         ] {
             let error = Sweep::parse("s", text, &[]).unwrap_err();
             assert!(error.field == field && error.allowed.contains(allowed), "{text}: {error}");

@@ -4,6 +4,7 @@
 mod device;
 mod floor;
 mod limits;
+mod methods;
 mod operators;
 mod profile;
 mod report;
@@ -14,6 +15,7 @@ mod timing;
 pub use device::{GPU, Plan, TINY, measure_device};
 pub use floor::{Form, Product, Rates, products};
 pub use limits::{Limit, copies, products as product_peaks};
+pub use methods::{Cost, costs};
 pub use operators::{SHAPES, Share, measured, share};
 pub use profile::Stopwatch;
 pub use report::Report;

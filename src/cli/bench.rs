@@ -9,8 +9,8 @@ use serde_json::{Value as Json, json};
 use super::{Failure, Outcome, answer, flag, json_arg, one, writable};
 use crate::backend::device::{Interpreted, Machine};
 use crate::bench::{
-    GPU, Limit, PARTS, Plan, Report, SHAPES, SIZES, SMALL, Share, Size, StepTime, TINY, copies,
-    measure_device, measured, product_peaks, share, step_time,
+    Cost, GPU, Limit, PARTS, Plan, Report, SHAPES, SIZES, SMALL, Share, Size, StepTime, TINY,
+    copies, costs, measure_device, measured, product_peaks, share, step_time,
 };
 use crate::config::{Device, RunConfig};
 use crate::setting::Invalid;
@@ -26,6 +26,11 @@ pub(super) fn args() -> Vec<Arg> {
         value("threads", "Threads beside one (default: one per core)"),
         value("out", "Folder for bench.png").default_value("reports").visible_alias("reports"),
         flag("quick", "Measure for seconds only: rough numbers"),
+        flag(
+            "methods",
+            "Measure what every wiring, norm and form of weights costs a training step",
+        )
+        .conflicts_with_all(["device", "sizes"]),
         json_arg(),
     ]
 }
@@ -36,11 +41,18 @@ pub(super) fn run(matches: &ArgMatches) -> Outcome {
     let device = RunConfig::from_settings([("device", device)])?.device;
     let sizes = sizes(matches, quick, device)?;
     let threads = threads(matches)?;
+    let methods = matches.get_flag("methods");
     let folder = Path::new(one(matches, "out"));
-    writable("out", folder)?;
+    if !methods {
+        writable("out", folder)?;
+    }
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(|error| {
         Invalid::new("threads", threads, format!("what the system can start ({error})"))
     })?;
+    if methods {
+        let costs = pool.install(|| costs(if quick { 3 } else { 40 }, |_| {}))?;
+        return answer(&methods_text(&costs, matches.get_flag("json")));
+    }
     let report = match device {
         Device::Cpu => measure(&sizes, quick, &pool)?,
         Device::Cuda => pool.install(|| on_device(&gpu(false)?, device, &GPU, &sizes))?,
@@ -132,6 +144,27 @@ fn on_device<M: Machine + 'static>(
     });
     bar.finish_and_clear();
     report
+}
+
+/// One line a method; as JSON with a line for each, so that a change shows which.
+fn methods_text(costs: &[Cost], json: bool) -> String {
+    if json {
+        let round = |x: f64| (100.0 * x).round() / 100.0;
+        let lines: Vec<String> = costs
+            .iter()
+            .map(|c| {
+                let (time, bytes) = (round(c.time), round(c.bytes));
+                let object = json!({"field": c.field, "id": c.id, "time": time, "bytes": bytes});
+                format!("  {object}")
+            })
+            .collect();
+        return format!("[\n{}\n]\n", lines.join(",\n"));
+    }
+    let mut text = format!("{:<10}{:<24}{:>8}{:>8}\n", "a step", "", "time", "bytes");
+    for Cost { field, id, time, bytes } in costs {
+        text += &format!("{field:<10}{id:<24}{time:>7.2}×{bytes:>7.2}×\n");
+    }
+    text
 }
 
 /// One line a limit, an operator, a step.

@@ -91,8 +91,11 @@ pub(super) fn run(matches: &ArgMatches) -> Outcome {
         }
     }
     if json {
-        let all = records.iter().zip(runs()).zip(warnings);
-        let objects = all.map(|((record, run), warnings)| warned_json(record, run, warnings));
+        let all: Vec<_> = runs().zip(&warnings).collect();
+        let objects = records.iter().filter_map(|record| {
+            let (run, warnings) = all.iter().find(|(run, _)| run.id() == record.id)?;
+            Some(warned_json(record, run, warnings.to_vec()))
+        });
         return answer(&format!("{}\n", Json::Array(objects.collect())));
     }
     Ok(())
@@ -160,11 +163,12 @@ fn plan(experiments: &[Experiment], library: &mut Library, path: &str) -> Outcom
         let missing: Vec<&RunConfig> = runs.iter().filter(|run| !finished(run)).collect();
         let work: u64 =
             missing.iter().map(|run| super::progress::per_step(run) * run.steps as u64).sum();
+        let work = work as f64 * experiment.sweep.share();
         let time = match rates.get(rates.len() / 2) {
             _ if missing.is_empty() => "no time".to_string(),
             None => "a time that is known once a first run is in the store".to_string(),
             Some(rate) => {
-                let seconds = rate * work as f64;
+                let seconds = rate * work;
                 format!(
                     "some {} by the speed of the store's runs",
                     indicatif::HumanDuration(Duration::from_secs_f64(seconds))
@@ -177,8 +181,9 @@ fn plan(experiments: &[Experiment], library: &mut Library, path: &str) -> Outcom
         }
         let memory = format!("{:.0} MiB at most", most as f64 / (1 << 20) as f64);
         text += &format!(
-            "{}: {} runs, {} of them in the store; the others take {time} and {memory}\n",
+            "{}: {}{} runs, {} of them in the store; the others take {time} and {memory}\n",
             experiment.sweep.name,
+            if experiment.sweep.search { "a search among " } else { "" },
             runs.len(),
             runs.len() - missing.len()
         );
@@ -191,8 +196,8 @@ fn resolved(sweep: &Sweep, library: &mut Library) -> Result<Vec<RunConfig>, Fail
     Ok(sweep.runs.iter().map(|run| library.resolved(run)).collect::<Result<_, _>>()?)
 }
 
-/// Runs what the store does not hold yet, in order, so many at once; what another process trains comes last, and is
-/// only waited for where that process finishes it.
+/// Runs what the store does not hold yet, of a search what it comes to ask for, so many at once; the
+/// records of all that was asked for.
 pub(super) fn run_all(
     sweep: &Sweep,
     library: &mut Library,
@@ -201,7 +206,38 @@ pub(super) fn run_all(
     at_once: usize,
 ) -> Result<Vec<RunRecord>, Failure> {
     bars.part(&sweep.name);
-    let runs = resolved(sweep, library)?;
+    let sweep = Sweep { runs: resolved(sweep, library)?, ..sweep.clone() };
+    if !sweep.search {
+        return run_these(&sweep, &sweep.runs, library, store, bars, at_once);
+    }
+    let mut records: Vec<RunRecord> = Vec::new();
+    loop {
+        let outcome = |run: &RunConfig| {
+            let id = run.id();
+            let record = records.iter().find(|record| record.id == id)?;
+            Some(record.summary.as_ref()?.outcome.clone())
+        };
+        let due: Vec<RunConfig> = sweep.due(&outcome).into_iter().cloned().collect();
+        if due.is_empty() {
+            break;
+        }
+        records.extend(run_these(&sweep, &due, library, store, bars, at_once)?);
+    }
+    let asked = |run: &&RunConfig| records.iter().any(|record| record.id == run.id());
+    sweep.runs.iter().filter(|run| !asked(run)).for_each(|run| bars.known(run));
+    Ok(records)
+}
+
+/// Runs what the store does not hold yet, in order; what another process trains comes last, and is only
+/// waited for where that process finishes it.
+fn run_these(
+    sweep: &Sweep,
+    runs: &[RunConfig],
+    library: &mut Library,
+    store: &Store,
+    bars: &Bars,
+    at_once: usize,
+) -> Result<Vec<RunRecord>, Failure> {
     let known = store.runs(&Filter::default())?;
     let mut notes: Vec<String> = runs.iter().filter_map(|run| changed(&known, run)).collect();
     notes.dedup();
@@ -220,7 +256,7 @@ pub(super) fn run_all(
     }
     let library = Mutex::new(library);
     let trained = side_by_side(at_once, &missing, |i| {
-        let one = one_of(i, &runs, sweep, &library, store, bars)?;
+        let one = one_of(i, runs, sweep, &library, store, bars)?;
         Ok(one.map_err(|held| bars.say(&format!("{held}; going on with the others"))).ok())
     })?;
     for (i, record) in trained {
@@ -239,7 +275,7 @@ pub(super) fn run_all(
             if run.is_ok_and(|run| run.state == RunState::Running) {
                 continue;
             }
-            records[i] = one_of(i, &runs, sweep, &library, store, bars)?.ok();
+            records[i] = one_of(i, runs, sweep, &library, store, bars)?.ok();
         }
     }
     for (config, record) in runs.iter().zip(&records) {

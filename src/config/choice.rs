@@ -41,6 +41,22 @@ choices! {
 }
 
 choices! {
+    /// What a stack is examined for when its training is over.
+    Examine {
+        /// Nothing beyond the probes.
+        None = "none",
+        /// How far one more step moves the values of every layer.
+        Response = "response",
+        /// How far one more step below a block moves the block's gradient.
+        Shift = "shift",
+        /// How much of a change in one layer's stream arrives in the last.
+        Jacobian = "jacobian",
+        /// The held-out loss without each of the blocks, and with neighbours swapped.
+        Blocks = "blocks",
+    }
+}
+
+choices! {
     /// The arithmetic of a run.
     Precision {
         /// The fast path.
@@ -75,6 +91,8 @@ choices! {
         Llama = "llama",
         /// DeepNet (Wang et al. 2022): deepnorm wiring and initialisation.
         Deepnet = "deepnet",
+        /// nGPT (Loshchilov et al. 2024): ngpt wiring, bare norms, normed rows of weights, gated SiLU.
+        Ngpt = "ngpt",
     }
 }
 
@@ -115,6 +133,16 @@ impl Preset {
                 ("norm", "layer_norm"),
                 ("init", "deepnorm"),
                 ("activation", "relu"),
+            ],
+            Preset::Ngpt => &[
+                ("wiring", "ngpt"),
+                ("norm", "bare_rms_norm"),
+                ("weights", "weight_norm"),
+                ("init", "lecun_normal"),
+                ("qk-norm", "rms"),
+                ("activation", "silu"),
+                ("ffn", "gated"),
+                ("positions", "rotary"),
             ],
         }
     }

@@ -34,6 +34,7 @@ const LATER: &[&str] = &[
     "target",
     "samples",
     "tf32",
+    "examine",
 ];
 
 /// Fields that say where and how a run is kept, not what it computes.
@@ -210,6 +211,7 @@ mod tests {
             ("residual-warmup", "10"),
             ("norm-noise", "0.5"),
             ("freeze", "norms"),
+            ("examine", "response"),
             ("depth-exponent", "1"),
             ("base-depth", "2"),
             ("weights", "weight_norm"),

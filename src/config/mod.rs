@@ -7,7 +7,7 @@ mod identity;
 mod warnings;
 
 pub use bytes::Memory;
-pub use choice::{Device, Freeze, Optimizer, Precision, Preset, Schedule};
+pub use choice::{Device, Examine, Freeze, Optimizer, Precision, Preset, Schedule};
 pub use warnings::{Warning, far_start};
 
 use identity::SHA256;
@@ -226,6 +226,8 @@ config! {
     eval_every as "eval-every": Option<usize> = None;
     /// Steps between probes of every layer; auto is at the start and the end, 0 the last stream only.
     probe_every as "probe-every": Option<usize> = None;
+    /// What the stack is examined for when its training is over, beside the probes.
+    examine as "examine": Examine = Examine::None;
     /// Seconds between snapshots that an interrupted run goes on from.
     snapshot_seconds as "snapshot-seconds": f64 = 30.0;
     /// File that the runs are kept in.

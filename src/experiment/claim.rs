@@ -4,15 +4,11 @@ use toml::{Table, Value};
 
 use super::label;
 use super::quantity::Quantity;
-use super::run::Run;
 use crate::config::RunConfig;
-use crate::record::Outcome;
 use crate::setting::Invalid;
-use crate::statistics::proportion::Share;
 use crate::statistics::rule::{
     Bound, Equivalence, Existence, Exponent, Linearity, Rate, Superiority, Trend,
 };
-use crate::statistics::{Decision, Figure, Verdict};
 
 /// What is said, by whom, and how it is decided.
 #[derive(Debug, Clone, PartialEq)]
@@ -89,7 +85,7 @@ impl Select {
         self.0.iter().all(|(field, value)| label::value(run, field) == *value)
     }
 
-    fn show(&self) -> String {
+    pub(super) fn show(&self) -> String {
         let fields = self.0.iter().map(|(field, value)| format!("{field} = {value}"));
         fields.collect::<Vec<_>>().join(", ")
     }
@@ -214,104 +210,4 @@ impl Claim {
         let denies = flag("denies", false)?;
         Ok(Claim { statement, source, quantity, over, rule, first, second, denies })
     }
-
-    /// What some runs say of it.
-    ///
-    /// # Errors
-    /// Where the figures are none that the rule takes: seeds that lack a place, say.
-    pub fn decide(&self, runs: &[Run]) -> Result<Decision, Invalid> {
-        let mut decision = self.decide_rule(runs)?;
-        if self.denies {
-            decision.verdict = match decision.verdict {
-                Verdict::Supported => Verdict::Refuted,
-                Verdict::Refuted => Verdict::Supported,
-                other => other,
-            };
-        }
-        Ok(decision)
-    }
-
-    fn decide_rule(&self, runs: &[Run]) -> Result<Decision, Invalid> {
-        let of = |select: &Select| -> Vec<&Run> {
-            runs.iter().filter(|run| select.takes(&run.config)).collect()
-        };
-        let (first, second) = (of(&self.first), of(&self.second));
-        if first.is_empty() || second.is_empty() {
-            return Ok(Decision::not_assessed());
-        }
-        let figures = |runs: &[&Run]| self.figures(runs);
-        match self.rule {
-            Rule::Exponent(rule) => rule.decide(&figures(&first)),
-            Rule::Linearity(rule) => rule.decide(&figures(&first)),
-            Rule::Trend(rule) => rule.decide(&figures(&first)),
-            Rule::Bound(rule) => {
-                let values: Vec<f64> = first.iter().map(|run| self.value(run)).collect();
-                rule.decide(&values)
-            }
-            Rule::Superiority(rule) => rule.decide(&figures(&first), &figures(&second)),
-            Rule::Equivalence(rule) => rule.decide(&figures(&first), &figures(&second)),
-            Rule::Rate(rule) => rule.decide(self.share(&first), self.share(&second)),
-            Rule::Existence(rule) => {
-                let grid: Vec<Figure> =
-                    first.iter().map(|run| self.figure(run, run.config.lr)).collect();
-                rule.decide(&grid)
-            }
-        }
-    }
-
-    fn value(&self, run: &Run) -> f64 {
-        self.quantity.of(run).unwrap_or(f64::NAN)
-    }
-
-    fn figure(&self, run: &Run, at: f64) -> Figure {
-        Figure { seed: run.config.seed, at, value: self.value(run) }
-    }
-
-    /// Figures by place, each at the rate that is best there: the one of the lowest mean.
-    fn figures(&self, runs: &[&Run]) -> Vec<Figure> {
-        let at = |run: &Run| {
-            let field = self.over.as_ref();
-            field.and_then(|field| label::number(&run.config, field)).unwrap_or(0.0)
-        };
-        let mut places: Vec<f64> = runs.iter().map(|run| at(run)).collect();
-        places.sort_by(f64::total_cmp);
-        places.dedup();
-        let mut figures = Vec::new();
-        for place in places {
-            let here: Vec<&Run> = runs.iter().copied().filter(|run| at(run) == place).collect();
-            let best = by_rate(&here).into_iter().min_by(|a, b| {
-                let mean = |runs: &[&Run]| {
-                    let sum: f64 = runs.iter().map(|run| self.value(run)).sum();
-                    // A diverged run is larger than any other.
-                    if sum.is_finite() { sum / runs.len() as f64 } else { f64::INFINITY }
-                };
-                mean(a).total_cmp(&mean(b))
-            });
-            figures.extend(best.unwrap_or_default().into_iter().map(|run| self.figure(run, place)));
-        }
-        figures
-    }
-
-    /// How many of the runs trained, at the rate at which most do.
-    fn share(&self, runs: &[&Run]) -> Share {
-        let share = |runs: Vec<&Run>| {
-            let trained =
-                |run: &&&Run| matches!(run.summary.outcome, Outcome::Ok | Outcome::Spike { .. });
-            Share { hits: runs.iter().filter(trained).count(), of: runs.len() }
-        };
-        let shares = by_rate(runs).into_iter().map(share);
-        shares.max_by_key(|share| share.hits).unwrap_or(Share { hits: 0, of: 0 })
-    }
-}
-
-/// Runs in groups of one rate.
-fn by_rate<'a>(runs: &[&'a Run]) -> Vec<Vec<&'a Run>> {
-    let mut groups: Vec<Vec<&Run>> = Vec::new();
-    for run in runs {
-        match groups.iter_mut().find(|group| group[0].config.lr == run.config.lr) {
-            Some(group) => group.push(run),
-            None => groups.push(vec![run]),
-        }
-    }
-    groups
 }

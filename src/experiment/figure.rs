@@ -18,17 +18,20 @@ pub enum Kind {
     Best,
     /// Probes by layer.
     Layers,
+    /// A probe by layer and step.
+    Heat,
     /// Time and memory against a number field.
     Cost,
     /// A quantity against what it costs: time, memory, parameters.
     Tradeoff,
 }
 
-const KINDS: [(&str, Kind, &[&str]); 6] = [
+const KINDS: [(&str, Kind, &[&str]); 7] = [
     ("loss", Kind::Loss, &["panels"]),
     ("outcomes", Kind::Outcomes, &["x", "y", "panels", "quantity"]),
     ("best", Kind::Best, &["x", "quantity"]),
     ("layers", Kind::Layers, &[]),
+    ("heat", Kind::Heat, &["quantity"]),
     ("cost", Kind::Cost, &["x"]),
     ("tradeoff", Kind::Tradeoff, &["x", "quantity"]),
 ];
@@ -157,6 +160,9 @@ pub fn chosen(runs: &[RunConfig]) -> Vec<Figure> {
     }
     if runs.iter().any(|run| run.probe_every != Some(0)) {
         figures.push(Figure::of(Kind::Layers));
+    }
+    if runs.iter().any(|run| run.probe_every.is_some_and(|every| every > 0 && every < run.steps)) {
+        figures.push(Figure::of(Kind::Heat));
     }
     let sizes = ["depth", "width", "seq", "batch", "heads", "micro-batches"];
     if let Some(size) = sizes.into_iter().find(|f| numbers.contains(f)) {

@@ -20,21 +20,25 @@ pub(crate) mod arm;
 mod claim;
 pub mod figure;
 mod figures;
+mod html;
+mod judge;
 mod label;
 mod quantity;
 mod report;
 mod run;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use toml::Value;
 
 pub use claim::{Claim, Rule, Select};
 pub use figure::{Figure, Kind};
-pub use figures::Drawn;
+pub use figures::{Chart, Drawn};
 pub use quantity::Quantity;
 pub use run::Run;
 
+use crate::config::RunConfig;
 use crate::setting::Invalid;
 use crate::statistics::Decision;
 use crate::statistics::family::holm;
@@ -118,7 +122,16 @@ impl Experiment {
         Ok(runs.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
     }
 
-    /// Draws the pictures and writes `report.md` into `folder`.
+    /// How many runs are still to be done before the experiment is finished, of a search those that it
+    /// asks for next.
+    pub fn unfinished(&self, runs: &[Run]) -> usize {
+        let outcomes: HashMap<String, &Run> =
+            runs.iter().map(|run| (run.config.id(), run)).collect();
+        let outcome = |run: &RunConfig| Some(outcomes.get(&run.id())?.summary.outcome.clone());
+        self.sweep.due(&outcome).len()
+    }
+
+    /// Draws the pictures and writes `report.md` and `report.html` into `folder`.
     ///
     /// # Errors
     /// Where the store cannot be read, or the folder not written to.
@@ -131,33 +144,38 @@ impl Experiment {
         let runs = self.runs(store)?;
         let pictures = figures::draw(self, &runs);
         for picture in &pictures {
-            picture.image.save(folder.join(&picture.file))?;
+            picture.chart.render().save(folder.join(&picture.file))?;
         }
-        let decisions = self.decide(&runs)?;
+        let decisions = self.decide(&runs);
         let findings = report::findings(self, &runs, &decisions);
         let page = folder.join("report.md");
-        let text = report::markdown(self, &runs, &findings, &pictures);
+        let text = report::markdown(self, &runs, &decisions, &findings, &pictures);
         std::fs::write(&page, text).map_err(refused)?;
+        let html = folder.join("report.html");
+        let text = html::page(self, &runs, &decisions, &findings, &pictures);
+        std::fs::write(&html, text).map_err(refused)?;
         let files = pictures.iter().map(|picture| folder.join(&picture.file));
-        Ok(Report { findings, files: files.chain([page]).collect() })
+        Ok(Report { decisions, findings, files: files.chain([page, html]).collect() })
     }
 
-    /// What the runs say of every claim; several are held to one level together.
-    ///
-    /// # Errors
-    /// Where a rule cannot take their figures.
-    pub fn decide(&self, runs: &[Run]) -> Result<Vec<Decision>, Error> {
+    /// What the runs say of every claim; several are held to one level together. A claim whose rule
+    /// cannot take their figures, because some are missing, say, is not assessed.
+    pub fn decide(&self, runs: &[Run]) -> Vec<Decision> {
         let decide = |claim: &Claim| {
-            claim.decide(runs).map_err(|error| Error(format!("{}: {error}", self.sweep.name)))
+            claim.decide(runs).unwrap_or_else(|error| Decision {
+                why: format!("the rule has not what it needs: {error}"),
+                ..Decision::not_assessed()
+            })
         };
-        let decisions = self.claims.iter().map(decide).collect::<Result<_, _>>()?;
-        Ok(holm(decisions))
+        holm(self.claims.iter().map(decide).collect())
     }
 }
 
 /// What was found, and where it lies.
 #[derive(Debug, Clone)]
 pub struct Report {
+    /// What the runs say of every claim.
+    pub decisions: Vec<Decision>,
     /// Some sentences, computed from the runs.
     pub findings: Vec<String>,
     /// Pictures and page.

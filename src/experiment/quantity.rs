@@ -6,7 +6,8 @@ use crate::config::RunConfig;
 use crate::plot::Scale;
 
 /// A number of a finished run: a summary's, a number field's, or a probe's, written `metric@site` for the
-/// last layer that has it, `metric@site@first` for the first, and `metric@run` for a cost of the run.
+/// last layer that has it, `metric@site@first` for the first, `metric@site@mean` for the mean over the
+/// layers, and `metric@run` for a cost of the run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quantity(String);
 
@@ -37,7 +38,9 @@ impl Quantity {
         let field = RunConfig::fields().into_iter().any(|field| field.name == name);
         let parts: Vec<&str> = name.split('@').collect();
         let probe = match parts.as_slice() {
-            [metric, site] | [metric, site, "first"] => !metric.is_empty() && !site.is_empty(),
+            [metric, site] | [metric, site, "first" | "mean"] => {
+                !metric.is_empty() && !site.is_empty()
+            }
             _ => false,
         };
         if field || probe || SUMMARY.iter().any(|(known, _)| *known == name) {
@@ -45,7 +48,7 @@ impl Quantity {
         }
         let names: Vec<&str> = SUMMARY.iter().map(|(name, _)| *name).collect();
         Err(format!(
-            "one of {}, a field of a run, or a probe as metric@site or metric@site@first",
+            "one of {}, a field of a run, or a probe as metric@site, metric@site@first or metric@site@mean",
             names.join(", ")
         ))
     }
@@ -53,6 +56,14 @@ impl Quantity {
     /// The name.
     pub fn name(&self) -> &str {
         &self.0
+    }
+
+    /// Metric and site, where it is a probe's.
+    pub fn probe(&self) -> Option<(String, String)> {
+        let mut parts = self.0.split('@');
+        let (metric, site) = (parts.next()?, parts.next()?);
+        let spelled = |part: &str| part.replace('-', "_");
+        (site != "run").then(|| (spelled(metric), spelled(site)))
     }
 
     /// Whether it is a loss, of which less is better.
@@ -75,14 +86,15 @@ impl Quantity {
             name => match name.split_once('@') {
                 Some((metric, "run")) => run.cost(&metric.replace('-', "_"))?,
                 Some((metric, site)) => {
-                    let (site, first) = match site.split_once('@') {
-                        Some((site, _)) => (site, true),
-                        None => (site, false),
-                    };
+                    let (site, which) = site.split_once('@').unwrap_or((site, "last"));
                     let site = site.replace('-', "_");
                     let layers = run.by_layer(summary.steps, &site, &metric.replace('-', "_"));
-                    let layer = if first { layers.first() } else { layers.last() };
-                    layer?.1
+                    let (first, last) = (layers.first()?.1, layers.last()?.1);
+                    match which {
+                        "first" => first,
+                        "mean" => layers.iter().map(|l| l.1).sum::<f64>() / layers.len() as f64,
+                        _ => last,
+                    }
                 }
                 None => return label::number(&run.config, name),
             },
@@ -98,6 +110,7 @@ impl Quantity {
             }
             (Some((_, words)), _) => (*words).to_string(),
             (None, Some((metric, site))) => match site.split_once('@') {
+                Some((site, "mean")) => format!("{metric} of {site}, mean of the layers"),
                 Some((site, _)) => format!("{metric} of {site}, first layer"),
                 None => format!("{metric} of {site}, last layer"),
             }

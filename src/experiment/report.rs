@@ -23,12 +23,13 @@ pub(super) fn findings(
     let mut found: Vec<String> = claims
         .map(|(claim, decision)| {
             let verdict = decision.verdict.id().to_uppercase().replace('_', " ");
-            format!("{verdict}: {} ({}).", claim.statement, decision.why)
+            format!("{verdict}: {} ({}).", claim.statement, claim.measured(decision))
         })
         .collect();
     found.push(format!("{}.", scene.finding()));
-    if runs.len() < all {
-        found.push(format!("{} of {all} runs are not finished.", all - runs.len()));
+    match experiment.unfinished(runs) {
+        0 => {}
+        more => found.push(format!("{more} of {all} runs are not finished.")),
     }
     let mixed = scene.arms.iter().filter(|arm| {
         let tally = arm.tally();
@@ -57,6 +58,7 @@ pub(super) fn findings(
 pub(super) fn markdown(
     experiment: &Experiment,
     runs: &[Run],
+    decisions: &[Decision],
     findings: &[String],
     pictures: &[Drawn],
 ) -> String {
@@ -66,6 +68,7 @@ pub(super) fn markdown(
     for finding in findings {
         let _ = writeln!(out, "- {finding}");
     }
+    verdicts(&mut out, experiment, runs, decisions);
     for Drawn { file, title, .. } in pictures {
         let _ = write!(out, "\n## {title}\n\n![{title}]({file})\n");
     }
@@ -99,4 +102,22 @@ pub(super) fn markdown(
         );
     }
     out
+}
+
+/// What every verdict rests on.
+fn verdicts(out: &mut String, experiment: &Experiment, runs: &[Run], decisions: &[Decision]) {
+    for (claim, decision) in experiment.claims.iter().zip(decisions) {
+        let verdict = decision.verdict.id().to_uppercase().replace('_', " ");
+        let _ = write!(out, "\n**{verdict}**: {}", claim.statement);
+        if !claim.source.is_empty() {
+            let _ = write!(out, " *({})*", claim.source);
+        }
+        let _ = writeln!(out, "\n");
+        let _ = writeln!(out, "- Measured: {}.", claim.measured(decision));
+        let _ = writeln!(out, "- It rests on: {}.", decision.why);
+        for edge in claim.at_the_edge(runs) {
+            let _ = writeln!(out, "- A better rate may lie beyond the grid: {edge}.");
+        }
+        let _ = writeln!(out, "- Another verdict would need: {}.", decision.would_change);
+    }
 }

@@ -13,7 +13,7 @@ pub struct Run {
     pub summary: Summary,
     /// Every step.
     pub steps: Vec<StepRow>,
-    /// Every probe, of the first and of the last step.
+    /// Every probe, of the first step, of the last, and of those between where they are asked for.
     pub probes: Vec<ProbeRow>,
 }
 
@@ -38,9 +38,10 @@ impl Run {
         let mut run = Run { config, summary, steps: Vec::new(), probes: Vec::new() };
         if whole {
             run.steps = store.steps(&id)?;
-            run.probes = store.probes_at(&id, 0)?;
-            if steps > 0 {
-                run.probes.extend(store.probes_at(&id, steps)?);
+            let every = run.config.probe_every.filter(|every| *every > 0);
+            let stride = every.map_or(steps, |every| every as u64).max(1);
+            for step in (0..steps).step_by(stride as usize).chain([steps]) {
+                run.probes.extend(store.probes_at(&id, step)?);
             }
         }
         Ok(Some(run))

@@ -3,6 +3,7 @@
 //! A file of `claims/` is an [`Experiment`] with one or more `[claim]`s. Its text is registered by
 //! its SHA-256 before its runs ([`Registered`]): a rule that is changed after them is shown as such.
 
+mod kept;
 mod page;
 mod registered;
 
@@ -11,6 +12,7 @@ use std::path::Path;
 pub use page::Judged;
 pub use registered::Registered;
 
+use self::kept::Kept;
 use crate::experiment::{Error, Experiment};
 use crate::setting::Invalid;
 use crate::store::Store;
@@ -57,8 +59,12 @@ macro_rules! ledger {
 }
 
 ledger! {
-    Init "init": "L01" "L02" "L05" "L16" "L18" "S03" "S09" "S10" "S18" "S19" "S26" "D01";
-    Laptop "laptop": "S01" "S05" "S07" "S08" "S11" "S12" "S17" "S21" "S23" "S29" "S30" "L13";
+    Init "init":
+        "S03" "S09" "S10" "S18" "S19" "S26"
+        "L01" "L02" "L05" "L06" "L08" "L11" "L16" "L18" "L39" "D01";
+    Laptop "laptop":
+        "S01" "S04" "S05" "S07" "S08" "S11" "S12" "S14" "S17" "S20" "S21" "S22" "S23" "S24" "S29"
+        "S30" "S31" "L12" "L13" "L17" "L19" "L20" "L21" "L25";
 }
 
 impl Entry {
@@ -83,27 +89,52 @@ impl Entry {
     }
 }
 
-/// Decides claims from a store, and writes pictures, their pages and the page of all of them.
+/// Decides claims from a store, and writes pictures, their pages and the page of all of them. What the
+/// store has not all runs of is as it was judged before, where it was.
 ///
 /// # Errors
 /// Where the store cannot be read, or the folder not written to.
 pub fn report(entries: &[&Entry], store: &Store, folder: &Path) -> Result<Vec<Judged>, Error> {
     let registered = Registered::load(folder);
-    let mut judged = Vec::new();
-    for entry in entries {
-        let experiment = entry.experiment(&[]).map_err(|error| Error::new(error.to_string()))?;
-        let runs = experiment.runs(store)?;
-        let decisions = experiment.decide(&runs)?;
-        if !runs.is_empty() {
-            experiment.report(store, &folder.join("claims").join(entry.id))?;
-        }
-        judged.push(Judged {
-            entry: **entry,
-            unfinished: experiment.sweep.runs.len() - runs.len(),
-            changed: registered.changed(entry),
-            claims: experiment.claims.into_iter().zip(decisions).collect(),
-        });
+    entries.iter().map(|entry| judge(entry, &registered, store, folder)).collect()
+}
+
+fn judge(
+    entry: &Entry,
+    registered: &Registered,
+    store: &Store,
+    folder: &Path,
+) -> Result<Judged, Error> {
+    let experiment = entry.experiment(&[]).map_err(|error| Error::new(error.to_string()))?;
+    let own = folder.join("claims").join(entry.id);
+    let (all, runs) = (experiment.sweep.runs.len(), experiment.runs(store)?);
+    let mut judged = Judged {
+        entry: *entry,
+        unfinished: experiment.unfinished(&runs),
+        changed: registered.changed(entry),
+        pictures: Vec::new(),
+        claims: Vec::new(),
+    };
+    let kept = || Kept::load(&own, entry).and_then(|kept| kept.read(&experiment.claims));
+    if let Some((decisions, pictures)) = (judged.unfinished > 0).then(kept).flatten() {
+        judged.claims = experiment.claims.into_iter().zip(decisions).collect();
+        return Ok(Judged { unfinished: 0, pictures, ..judged });
     }
+    if judged.unfinished > 0 {
+        // Some of the runs may be those of other claims: of a part no verdict is given.
+        let decisions = experiment.decide(&[]);
+        judged.claims = experiment.claims.into_iter().zip(decisions).collect();
+        return Ok(judged);
+    }
+    let report = experiment.report(store, &own)?;
+    let names = report.files.iter().filter(|file| file.extension() == Some("png".as_ref()));
+    let names = names.filter_map(|file| Some(file.file_name()?.to_string_lossy().into_owned()));
+    judged.pictures = names.collect();
+    judged.claims = experiment.claims.into_iter().zip(report.decisions).collect();
+    Kept::save(&judged, all, &own).map_err(|error| {
+        let folder = folder.display();
+        Error::new(format!("reports = {folder}: allowed is a folder to write to ({error})"))
+    })?;
     Ok(judged)
 }
 

@@ -4,7 +4,6 @@ use std::fmt::Write;
 
 use super::Entry;
 use crate::experiment::Claim;
-use crate::num::show::digits;
 use crate::statistics::{Decision, Verdict};
 
 /// What became of the claims of one file.
@@ -16,6 +15,8 @@ pub struct Judged {
     pub unfinished: usize,
     /// Whether its text is another than the registered one; nothing where it is not registered.
     pub changed: Option<bool>,
+    /// The files of its pictures.
+    pub pictures: Vec<String>,
     /// Every claim and its verdict.
     pub claims: Vec<(Claim, Decision)>,
 }
@@ -52,6 +53,7 @@ impl Judged {
                 "p": decision.p,
                 "level": decision.level,
                 "n": decision.n,
+                "measured": claim.measured(decision),
                 "why": decision.why,
                 "would_change": decision.would_change,
                 "unfinished": self.unfinished,
@@ -59,6 +61,35 @@ impl Judged {
             })
         });
         claims.collect()
+    }
+
+    fn rows(&self, out: &mut String) {
+        let id = self.entry.id;
+        let cell = |text: &str| text.replace('|', "\\|");
+        let mut notes = String::new();
+        if self.unfinished > 0 {
+            let _ = write!(notes, "; {} runs are not finished", self.unfinished);
+        }
+        match self.changed {
+            Some(true) => notes += "; **the rule was changed after it was registered**",
+            None => notes += "; not registered",
+            Some(false) => {}
+        }
+        for (i, (claim, decision)) in self.claims.iter().enumerate() {
+            let picture = match self.pictures.get(i).or(self.pictures.first()) {
+                Some(file) => format!("[picture](claims/{id}/{file})"),
+                None => String::new(),
+            };
+            let _ = writeln!(
+                out,
+                "| [{}](claims/{id}/report.md) | **{}** | {} *({})* | {}{notes} | {picture} |",
+                self.name(i),
+                verdict(decision),
+                cell(&claim.statement),
+                cell(&claim.source),
+                cell(&claim.measured(decision)),
+            );
+        }
     }
 
     /// The page of some files, those of the tutorial literature (S) first.
@@ -79,48 +110,21 @@ impl Judged {
              {} claims: {}. Made by `plummet claims run`; every claim is a file of `claims/`, registered by its \
              SHA-256 before its runs, and judged by a rule whose error rates are measured (docs/statistics.md). \
              A verdict is about the sizes, steps and data of its runs, which its page names: small stacks, on \
-             two cores. Claims of one file are held to one level together (Holm).\n\n\
-             | claim | verdict | effect (95 %) | n | statement | what it rests on | another verdict would need |\n\
-             |---|---|---:|---:|---|---|---|\n",
+             two cores. Claims of one file are held to one level together (Holm). The page of a claim has \
+             its pictures, every arm, what the verdict rests on, and what would change it.\n\n",
             claims().count(),
             counts.join(", ")
         );
-        let tutorial = |judged: &&Judged| judged.entry.id.starts_with('S');
-        let ordered = all.iter().filter(tutorial).chain(all.iter().filter(|j| !tutorial(j)));
-        for judged in ordered {
-            for (i, (claim, decision)) in judged.claims.iter().enumerate() {
-                let mut notes = String::new();
-                if judged.unfinished > 0 {
-                    let _ = write!(notes, "; {} runs are not finished", judged.unfinished);
-                }
-                match judged.changed {
-                    Some(true) => notes += "; **the rule was changed after it was registered**",
-                    None => notes += "; not registered",
-                    Some(false) => {}
-                }
-                let effect = match decision.effect.is_finite() {
-                    true => format!(
-                        "{} ({} – {})",
-                        digits(decision.effect, 3),
-                        digits(decision.interval[0], 3),
-                        digits(decision.interval[1], 3)
-                    ),
-                    false => "–".to_string(),
-                };
-                let cell = |text: &str| text.replace('|', "\\|");
-                let _ = writeln!(
-                    out,
-                    "| [{}](claims/{}/report.md) | **{}** | {effect} | {} | {} *({})* | {}{notes} | {} |",
-                    judged.name(i),
-                    judged.entry.id,
-                    verdict(decision),
-                    decision.n,
-                    cell(&claim.statement),
-                    cell(&claim.source),
-                    cell(&decision.why),
-                    cell(&decision.would_change),
-                );
+        let tutorial = |judged: &Judged| judged.entry.id.starts_with('S');
+        for (title, of_tutorial) in [("What tutorials say", true), ("What papers say", false)] {
+            let _ = write!(
+                out,
+                "## {title}\n\n| claim | verdict | statement | measured | picture |\n|---|---|---|---|---|\n"
+            );
+            for judged in all.iter().filter(|judged| tutorial(judged) == of_tutorial) {
+                judged.rows(&mut out);
             }
+            out.push('\n');
         }
         out
     }

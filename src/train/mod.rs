@@ -11,6 +11,7 @@
 mod blocks;
 mod corpus;
 mod device;
+mod examine;
 mod feed;
 mod footprint;
 mod held_out;

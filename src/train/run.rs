@@ -360,10 +360,17 @@ impl<'a, B: Backend> Session<'a, B> {
             steady: steady(self.config, self.trainer.step()),
         };
         let outcome = ended.unwrap_or_else(|| self.watch.outcome(&ending));
+        let counted = memory::peak();
+        let done = self.trainer.step();
+        if finite {
+            // Last, since it may move the weights.
+            let mut found = Probe::full(done);
+            self.trainer.examine(&mut found, batches, held_out.loss);
+            self.probes.extend(found.into_rows());
+        }
         if let Some(failure) = self.trainer.failure() {
             return Err(Error::Device(failure));
         }
-        let counted = memory::peak();
         let summary = Summary {
             outcome,
             loss: if finite { self.watch.last() } else { f64::NAN },
@@ -372,7 +379,7 @@ impl<'a, B: Backend> Session<'a, B> {
             references: self.corpus.references(self.config),
             baseline: self.config.task.baseline(),
             token_cosine,
-            steps: self.trainer.step() as u64,
+            steps: done as u64,
             seconds: self.started.elapsed().as_secs_f64(),
             peak_bytes: if counted > 0 { counted } else { self.trainer.bytes() as u64 },
             parameters: self.trainer.program().parameters() as u64,

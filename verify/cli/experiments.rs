@@ -46,6 +46,11 @@ fn files_of_all_kinds_are_run_and_drawn() {
     for (name, own, drawn) in [
         ("one", "probe-every = 6", "1-loss 2-layers"),
         (
+            "probed",
+            "probe-every = 2\ndepth = [1, 2]",
+            "1-loss 2-best 3-layers 4-heat 5-cost 6-tradeoff",
+        ),
+        (
             "two",
             "wiring = ['pre_ln', 'post_ln']\nnorm = ['layer_norm', 'rms_norm']",
             "1-loss 2-outcomes",
@@ -90,6 +95,43 @@ fn files_of_all_kinds_are_run_and_drawn() {
     assert!(page.starts_with("# Rates?\n") && page.contains("## Mine\n"), "{page}");
     let page = fs::read_to_string(reports.join("diverged/report.md")).unwrap();
     assert!(page.contains("no_norm: ") && !page.contains("held-out loss NaN"), "{page}");
+}
+
+#[test]
+fn a_search_asks_for_few_rates_and_is_finished_then() {
+    let place = Place::empty();
+    let own = "lr = { from = 1e-3, to = 1e9, search = true }\noptimizer = 'sgd'\nclip = 0\n\
+               steps = 60\ndepth = [1, 2]\nseed = [1, 2]\ntask = 'markov'";
+    let file = experiment(&place, "edge", own);
+    let reports = place.dir.path().join("out");
+    let call = |more: &[&str]| {
+        let places = ["--store", text(&place.store), "--reports", text(&reports)];
+        let run = plummet(&[&["run", &file][..], &places, more].concat());
+        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+        String::from_utf8(run.stdout).unwrap()
+    };
+    let plan = call(&["--plan"]);
+    assert!(plan.contains("edge: a search among 292 runs, 0 of them"), "{plan}");
+    let first = call(&["--json"]);
+    let runs: serde_json::Value = serde_json::from_str(&first).unwrap();
+    let runs = runs.as_array().unwrap();
+    // At most seven rates of 73 for each of two depths and two seeds.
+    assert!((12..=28).contains(&runs.len()), "{} runs", runs.len());
+    let page = fs::read_to_string(reports.join("edge/report.md")).unwrap();
+    assert!(page.contains("3-best.png") && !page.contains("not finished"), "{page}");
+    for depth in [1, 2] {
+        let of = |run: &&serde_json::Value| run["config"]["depth"] == depth;
+        let rate = |run: &serde_json::Value| run["config"]["lr"].as_f64().unwrap();
+        let borne = |run: &&serde_json::Value| {
+            ["ok", "spike", "unfinished"].contains(&run["outcome"].as_str().unwrap())
+        };
+        let largest = runs.iter().filter(of).filter(borne).map(rate).fold(0.0, f64::max);
+        let fails = |run: &&serde_json::Value| !borne(run);
+        let smallest = runs.iter().filter(of).filter(fails).map(rate).fold(f64::MAX, f64::min);
+        // A rate fails if one seed does: the other may bear it.
+        assert!(smallest <= largest * 1.6 && largest > 0.0, "{largest} and {smallest}");
+    }
+    assert_eq!(call(&["--json"]), first);
 }
 
 #[test]
@@ -153,6 +195,45 @@ fn what_a_file_cannot_mean_is_refused_with_its_line() {
             &["field = colour", "kind, title, panels", "line 3"],
         ),
         ("figure = 3", &["figure = 3", "[[figure]]", "line 1"]),
+        ("[claim]\nstatement = 'so'", &["claim = without rule", "superiority, equivalence"]),
+        ("[claim]\nrule = 'faith'", &["rule = faith", "superiority, equivalence", "line 2"]),
+        (
+            "[claim]\nrule = 'bound'\nquantity = 'val-loss'\nstatement = 'so'",
+            &["claim = without limit", "a number for limit", "line 1"],
+        ),
+        ("[claim]\nrule = 'bound'\nlimit = 3", &["claim = without quantity", "line 1"]),
+        (
+            "[claim]\nrule = 'bound'\nlimit = 'low'\nquantity = 'val-loss'",
+            &["limit = ", "a number", "line 3"],
+        ),
+        (
+            "[claim]\nrule = 'bound'\nlimit = 3\nquantity = 'val-loss'\nmargin = 2",
+            &["field = margin", "statement, source", "limit, slack", "line 5"],
+        ),
+        (
+            "depth = [1, 2]\n[claim]\nrule = 'trend'\nquantity = 'val-loss'",
+            &["claim = without over", "a number field", "line 2"],
+        ),
+        (
+            "depth = [1, 2]\n[claim]\nrule = 'trend'\nquantity = 'val-loss'\nover = 'lr'",
+            &["over = lr", "that these runs differ in", "line 5"],
+        ),
+        (
+            "depth = [1, 2]\n[claim]\nrule = 'rate'\na = { depth = 1 }\nb = { depth = 3 }",
+            &["b = depth = 3", "values that some run has", "line 5"],
+        ),
+        (
+            "depth = [1, 2]\n[claim]\nrule = 'rate'\na = { depth = 1 }\nb = { depth = 1 }",
+            &["b = depth = 1", "another arm than a", "line 5"],
+        ),
+        (
+            "depth = [1, 2]\n[claim]\nrule = 'rate'\nwhere = { depth = 1 }",
+            &["field = where", "a and b for this rule", "line 4"],
+        ),
+        (
+            "[claim]\nrule = 'bound'\nlimit = 3\nquantity = 'val-loss'\nsource = 'x'",
+            &["claim = without statement", "what is claimed", "line 1"],
+        ),
     ] {
         let file = place.file("wrong.toml", own.as_bytes());
         let line = refused(&plummet(&["run", text(&file), "--store", text(&place.store)]), named);

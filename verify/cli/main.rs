@@ -2,9 +2,11 @@
 
 mod answers;
 mod bench;
+mod claims;
 mod experiments;
 mod kill;
 mod memory;
+mod page;
 mod places;
 mod refusals;
 #[cfg(unix)]

@@ -8,12 +8,13 @@ use plummet::gate::{Builtin, Candidate, Dtype};
 
 /// Elements of the largest problem: three rows that a kernel of blocks takes.
 const LARGEST: usize = 4096;
-/// Cases of every operator and pass.
-const CASES: usize = 12;
+/// Cases of every operator and pass of the first seed, and of the others, which draw others.
+const CASES: [usize; 3] = [12, 6, 6];
 /// All but differences at f64, random numbers by the million, and production sizes.
 const STAGES: [u8; 4] = [0, 2, 3, 5];
 
 fn pass(dtype: Dtype, seed: u64) {
+    let cases = CASES[seed as usize - 1];
     let start = move || {
         let kernels: Box<dyn Candidate> =
             Box::new(Builtin::interpreted(Some(dtype)).expect("kernels store it"));
@@ -21,7 +22,7 @@ fn pass(dtype: Dtype, seed: u64) {
     };
     let options = Options {
         seed,
-        cases: CASES,
+        cases,
         stages: STAGES.to_vec(),
         largest: Some(LARGEST),
         ..Options::default()
@@ -31,7 +32,7 @@ fn pass(dtype: Dtype, seed: u64) {
     let judged: BTreeSet<&str> = report.rows.iter().map(|row| row.op.as_str()).collect();
     let served: BTreeSet<&str> = report.served.keys().map(String::as_str).collect();
     assert_eq!(judged, served);
-    assert!(report.rows.iter().all(|row| row.cases >= CASES), "{:?}", report.rows);
+    assert!(report.rows.iter().all(|row| row.cases >= cases), "{:?}", report.rows);
 }
 
 #[test]

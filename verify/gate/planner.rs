@@ -96,9 +96,9 @@ fn judged(op: &'static str, served: Served) -> Report {
     let start = move || -> Result<Box<dyn Candidate>, Broken> {
         Ok(Box::new(Corner { model: ModelCandidate::new(op, ""), op, served: served.clone() }))
     };
-    // Which questions are asked does not depend on how many numbers are looked at.
+    // Which questions are asked does not depend on how many numbers are looked at, or how often.
     let statistics = Effort::QUICK;
-    check(&start, &Options { cases: 6, stages, statistics, ..Options::default() }, &|_| ())
+    check(&start, &Options { cases: 3, stages, statistics, ..Options::default() }, &|_| ())
 }
 
 #[track_caller]

@@ -316,6 +316,35 @@ fn hyper_connected_streams_start_alike() {
     }
 }
 
+/// A step of nothing from the stream is the stream, normed again.
+#[test]
+fn ngpt_stays_where_it_is_for_an_alpha_of_zero() {
+    let more = [("norm", "bare_rms_norm(eps=0)")];
+    let streams = |wiring: &str| {
+        let (config, program) = wired(wiring, &more);
+        let weights = weights(&config, &program);
+        let mut runner = Runner::inference(Host::<f64>::new(), Arc::new(program));
+        feed(&mut runner);
+        let mut seen = Streams::default();
+        runner.forward(&numbers(&weights), &Buffer::default(), &mut seen);
+        seen.0
+    };
+    let still = streams("ngpt(alpha=0)");
+    for stream in &still[1..] {
+        for (a, b) in stream.iter().zip(&still[0]) {
+            assert!((a - b).abs() < 1e-14 * (1.0 + b.abs()), "{a} is not {b}");
+        }
+    }
+    let moved = streams("ngpt");
+    for (stream, before) in moved[1..].iter().zip(&moved) {
+        let square = |x: &[f64]| x.iter().map(|x| x * x).sum::<f64>();
+        let apart: Vec<f64> = stream.iter().zip(before).map(|(a, b)| a - b).collect();
+        // Two steps of 0.05 on a sphere, to branches that may stand opposite.
+        let relative = (square(&apart) / square(before)).sqrt();
+        assert!(relative > 0.0 && relative < 0.25, "{relative}");
+    }
+}
+
 /// Keeps the first stream behind every block.
 #[derive(Default)]
 struct Streams(Vec<Vec<f64>>);

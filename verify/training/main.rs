@@ -4,6 +4,7 @@
 mod bits;
 mod blocks;
 mod device;
+mod examine;
 mod golden;
 mod hops;
 mod interpreted;

@@ -21,11 +21,28 @@ fn config(fields: &[(&str, &str)]) -> RunConfig {
 }
 
 #[test]
-fn every_wiring_takes_twenty_steps_without_surprise() {
-    let corpus = Arc::new(Corpus::load(&config(&[])).unwrap());
+fn every_wiring_takes_twenty_steps_without_surprise_on_text() {
+    twenty_steps(&[], 0.0);
+}
+
+#[test]
+fn every_wiring_takes_twenty_steps_without_surprise_on_a_series() {
+    // What batches of a volatile series cost differs by as much.
+    twenty_steps(&[("task", "series"), ("init", "normal_02")], 0.5);
+}
+
+#[test]
+fn every_wiring_takes_twenty_steps_without_surprise_on_volumes() {
+    twenty_steps(&[("task", "volume"), ("seq", "27")], 0.0);
+}
+
+/// Every wiring under three norms: nothing that is not finite, and a loss that falls, or rises by less
+/// than `noise`.
+fn twenty_steps(task: &[(&str, &str)], noise: f64) {
+    let corpus = Arc::new(Corpus::load(&config(task)).unwrap());
     for wiring in wiring::ALL.iter().map(|entry| entry.id) {
         for norm in ["layer_norm", "rms_norm", "dynamic_tanh"] {
-            let config = config(&[("wiring", wiring), ("norm", norm)]);
+            let config = config(&[task, &[("wiring", wiring), ("norm", norm)]].concat());
             let mut trainer = Trainer::new(Host::<f32>::new(), &config, corpus.clone()).unwrap();
             let losses: Vec<f64> = (0..20)
                 .map(|_| {
@@ -36,7 +53,7 @@ fn every_wiring_takes_twenty_steps_without_surprise() {
                 .collect();
             let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
             let (first, last) = (mean(&losses[..5]), mean(&losses[15..]));
-            assert!(last < first, "{}: {losses:?}", config.label());
+            assert!(last < first + noise, "{}: {losses:?}", config.label());
         }
     }
 }

@@ -82,6 +82,17 @@ pub fn fill(slot: &Slot, kind: Rows, upstream: Upstream, dtype: Dtype, rng: &mut
             0 => ignored as f64,
             _ => label(classes, rng),
         }),
+        Fill::Beside(beside) => {
+            let of =
+                if beside.within.is_finite() { Fill::Within(beside.within) } else { Fill::Rows };
+            let mut values = fill(&Slot { fill: of, ..slot.clone() }, kind, upstream, dtype, rng);
+            if let Some(centre) = beside.centre() {
+                for value in values.iter_mut().step_by(beside.every) {
+                    *value = centre + if whole { rng.below(5) as f64 - 2.0 } else { rng.normal() };
+                }
+            }
+            values
+        }
         Fill::Reaching(limit) => {
             let mut rows: Vec<f64> = (0..count / cols).flat_map(|_| row(cols, rng)).collect();
             rows.iter_mut().for_each(|value| {

@@ -3,7 +3,7 @@
 
 use super::case::Case;
 use super::mean_loss::{self, AXES, UPSTREAM};
-use super::operator::{Axis, Fill, Formula, Named, Operator, Problem, Slot};
+use super::operator::{Axis, Formula, Named, Operator, Problem, Slot};
 use crate::num::Num;
 
 pub struct GaussianNll;
@@ -19,7 +19,8 @@ impl Operator for GaussianNll {
         AXES
     }
     fn slots(&self, case: &Case) -> Vec<Slot> {
-        mean_loss::slots(case, ("prediction", 2, Fill::Within(WITHIN)), Fill::Rows)
+        let targets = mean_loss::beside(case, 1, f64::INFINITY);
+        mean_loss::slots(case, ("prediction", 2, mean_loss::beside(case, 2, WITHIN)), targets)
     }
     fn work(&self, case: &Case) -> usize {
         // An exponential of a double-double is worth some products.

@@ -2,13 +2,19 @@
 //! stand side by side.
 
 use super::case::Case;
-use super::operator::{Axis, Fill, Named, Problem, Role, Slot};
+use super::operator::{Axis, Beside, Fill, Named, Problem, Role, Slot};
 use crate::num::Num;
 
 pub(super) const AXES: &[Axis] = &[
     Axis { name: "rows", sizes: &[1, 2, 3, 5, 7, 8, 13, 33, 65, 257] },
     Axis { name: "cols", sizes: &[1, 2, 3, 7, 8, 31, 32, 33, 50, 127, 128, 129, 257] },
 ];
+
+/// What predicts a target, the first of so many numbers, or the targets themselves, of one number each:
+/// now and then beside each other and far from 0, where a difference must be formed before its square.
+pub(super) fn beside(case: &Case, every: usize, within: f64) -> Fill {
+    Fill::Beside(Beside { seed: case.seed, every, within })
+}
 
 /// What predicts, by name, and the targets.
 pub(super) fn slots(case: &Case, prediction: (&str, usize, Fill), target: Fill) -> Vec<Slot> {

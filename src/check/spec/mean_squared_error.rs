@@ -2,7 +2,7 @@
 
 use super::case::Case;
 use super::mean_loss::{self, AXES, UPSTREAM};
-use super::operator::{Axis, Fill, Formula, Named, Operator, Problem, Slot};
+use super::operator::{Axis, Formula, Named, Operator, Problem, Slot};
 use crate::num::Num;
 
 pub struct MeanSquaredError;
@@ -15,7 +15,8 @@ impl Operator for MeanSquaredError {
         AXES
     }
     fn slots(&self, case: &Case) -> Vec<Slot> {
-        mean_loss::slots(case, ("prediction", 1, Fill::Rows), Fill::Rows)
+        let numbers = mean_loss::beside(case, 1, f64::INFINITY);
+        mean_loss::slots(case, ("prediction", 1, numbers), numbers)
     }
     fn upstream(&self, _: &Case) -> (&'static str, Vec<usize>) {
         UPSTREAM

@@ -179,6 +179,9 @@ pub enum Fill {
         /// The label that does not count.
         ignored: i64,
     },
+    /// As [`Fill::Rows`] within a magnitude; of one problem in four every so many elements lie around one
+    /// large number, the same for all tensors of the seed, so that differences of them are small.
+    Beside(Beside),
     /// As [`Fill::Rows`], with zeros and numbers of every magnitude up to this one.
     Reaching(f64),
     /// As [`Fill::Rows`], some rows with −∞ or the least finite number in them, or nothing else.
@@ -200,6 +203,27 @@ pub enum Fill {
     Scores,
     /// 0, 1, 2, …; of eight and more, the last ones beyond what 32 bits hold.
     Steps,
+}
+
+/// Where tensors of a problem lie side by side, far from 0.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Beside {
+    /// What decides.
+    pub seed: u64,
+    /// One element of so many lies there, from the first on.
+    pub every: usize,
+    /// The largest magnitude of the others.
+    pub within: f64,
+}
+
+impl Beside {
+    /// The number that they lie around, where they do.
+    pub fn centre(self) -> Option<f64> {
+        let mut rng = Rng::new(self.seed).named("beside");
+        let sign = if rng.below(2) == 0 { 1.0 } else { -1.0 };
+        let size = 256 << rng.below(4);
+        (rng.below(4) == 0).then_some(sign * size as f64)
+    }
 }
 
 /// Which rows of a problem do not count: about one in five, and now and then every one.

@@ -10,7 +10,7 @@ use super::binary_cross_entropy::softplus;
 use super::case::Case;
 use super::gaussian_nll::{WITHIN, standard};
 use super::mean_loss::{self, AXES, UPSTREAM};
-use super::operator::{Axis, Fill, Formula, Named, Operator, Problem, Slot};
+use super::operator::{Axis, Formula, Named, Operator, Problem, Slot};
 use crate::num::Num;
 
 pub struct StudentNll;
@@ -23,7 +23,8 @@ impl Operator for StudentNll {
         AXES
     }
     fn slots(&self, case: &Case) -> Vec<Slot> {
-        mean_loss::slots(case, ("prediction", 3, Fill::Within(WITHIN)), Fill::Rows)
+        let targets = mean_loss::beside(case, 1, f64::INFINITY);
+        mean_loss::slots(case, ("prediction", 3, mean_loss::beside(case, 3, WITHIN)), targets)
     }
     fn work(&self, case: &Case) -> usize {
         // Two gamma functions are some hundred products, of double-doubles more.

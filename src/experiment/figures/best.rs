@@ -1,10 +1,11 @@
 //! The best of every rate against a number, and the largest rate that trains.
 
-use super::{Chart, Figure, LINES, Scene, short, trains};
+use super::{Chart, Figure, LINES, Scene, short};
 use crate::experiment::Quantity;
 use crate::experiment::arm::{Arm, best};
 use crate::experiment::label;
 use crate::plot::{Axis, Lines, Panels, Series};
+use crate::sweep::bears;
 
 pub(super) fn draw(scene: &Scene, figure: &Figure) -> Option<Chart> {
     let own = || scene.telling.iter().copied().find(|field| number(scene, field));
@@ -30,7 +31,7 @@ pub(super) fn draw(scene: &Scene, figure: &Figure) -> Option<Chart> {
             if mean.is_finite() && lowest.as_ref().is_none_or(|(least, ..)| mean < *least) {
                 lowest = Some((mean, x, name.clone()));
             }
-            let bears = here.iter().filter(|arm| trains(arm)).map(|arm| arm.config().lr);
+            let bears = here.iter().filter(|arm| borne(arm)).map(|arm| arm.config().lr);
             edge.push((x, bears.fold(f64::NAN, f64::max)));
         }
         let line = |points, band| Series {
@@ -63,26 +64,45 @@ pub(super) fn draw(scene: &Scene, figure: &Figure) -> Option<Chart> {
     let xs = scene.arms.iter().filter_map(|arm| at(arm, &field));
     let x = Axis::new(name.label(scene.config())).scale(name.scale(xs));
     let label = figure.quantity.label(scene.config());
+    let heights = losses.iter().flat_map(|series| series.points.iter().map(|p| p.1));
+    let spread = figure.quantity.scale(heights);
     let mut panels = vec![Lines {
         title: if rates { "at the best of the rates".to_string() } else { String::new() },
         x: x.clone(),
-        y: Axis::new(label.clone()),
-        series: losses,
+        y: Axis::new(label.clone()).scale(spread),
+        series: losses.clone(),
         ..Lines::default()
     }];
     if rates {
         let scale = crate::plot::Scale::Log10;
         panels.push(Lines {
-            title: "largest rate that trains on every seed".to_string(),
+            title: "largest rate at which no seed fails".to_string(),
             x,
             y: Axis::new("learning rate").scale(scale),
             series: largest,
             ..Lines::default()
         });
-        notes.push("A rate that is missing there trains on no seed, or not on all.".to_string());
+        notes.push(
+            "Where none is shown, some seed gets stuck, diverges or collapses at every rate."
+                .to_string(),
+        );
     }
     let what = label.split(" (").next().unwrap_or_default();
     let title = match lowest {
+        Some(_) if !figure.quantity.is_loss() => {
+            let mut growth: Vec<(f64, &str)> = losses.iter().filter_map(growth).collect();
+            growth.sort_by(|a, b| b.0.total_cmp(&a.0));
+            let what = capital(what.trim_end_matches(", last layer"));
+            match growth.as_slice() {
+                [] => format!("{what} by {field}"),
+                [(ratio, _)] => format!("{what}: times {} along the {field}", short(*ratio)),
+                [(most, of), .., (least, other)] => format!(
+                    "{what}: times {} along the {field} under {of}, times {} under {other}",
+                    short(*most),
+                    short(*least)
+                ),
+            }
+        }
         Some((least, x, name)) => {
             let under = if groups.len() > 1 { format!(", under {name}") } else { String::new() };
             format!("Lowest {what}: {} at {field} {}{under}", short(least), short(x))
@@ -97,6 +117,22 @@ pub(super) fn draw(scene: &Scene, figure: &Figure) -> Option<Chart> {
         size: (1800, 1050),
         ..Panels::default()
     }))
+}
+
+/// What a line is at its end over what it is at its start.
+fn growth(series: &Series) -> Option<(f64, &str)> {
+    let ratio = series.points.last()?.1 / series.points.first()?.1;
+    (ratio.is_finite() && ratio > 0.0).then_some((ratio, &*series.label))
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
+}
+
+/// Whether no seed fails.
+fn borne(arm: &Arm) -> bool {
+    arm.runs.iter().all(|run| bears(&run.summary.outcome))
 }
 
 /// The number of a field in an arm.

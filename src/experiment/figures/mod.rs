@@ -2,6 +2,7 @@
 
 mod best;
 mod cost;
+mod heat;
 mod layers;
 mod loss;
 mod outcomes;
@@ -10,7 +11,7 @@ mod tradeoff;
 use super::arm::{Arm, arms, best as best_of, worst};
 use super::figure::{Figure, Kind, chosen};
 use super::run::Run;
-use super::{Experiment, label};
+use super::{Claim, Experiment, label};
 use crate::config::RunConfig;
 use crate::plot::{Image, Series};
 use crate::setting::Setting;
@@ -26,7 +27,7 @@ pub struct Drawn {
     /// What it found.
     pub title: String,
     /// The picture.
-    pub image: Image,
+    pub chart: Chart,
 }
 
 /// Draws the pictures of an experiment; none where no run is finished.
@@ -35,7 +36,14 @@ pub(super) fn draw(experiment: &Experiment, runs: &[Run]) -> Vec<Drawn> {
         return Vec::new();
     }
     let figures = match experiment.figures.is_empty() {
-        true => chosen(&runs.iter().map(|run| run.config.clone()).collect::<Vec<_>>()),
+        true => {
+            let configs: Vec<RunConfig> = runs.iter().map(|run| run.config.clone()).collect();
+            let mut figures = of_claims(&experiment.claims);
+            let more = chosen(&configs).into_iter().filter(|more| !figures.contains(more));
+            let more: Vec<Figure> = more.collect();
+            figures.extend(more);
+            figures
+        }
         false => experiment.figures.clone(),
     };
     let scene = Scene::new(runs);
@@ -45,17 +53,36 @@ pub(super) fn draw(experiment: &Experiment, runs: &[Run]) -> Vec<Drawn> {
             Kind::Outcomes => ("outcomes", outcomes::draw(&scene, figure)),
             Kind::Best => ("best", best::draw(&scene, figure)),
             Kind::Layers => ("layers", layers::draw(&scene)),
+            Kind::Heat => ("heat", heat::draw(&scene, figure)),
             Kind::Cost => ("cost", cost::draw(&scene, figure)),
             Kind::Tradeoff => ("tradeoff", tradeoff::draw(&scene, figure)),
         };
-        let (title, image) = picture?.titled(figure.title.as_deref());
-        Some(Drawn { file: format!("{}-{name}.png", i + 1), title, image })
+        let chart = picture?.titled(figure.title.as_deref());
+        let title = chart.title().to_string();
+        Some(Drawn { file: format!("{}-{name}.png", i + 1), title, chart })
     });
     drawn.collect()
 }
 
-/// A chart that may get another title.
-pub(super) enum Chart {
+/// What claims are about, over what they are about: a picture each that is another.
+fn of_claims(claims: &[Claim]) -> Vec<Figure> {
+    let mut figures = Vec::new();
+    for claim in claims.iter().filter(|claim| claim.over.is_some()) {
+        let figure = Figure {
+            x: claim.over.clone(),
+            quantity: claim.quantity.clone(),
+            ..Figure::of(Kind::Best)
+        };
+        if !figures.contains(&figure) {
+            figures.push(figure);
+        }
+    }
+    figures
+}
+
+/// What is drawn.
+#[derive(Debug, Clone)]
+pub enum Chart {
     /// Lines.
     Panels(crate::plot::Panels),
     /// Tables.
@@ -63,7 +90,15 @@ pub(super) enum Chart {
 }
 
 impl Chart {
-    fn titled(mut self, other: Option<&str>) -> (String, Image) {
+    fn title(&self) -> &str {
+        match self {
+            Chart::Panels(panels) => &panels.title,
+            Chart::Maps(maps) => &maps.title,
+        }
+    }
+
+    /// The same under another title, where there is one.
+    fn titled(mut self, other: Option<&str>) -> Chart {
         let title = match &mut self {
             Chart::Panels(panels) => &mut panels.title,
             Chart::Maps(maps) => &mut maps.title,
@@ -71,10 +106,22 @@ impl Chart {
         if let Some(other) = other {
             *title = other.to_string();
         }
-        let title = title.clone();
+        self
+    }
+
+    /// As an image.
+    pub fn render(&self) -> Image {
         match self {
-            Chart::Panels(panels) => (title, panels.render()),
-            Chart::Maps(maps) => (title, maps.render()),
+            Chart::Panels(panels) => panels.render(),
+            Chart::Maps(maps) => maps.render(),
+        }
+    }
+
+    /// As data, for a page that draws it.
+    pub fn describe(&self) -> serde_json::Value {
+        match self {
+            Chart::Panels(panels) => panels.describe(),
+            Chart::Maps(maps) => maps.describe(),
         }
     }
 }

@@ -10,7 +10,7 @@ const fn mutant(id: &'static str, class: &'static str, about: &'static str) -> M
     Mutant::new("gaussian_nll", id, class, about)
 }
 
-pub const MUTANTS: &[Mutant] = &joined::<_, 8, 11, 19>(
+pub const MUTANTS: &[Mutant] = &joined::<_, 8, 12, 20>(
     of_the_mean!("gaussian_nll", "gnll"),
     [
         mutant("gnll_no_constant", "loss", "without ½ln 2π"),
@@ -23,6 +23,7 @@ pub const MUTANTS: &[Mutant] = &joined::<_, 8, 11, 19>(
         mutant("gnll_no_half", "loss", "z² without ½"),
         mutant("gnll_no_scale", "loss", "without the log scale itself"),
         mutant("gnll_swapped", "loss", "log scale before location"),
+        mutant("gnll_expanded", "precision", "(y − μ)² multiplied out"),
         mutant("gnll_floor", "precision", "σ held above 0.1"),
         mutant("gnllb_no_one", "backward", "dscale without its 1"),
         mutant("gnllb_no_rate", "backward", "dlocation without 1/σ"),
@@ -67,6 +68,11 @@ pub fn answer<R: Num>(p: &Problem<R>, t: Mutation) -> Vec<Named<R>> {
         match t.id {
             "gnll_no_constant" => log_scale + square,
             "gnll_no_scale" => square + half * tau.ln(),
+            "gnll_expanded" => {
+                let square = y * y - (y + y) * location + location * location;
+                let variance = (log_scale + log_scale).exp();
+                log_scale + half * square / variance + half * tau.ln()
+            }
             "gnll_by_variance" => {
                 let variance = (log_scale + log_scale).exp();
                 half * ((tau * variance).ln() + distance * distance / variance)

@@ -9,10 +9,11 @@ const fn mutant(id: &'static str, class: &'static str, about: &'static str) -> M
     Mutant::new("mean_squared_error", id, class, about)
 }
 
-pub const MUTANTS: &[Mutant] = &joined::<_, 8, 4, 12>(
+pub const MUTANTS: &[Mutant] = &joined::<_, 8, 5, 13>(
     of_the_mean!("mean_squared_error", "mse"),
     [
         mutant("mse_half", "loss", "half of the mean of squares"),
+        mutant("mse_expanded", "precision", "p² − 2pt + t², the square multiplied out"),
         mutant("mse_root", "loss", "the root of the squares"),
         mutant("mseb_no_two", "backward", "without the factor 2"),
         mutant("mseb_of_root", "backward", "the sign of the difference alone"),
@@ -35,6 +36,7 @@ pub fn answer<R: Num>(p: &Problem<R>, t: Mutation) -> Vec<Named<R>> {
         match t.id {
             "mse_half" => difference * difference / two,
             "mse_root" => difference.abs(),
+            "mse_expanded" => own * own - two * own * y + y * y,
             "mse_turned" => (y - own) * (y - own),
             _ => difference * difference,
         }

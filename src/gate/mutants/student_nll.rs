@@ -9,7 +9,7 @@ const fn mutant(id: &'static str, class: &'static str, about: &'static str) -> M
     Mutant::new("student_nll", id, class, about)
 }
 
-pub const MUTANTS: &[Mutant] = &joined::<_, 8, 13, 21>(
+pub const MUTANTS: &[Mutant] = &joined::<_, 8, 14, 22>(
     of_the_mean!("student_nll", "snll"),
     [
         mutant("snll_no_gamma", "loss", "without the gamma functions"),
@@ -19,6 +19,7 @@ pub const MUTANTS: &[Mutant] = &joined::<_, 8, 13, 21>(
         mutant("snll_no_division", "loss", "ln(1 + z²) for ln(1 + z²/ν)"),
         mutant("snll_nu_from_one", "loss", "ν from 1 up, not from 2"),
         mutant("snll_nu_exp", "loss", "ν = 2 + eʳ"),
+        mutant("snll_expanded", "precision", "(y − μ)² multiplied out"),
         mutant("snll_normal", "loss", "the normal distribution for any ν"),
         mutant("snllb_no_gamma", "backward", "dr without the digamma functions"),
         mutant("snllb_no_sigmoid", "backward", "the slope of ν for that of r"),
@@ -68,7 +69,14 @@ pub fn answer<R: Num>(p: &Problem<R>, t: Mutation) -> Vec<Named<R>> {
     };
     let cost = |numbers: [R; 3], y: R| {
         let (z, nu) = read(numbers, y);
-        let square = z * z;
+        let square = match t.id {
+            "snll_expanded" => {
+                let [location, log_scale, _] = numbers;
+                let square = y * y - (y + y) * location + location * location;
+                square / (log_scale + log_scale).exp()
+            }
+            _ => z * z,
+        };
         let at = |x: R| R::num(libm::lgamma(x.value()));
         let gamma = match t.id {
             "snll_no_gamma" => R::zero(),

@@ -11,8 +11,10 @@ use crate::stack::Sublayer;
 /// x′ = norm(alpha·x + f(x)).
 #[derive(Debug, Clone, Copy)]
 pub struct Deepnorm {
-    /// Factor of the stream; none is (2·depth)^¼.
+    /// Factor of the stream; none is (2·depth)^power.
     pub alpha: Option<f64>,
+    /// Exponent p of alpha = (2·depth)^p where alpha is none.
+    pub power: f64,
 }
 
 impl Described for Deepnorm {
@@ -20,12 +22,12 @@ impl Described for Deepnorm {
     const ABOUT: &'static str =
         "x' = norm((2N)^¼·x + f(x)), norm on the embedding (Wang et al. 2022)";
     fn new() -> Self {
-        Deepnorm { alpha: None }
+        Deepnorm { alpha: None, power: 0.25 }
     }
 }
 
 impl Wire for Deepnorm {
-    crate::constants! { dyn Wire; alpha: Finite }
+    crate::constants! { dyn Wire; alpha: Finite, power: Finite }
     fn norms_embedding(&self) -> bool {
         true
     }
@@ -35,7 +37,7 @@ impl Wire for Deepnorm {
     fn wire(&self, s: &mut Sublayer, x: Streams) -> Streams {
         let x = x.one();
         let f = s.branch(x);
-        let alpha = self.alpha.unwrap_or((2.0 * s.depth() as f64).powf(0.25));
+        let alpha = self.alpha.unwrap_or((2.0 * s.depth() as f64).powf(self.power));
         let sum = s.residual(Residual { alpha, beta: 1.0 }, x, f);
         s.norm(sum).into()
     }

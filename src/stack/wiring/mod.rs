@@ -115,4 +115,5 @@ crate::list! { dyn Wire;
     value_residual::ValueResidual,
     skip_init::SkipInit,
     hyper_connections::HyperConnections,
+    ngpt::Ngpt,
 }
