@@ -12,10 +12,10 @@ use std::path::Path;
 pub use page::Judged;
 pub use registered::Registered;
 
-use self::kept::Kept;
 use crate::experiment::{Error, Experiment};
 use crate::setting::Invalid;
 use crate::store::Store;
+use kept::Kept;
 
 /// What a claim costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
