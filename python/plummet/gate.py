@@ -33,6 +33,7 @@ def check(
     attrs: Mapping[str, Any] | None = None,
     accumulate: Mapping[str, str] | None = None,
     variant: Mapping[str, str] | None = None,
+    arithmetic: Mapping[str, Any] | None = None,
     limits: Mapping[str, float] | None = None,
     backward: bool = True,
     claims: Iterable[str] = (),
@@ -55,7 +56,7 @@ def check(
     (of a loss ``dloss``) too and returns the gradients.
 
     What is declared: ``dtype`` ("f32", or a list of f64, f32, f16, bf16), ``params_dtype``, ``attrs``
-    (``{"eps": 1e-6}``, a value or a list of those served), ``accumulate``, ``variant``, ``limits``,
+    (``{"eps": 1e-6}``, a value or a list of those served), ``accumulate``, ``variant``, ``limits``, ``arithmetic`` (``{"intermediates": "storage"}``),
     ``backward`` (False for the forward alone, where the framework differentiates) and ``claims``
     (``["deterministic", "batch_invariant"]``); docs/gate.md has what each means.
 
@@ -87,6 +88,7 @@ def check(
         attrs=attrs,
         accumulate=accumulate,
         variant=variant,
+        arithmetic=arithmetic,
         limits=limits,
         backward=backward,
     )

@@ -119,6 +119,7 @@ class Operator:
         attrs: Mapping[str, Any] | None = None,
         accumulate: Mapping[str, str] | None = None,
         variant: Mapping[str, str] | None = None,
+        arithmetic: Mapping[str, Any] | None = None,
         limits: Mapping[str, float] | None = None,
         backward: bool = True,
     ):
@@ -136,7 +137,7 @@ class Operator:
                 raise ValueError(f"dtype = {name}: allowed is f64, f32, f16, bf16")
             framework.accept(name)
         self.attrs = self.asked(attrs or {})
-        self.rest = {"accumulate": accumulate, "variant": variant, "limits": limits}
+        self.rest = {"accumulate": accumulate, "variant": variant, "limits": limits, "arithmetic": arithmetic}
         given = [name for name in ALWAYS if name in self.known["attrs"]]
         given += [name for name in self.known["tensors"] if name not in self.known["optional"]]
         missing = [name for name in given if not self.forward.has(name)]

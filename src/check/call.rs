@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::arithmetic::Arithmetic;
 use super::tensor::{Dtype, Tensors};
 
 /// The protocol that frames carry.
@@ -131,6 +132,9 @@ pub struct Served {
     pub optional: Option<Vec<String>>,
     /// Optional tensors that it is never without; none by default.
     pub required: Vec<String>,
+    /// What its arithmetic is, where it is not that of a fused kernel.
+    #[serde(skip_serializing_if = "Arithmetic::is_strict")]
+    pub arithmetic: Arithmetic,
     /// The side taken where public implementations disagree.
     pub variant: BTreeMap<String, String>,
     /// The largest problems.

@@ -11,6 +11,7 @@
 //! - [`trial`]: one problem put to a target; [`flaw`]: what is wrong with the answer.
 //! - [`bodies`]: both bodies of an operator of this crate, from inside.
 
+pub mod arithmetic;
 pub mod bodies;
 pub mod call;
 pub mod flaw;

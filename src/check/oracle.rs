@@ -1,7 +1,6 @@
 //! What a right answer is: the truth of every element, and how far off it may be.
 
-use std::collections::BTreeMap;
-
+use super::arithmetic::Reading;
 use super::call::{Call, Dir};
 use super::spec::operator::{Named, Problem, Times};
 use super::spec::truth::{answer, operator};
@@ -27,24 +26,21 @@ pub struct Expected {
     pub statistical: Vec<f64>,
     /// The worst-case bound: grade B.
     pub worst: Vec<f64>,
+    /// Whether it is of a composition that writes every step: which bits those leave is not foretold.
+    pub composed: bool,
 }
 
 /// The tensors of a full answer to a call, with their bounds.
-///
-/// `accumulate` is what the target keeps sums in, `variant` the sides that it takes.
-pub fn expect(call: &Call, accumulate: Dtype, variant: &BTreeMap<String, String>) -> Vec<Expected> {
-    expect_repeated(call, &Times::new(), accumulate, variant)
+pub fn expect(call: &Call, reading: &Reading) -> Vec<Expected> {
+    expect_repeated(call, &Times::new(), reading)
 }
 
 /// The same of a problem whose places stand for several equal ones each.
-pub fn expect_repeated(
-    call: &Call,
-    times: &Times,
-    accumulate: Dtype,
-    variant: &BTreeMap<String, String>,
-) -> Vec<Expected> {
-    let operator = operator(call);
-    bound::at_unit(accumulate.unit(), || match call.dtype {
+pub fn expect_repeated(call: &Call, times: &Times, reading: &Reading) -> Vec<Expected> {
+    let own = reading.read(call);
+    let (call, operator) = (own.as_ref().unwrap_or(call), operator(call));
+    let variant = reading.variant;
+    let read = || match call.dtype {
         Dtype::F64 => {
             let problem = Problem::<Bound<Dd>>::exact(call, variant).repeated(times);
             bounded(call, operator.longest_sum(call), answer(operator, call.dir, &problem), |v| {
@@ -55,7 +51,11 @@ pub fn expect_repeated(
             let problem = Problem::<Bound>::exact(call, variant).repeated(times);
             bounded(call, operator.longest_sum(call), answer(operator, call.dir, &problem), |_| 0.0)
         }
-    })
+    };
+    let coarse = reading.coarse(call.dtype);
+    let mut expected = bound::at_unit(reading.accumulate.unit(), || bound::coarsely(coarse, read));
+    expected.iter_mut().for_each(|expected| expected.composed = coarse.stored.is_some());
+    expected
 }
 
 /// What an output is stored as: a gradient and an updated tensor as that tensor, all else as x.
@@ -90,6 +90,7 @@ pub fn bounded<V: Num>(
             |bound: &Bound<V>| stored(bound, worst(bound).min(DEVIATIONS * bound.spread));
         Expected {
             dtype,
+            composed: false,
             truth: named.data.iter().map(|bound| bound.v.value()).collect(),
             rest: named.data.iter().map(|bound| rest(bound.v)).collect(),
             statistical: named.data.iter().map(statistical).collect(),

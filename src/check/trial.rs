@@ -1,5 +1,6 @@
 //! One case put to a target, and what is wrong with the answer.
 
+use super::arithmetic::Reading;
 use super::call::{Broken, Call, Candidate, Reply, Served};
 use super::flaw::{Fault, Flaw, describe};
 use super::judge::{Grade, Graded, Judged, judge};
@@ -54,11 +55,11 @@ pub fn put(candidate: &mut dyn Candidate, served: &Served, case: &Case) -> Trial
     }
     let call = case.call();
     let refuse = case.operator().must_refuse(&call);
-    let accumulate = served.accumulator(case.dtype);
+    let reading = Reading::of(served, case.dtype);
     let (expected, reply) = std::thread::scope(|scope| {
         let expected = scope.spawn(|| match refuse {
             true => Vec::new(),
-            false => oracle::expect(&call, accumulate, &served.variant),
+            false => oracle::expect(&call, &reading),
         });
         let reply = candidate.run(&call);
         (expected.join().expect("the oracle answers every case"), reply)
@@ -129,7 +130,7 @@ pub fn verdict(
         ..Flaw::wrong(describe(g, failed.count()))
     });
     let beyond = || match reply {
-        Reply::Ok(answer) if !expected.is_empty() => {
+        Reply::Ok(answer) if expected.iter().any(|expected| !expected.composed) => {
             case.operator().beyond(call, answer).into_iter().next().map(Flaw::wrong)
         }
         _ => None,
@@ -165,7 +166,7 @@ impl Question {
         let call = case.call();
         let expected = match case.operator().must_refuse(&call) {
             true => Vec::new(),
-            false => oracle::expect(&call, served.accumulator(case.dtype), &served.variant),
+            false => oracle::expect(&call, &Reading::of(served, case.dtype)),
         };
         Question { case, asked: Asked::Call(call), served: own, expected }
     }

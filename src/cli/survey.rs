@@ -86,10 +86,11 @@ pub(super) fn report(matches: &ArgMatches, forms: &[Survey], store: &Store) -> O
     let folder = Path::new(one(matches, "reports"));
     let Some(short) = forms.first() else { return Ok(()) };
     short.report(store, folder, &command(matches, ""))?;
-    let mut files = format!("{}\n", folder.join("stability.md").display());
+    let file = |name: &str| format!("{}\n", folder.join(name).display());
+    let mut files = file("stability.html") + &file("stability.md");
     if let Some(long) = forms.get(1) {
         short.report_thorough(long, store, folder, &command(matches, " survey --thorough"))?;
-        files += &format!("{}\n", folder.join("thorough.md").display());
+        files += &file("thorough.md");
     }
     answer(&files)
 }

@@ -17,6 +17,56 @@ const TEMPLATE: &str = include_str!("html/page.html");
 const STYLE: &str = include_str!("html/page.css");
 const SCRIPT: &str = include_str!("html/page.js");
 
+/// What stands on a page.
+pub(crate) struct Page<'a> {
+    /// The question.
+    pub title: &'a str,
+    /// What all runs share.
+    pub subtitle: &'a str,
+    /// Some sentences, computed from the runs.
+    pub findings: Vec<String>,
+    /// The verdicts about claims, as data.
+    pub verdicts: Vec<Value>,
+    /// The pictures, as data.
+    pub figures: Vec<Value>,
+    /// The runs of the table.
+    pub runs: Vec<&'a Run>,
+}
+
+impl Page<'_> {
+    /// The page as HTML.
+    pub fn write(&self) -> String {
+        let configs = || self.runs.iter().map(|run| &run.config);
+        let (fields, telling) = (label::varying(configs()), label::telling(configs()));
+        let rows = self.runs.iter().enumerate().map(|(at, run)| row(at, run, &fields, &telling));
+        let data = json!({
+            "subtitle": self.subtitle,
+            "findings": self.findings,
+            "verdicts": self.verdicts,
+            "figures": self.figures,
+            "fields": fields,
+            "unit": loss_unit(self.runs.first().map_or(&RunConfig::default(), |run| &run.config)),
+            "runs": rows.collect::<Vec<_>>(),
+        });
+        // Nothing of the data can end its element, and an entity stands for what could begin one.
+        let data = data.to_string().replace('<', "\\u003c");
+        let title = self.title.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+        let mut page = String::new();
+        for part in TEMPLATE.split("{{") {
+            let (hole, rest) = part.split_once("}}").unwrap_or(("", part));
+            page += match hole {
+                "title" => &title,
+                "style" => STYLE,
+                "data" => &data,
+                "script" => SCRIPT,
+                _ => "",
+            };
+            page += rest;
+        }
+        page
+    }
+}
+
 /// `report.html`.
 pub(super) fn page(
     experiment: &Experiment,
@@ -26,33 +76,6 @@ pub(super) fn page(
     pictures: &[Drawn],
 ) -> String {
     let name = &experiment.sweep.name;
-    let title = if experiment.title.is_empty() { name } else { &experiment.title };
-    let data = data(experiment, runs, decisions, findings, pictures);
-    // Nothing of the data can end its element, and an entity stands for what could begin one.
-    let data = data.to_string().replace('<', "\\u003c");
-    let title = title.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    let mut page = String::new();
-    for part in TEMPLATE.split("{{") {
-        let (hole, rest) = part.split_once("}}").unwrap_or(("", part));
-        page += match hole {
-            "title" => &title,
-            "style" => STYLE,
-            "data" => &data,
-            "script" => SCRIPT,
-            _ => "",
-        };
-        page += rest;
-    }
-    page
-}
-
-fn data(
-    experiment: &Experiment,
-    runs: &[Run],
-    decisions: &[Decision],
-    findings: &[String],
-    pictures: &[Drawn],
-) -> Value {
     let claims = experiment.claims.iter().zip(decisions);
     let verdicts = claims.map(|(claim, decision)| {
         json!({
@@ -63,21 +86,17 @@ fn data(
             "would_change": decision.would_change,
         })
     });
-    let fields: Vec<&str> = label::varying(runs.iter().map(|run| &run.config));
-    let telling = label::telling(runs.iter().map(|run| &run.config));
-    let rows = runs.iter().enumerate().map(|(at, run)| row(at, run, &fields, &telling));
     let subtitle = if runs.is_empty() { String::new() } else { Scene::new(runs).subtitle() };
-    // The verdicts stand by themselves.
-    let findings = findings.iter().skip(decisions.len()).collect::<Vec<_>>();
-    json!({
-        "subtitle": subtitle,
-        "findings": findings,
-        "verdicts": verdicts.collect::<Vec<_>>(),
-        "figures": pictures.iter().map(|drawn| drawn.chart.describe()).collect::<Vec<_>>(),
-        "fields": fields,
-        "unit": loss_unit(runs.first().map_or(&RunConfig::default(), |run| &run.config)),
-        "runs": rows.collect::<Vec<_>>(),
-    })
+    let page = Page {
+        title: if experiment.title.is_empty() { name } else { &experiment.title },
+        subtitle: &subtitle,
+        // The verdicts stand by themselves.
+        findings: findings.iter().skip(decisions.len()).cloned().collect(),
+        verdicts: verdicts.collect(),
+        figures: pictures.iter().map(|drawn| drawn.chart.describe()).collect(),
+        runs: runs.iter().collect(),
+    };
+    page.write()
 }
 
 fn row(at: usize, run: &Run, fields: &[&str], telling: &[&str]) -> Value {

@@ -18,9 +18,10 @@
 
 pub(crate) mod arm;
 mod claim;
+mod exponents;
 pub mod figure;
 mod figures;
-mod html;
+pub(crate) mod html;
 mod judge;
 mod label;
 mod quantity;

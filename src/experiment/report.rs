@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::figures::{Drawn, Scene, short};
 use super::quantity::loss_unit;
 use super::run::Run;
-use super::{Experiment, label};
+use super::{Experiment, Kind, exponents, label};
 use crate::statistics::Decision;
 
 /// What was found, in up to three sentences.
@@ -69,13 +69,18 @@ pub(super) fn markdown(
         let _ = writeln!(out, "- {finding}");
     }
     verdicts(&mut out, experiment, runs, decisions);
-    for Drawn { file, title, .. } in pictures {
-        let _ = write!(out, "\n## {title}\n\n![{title}]({file})\n");
-    }
     if runs.is_empty() {
         return out;
     }
     let scene = Scene::new(runs);
+    for Drawn { file, title, figure, .. } in pictures {
+        let _ = write!(out, "\n## {title}\n\n![{title}]({file})\n");
+        let over = figure.x.as_ref().filter(|_| figure.kind == Kind::Best);
+        let powers = over.filter(|_| !figure.quantity.is_loss());
+        if let Some(table) = powers.and_then(|x| exponents::table(&scene, x, &figure.quantity)) {
+            let _ = write!(out, "\n{table}");
+        }
+    }
     let unit = loss_unit(scene.config());
     let _ = write!(
         out,

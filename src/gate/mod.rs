@@ -15,6 +15,7 @@
 #[cfg(feature = "harness")]
 pub mod builtin;
 pub mod explain;
+mod function;
 #[cfg(feature = "harness")]
 pub mod init;
 pub mod manifest;
@@ -32,6 +33,7 @@ pub mod wire;
 
 #[cfg(feature = "harness")]
 pub use builtin::Builtin;
+pub use function::{Answer, check, check_as};
 pub use run::assert_conforms;
 
 pub use crate::check::call::{Broken, Call, Candidate, Dir, Hello, Reply};

@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 use super::report::{Finding, Report, Row, Stage, exit_code};
 use super::run::Filter;
 use super::wire::message;
+use crate::check::arithmetic::Reading;
 use crate::check::call::{Broken, Call, Claims, Dir, Hello, Identity, Reply, SPEC, Served};
 use crate::check::flaw::Fault;
 use crate::check::judge::{Grade, Graded, Judged, judge};
@@ -297,7 +298,7 @@ fn one(row: &mut Row, findings: &mut Vec<Finding>, case: &Case, served: &Served,
     let operator = case.operator();
     let expected = match operator.must_refuse(&call) {
         true => Vec::new(),
-        false => oracle::expect(&call, served.accumulator(case.dtype), &served.variant),
+        false => oracle::expect(&call, &Reading::of(served, case.dtype)),
     };
     let judged = judge(&call, &expected, reply);
     let mut grade = judged.grade();

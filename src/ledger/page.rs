@@ -107,8 +107,8 @@ impl Judged {
             counts.map(|verdict| format!("{} {}", count(verdict), verdict.id().replace('_', " ")));
         let mut out = format!(
             "# What is said about norms and depth, and what these runs say\n\n\
-             {} claims: {}. Made by `plummet claims run`; every claim is a file of `claims/`, registered by its \
-             SHA-256 before its runs, and judged by a rule whose error rates are measured (docs/statistics.md). \
+             {} claims: {}. Made by `plummet claims run`; every claim is a file of `claims/`, whose SHA-256 is \
+             written down when it is first run, and judged by a rule whose error rates are measured (docs/statistics.md). \
              A verdict is about the sizes, steps and data of its runs, which its page names: small stacks, on \
              two cores. Claims of one file are held to one level together (Holm). The page of a claim has \
              its pictures, every arm, what the verdict rests on, and what would change it.\n\n",

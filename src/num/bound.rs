@@ -23,7 +23,27 @@ pub const DEVIATIONS: f64 = 5.0;
 thread_local! {
     static UNIT: Cell<f64> = const { Cell::new(5.960_464_477_539_063e-8) };
     static LARGEST: Cell<f64> = const { Cell::new(f64::INFINITY) };
+    static STORED: Cell<Stored> = const { Cell::new((0.0, 0.0, f64::INFINITY)) };
+    static FUNCTIONS: Cell<(f64, f64, f64)> = const { Cell::new((0.0, 0.0, 0.0)) };
 }
+
+/// Roundings beside those of the unit: of a composition that writes every step, and of functions that
+/// are not as good as their rounding.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Coarse {
+    /// What every step is written in.
+    pub stored: Option<Dtype>,
+    /// The largest relative error of an exponential.
+    pub exp: f64,
+    /// Of tanh and erf.
+    pub tanh: f64,
+    /// Of a root.
+    pub rsqrt: f64,
+}
+
+/// The unit, the smallest normal and the largest number of what every step is written in; 0 where
+/// nothing is.
+type Stored = (f64, f64, f64);
 
 /// A number and how far a right computation may be from it.
 #[derive(Debug, Clone, Copy, Default)]
@@ -42,6 +62,32 @@ pub fn at_unit<A>(unit: f64, read: impl FnOnce() -> A) -> A {
     let answer = read();
     UNIT.set(before);
     answer
+}
+
+/// Reads a formula at [`Bound`] with roundings beside those of the unit.
+pub fn coarsely<A>(coarse: Coarse, read: impl FnOnce() -> A) -> A {
+    let Coarse { stored, exp, tanh, rsqrt } = coarse;
+    let stored = stored.map_or((0.0, 0.0, f64::INFINITY), |dtype| {
+        (dtype.unit(), dtype.smallest_normal(), dtype.largest())
+    });
+    let before = (STORED.replace(stored), FUNCTIONS.replace((exp, tanh, rsqrt)));
+    let answer = read();
+    STORED.set(before.0);
+    FUNCTIONS.set(before.1);
+    answer
+}
+
+/// What writing a number of this magnitude, which may be off by `worst`, costs: as a rounding does, twice.
+/// Beyond the largest number anything may come of it.
+#[inline]
+fn written(magnitude: f64, worst: f64) -> f64 {
+    let (unit, least, largest) = STORED.get();
+    match unit {
+        0.0 => 0.0,
+        _ if magnitude + worst > largest => f64::INFINITY,
+        _ if magnitude == 0.0 && worst == 0.0 => 0.0,
+        _ => 2.0 * unit * (magnitude + worst) + if magnitude < least { least } else { 0.0 },
+    }
 }
 
 /// Reads a formula at [`Bound`] where what is larger than `largest` overflows, so that anything may
@@ -116,8 +162,17 @@ impl<V: Num> Bound<V> {
             return Bound::exact(v);
         }
         let worst = if magnitude > LARGEST.get() { f64::INFINITY } else { worst };
-        let spread = joined(own, spreads);
-        Bound { v, spread, worst: worst + own + unit * worst }
+        let written = written(magnitude, worst);
+        let spread = joined(own + written, spreads);
+        Bound { v, spread, worst: worst + own + unit * worst + written }
+    }
+    /// The same by a function of this relative error.
+    #[inline]
+    fn off_by(self, relative: f64) -> Self {
+        match relative {
+            0.0 => self,
+            _ => self.loosened(relative * self.size() / unit()),
+        }
     }
     fn size(self) -> f64 {
         self.v.value().abs()
@@ -232,14 +287,14 @@ impl<V: Num> Num for Bound<V> {
             // The side towards 0 is the steeper one; written without cancellation.
             (self.worst.min(x) / (root + below)).max(self.worst / ((x + self.worst).sqrt() + root))
         };
-        Self::rounded(v, &[spread], worst)
+        Self::rounded(v, &[spread], worst).off_by(FUNCTIONS.get().2)
     }
     fn exp(self) -> Self {
         let v = self.v.exp();
         let r = v.value();
         // A library's exponential may itself reduce its argument in rounded steps.
         let own = unit() * r * self.size();
-        let own = if r == 0.0 { 0.0 } else { own };
+        let own = if r == 0.0 { 0.0 } else { own + FUNCTIONS.get().0 * r };
         // e^(x+w) − e^x, also where e^x alone is too small a number.
         let worst = times((self.value() + self.worst).exp(), -(-self.worst).exp_m1());
         Self::rounded(v, &[times(r, self.spread), own], worst + own)
@@ -255,17 +310,17 @@ impl<V: Num> Num for Bound<V> {
         let v = self.v.tanh();
         let slope = |x: f64| 1.0 / x.cosh().powi(2);
         let nearest = (self.size() - self.worst).max(0.0);
-        self.map(v, slope(self.size()), slope(nearest))
+        self.map(v, slope(self.size()), slope(nearest)).off_by(FUNCTIONS.get().1)
     }
     fn erf(self) -> Self {
         let slope = |x: f64| std::f64::consts::FRAC_2_SQRT_PI * (-x * x).exp();
         let nearest = (self.size() - self.worst).max(0.0);
-        self.map(self.v.erf(), slope(self.size()), slope(nearest))
+        self.map(self.v.erf(), slope(self.size()), slope(nearest)).off_by(FUNCTIONS.get().1)
     }
     fn erfc(self) -> Self {
         let slope = |x: f64| std::f64::consts::FRAC_2_SQRT_PI * (-x * x).exp();
         let nearest = (self.size() - self.worst).max(0.0);
-        self.map(self.v.erfc(), slope(self.size()), slope(nearest))
+        self.map(self.v.erfc(), slope(self.size()), slope(nearest)).off_by(FUNCTIONS.get().1)
     }
     fn abs(self) -> Self {
         Bound { v: self.v.abs(), ..self }
@@ -311,7 +366,12 @@ impl<V: Num> Num for Bound<V> {
         }
         let worst = worst + (n + 1.0) * unit() * (size + worst);
         let worst = if v.value().abs() > LARGEST.get() { f64::INFINITY } else { worst };
-        Bound { v, spread: joined(spread, &[n.sqrt() * unit() * size]), worst }
+        let written = written(v.value().abs(), worst);
+        Bound {
+            v,
+            spread: joined(spread, &[n.sqrt() * unit() * size, written]),
+            worst: worst + written,
+        }
     }
     fn narrow(self, dtype: Dtype) -> Self {
         // The rounding is the target's, whose own number may lie on the other side of a boundary.

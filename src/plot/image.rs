@@ -1,9 +1,9 @@
 //! A finished picture in memory and its way into a PNG file.
 
+use std::fs::File;
+use std::io::BufWriter;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-
-use plotters::prelude::{BitMapBackend, DrawingBackend};
 
 use super::Error;
 
@@ -34,7 +34,6 @@ impl Image {
         let path = path.as_ref();
         let name = path.file_name().ok_or_else(|| Error::new(path, "the path has no file name"))?;
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
-        // The temporary name ends in .png because the encoder picks the format by the extension.
         let temporary = path.with_file_name(format!(
             ".{}.{}-{number}.png",
             name.to_string_lossy(),
@@ -51,10 +50,16 @@ impl Image {
     }
 
     fn encode(&self, path: &Path) -> Result<(), String> {
-        let size = (self.width, self.height);
-        let mut file = BitMapBackend::new(path, size);
-        file.blit_bitmap((0, 0), size, &self.rgb)
-            .and_then(|()| file.present())
-            .map_err(|reason| reason.to_string())
+        let file = File::create(path).map_err(|reason| reason.to_string())?;
+        let mut encoder = png::Encoder::new(BufWriter::new(file), self.width, self.height);
+        encoder.set_color(png::ColorType::Rgb);
+        // Flat colour repeats itself best as it is, if the encoder looks for repetition.
+        encoder.set_compression(png::Compression::Best);
+        encoder.set_filter(png::FilterType::NoFilter);
+        let written = encoder.write_header().and_then(|mut file| {
+            file.write_image_data(&self.rgb)?;
+            file.finish()
+        });
+        written.map_err(|reason| reason.to_string())
     }
 }

@@ -91,7 +91,7 @@ impl Survey {
         Ok(pictures.into_iter().map(|picture| folder.join(picture.file)).collect())
     }
 
-    /// Draws every picture and writes `stability.md` into `folder`.
+    /// Draws every picture and writes `stability.md` and `stability.html` into `folder`.
     ///
     /// # Errors
     /// Where the store cannot be read or a file cannot be written.
@@ -99,6 +99,7 @@ impl Survey {
         create(folder)?;
         let data = Data::load(self, store)?;
         let pictures = figures::draw(&data, None, false, folder)?;
+        write(&folder.join("stability.html"), &report::page(&data, &pictures))?;
         write(&folder.join("stability.md"), &report::markdown(&data, &pictures, command))
     }
 
@@ -173,6 +174,7 @@ mod tests {
             let text = std::fs::read_to_string(folder.join(file)).unwrap();
             assert!(!text.contains("NaN") && !text.contains("inf "), "{text}");
         }
+        assert!(folder.join("stability.html").exists());
         assert!(folder.join("2-warm-up.png").exists());
         assert!(folder.join("thorough-4-learning-rate.png").exists());
     }

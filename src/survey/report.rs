@@ -11,6 +11,7 @@ use super::laws::{exponent, laws, line};
 use crate::config::Checkpoint;
 use crate::experiment::Run;
 use crate::experiment::arm::{Arm, arms};
+use crate::experiment::html::Page;
 
 /// A share of explained variance from which a line may be called one.
 const STRAIGHT: f64 = 0.99;
@@ -20,6 +21,30 @@ pub(super) fn markdown(data: &Data, pictures: &[Picture], command: &str) -> Stri
     let mut text = String::new();
     write(&mut text, data, pictures, command).expect("writing to a string does not fail");
     text
+}
+
+/// `stability.html`.
+pub(super) fn page(data: &Data, pictures: &[Picture]) -> String {
+    let (main, warm, all) = (arms(&data.wirings), arms(&data.warmups), arms(&data.map));
+    let sentence = |title: String| (!title.is_empty()).then(|| format!("{title}."));
+    let findings = [
+        wirings::sentence(&main),
+        sentence(warmups::title(&warm)),
+        sentence(map::title(&inits(&all), "init")),
+        sentence(map::title(&norms(&all), "norm")),
+        sentence(rates::title(&arms(&data.rates))),
+        cost(data),
+    ];
+    let parts = [&data.wirings, &data.warmups, &data.map, &data.rates, &data.laws, &data.cost];
+    let page = Page {
+        title: "Which deep Transformers train, and why",
+        subtitle: "The stability survey: every run below was trained by one command",
+        findings: findings.into_iter().flatten().collect(),
+        verdicts: Vec::new(),
+        figures: pictures.iter().map(|picture| picture.chart.describe()).collect(),
+        runs: parts.into_iter().flatten().collect(),
+    };
+    page.write()
 }
 
 fn write(out: &mut String, data: &Data, pictures: &[Picture], command: &str) -> Result {

@@ -1,8 +1,10 @@
 //! The gate: its oracle, its bank of mutants, its protocol and its command line.
 
+mod arithmetic;
 mod builtin;
 mod check;
 #[cfg(unix)]
+mod ci;
 mod command;
 mod flow;
 mod interpreted;

@@ -1,6 +1,7 @@
 //! The oracle is checked itself: backward against exact derivatives of forward, bounds against
 //! readings at other precisions.
 
+use plummet::check::arithmetic::Reading;
 use plummet::check::spec::truth;
 use std::collections::BTreeMap;
 
@@ -38,7 +39,7 @@ fn backward_is_the_derivative_of_forward() {
             let gradients = truth::truth(&call);
             assert!(!gradients.is_empty(), "{case}");
             let variant = BTreeMap::new();
-            let bounds = oracle::expect(&call, Dtype::F64, &variant);
+            let bounds = oracle::expect(&call, &Reading::strict(Dtype::F64, &variant));
             for (gradient, bound) in gradients.iter().zip(&bounds) {
                 let input = gradient.name.strip_prefix('d').expect("a gradient is d + name");
                 let mut rng = Rng::new(case.seed).named(&gradient.name);
@@ -83,7 +84,8 @@ fn readings_agree_across_precisions() {
                 if operator.must_refuse(&call) {
                     continue;
                 }
-                let expected = oracle::expect(&call, Dtype::F64, &BTreeMap::new());
+                let expected =
+                    oracle::expect(&call, &Reading::strict(Dtype::F64, &BTreeMap::new()));
                 for (expected, got) in expected.iter().zip(truth::truth(&call)) {
                     assert_eq!((&expected.name, &expected.shape), (&got.name, &got.shape));
                     let got = plummet::gate::Tensor::new(expected.dtype, &got.shape, got.data);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use plummet::check::arithmetic::Reading;
 use plummet::check::call::{Dir, Reply};
 use plummet::check::spec::case::Rows;
 use plummet::check::trial::{self, Trial};
@@ -16,7 +17,7 @@ fn spoilt(rows: usize, cols: usize, spoil: impl Fn(&mut Vec<f64>, &Trial)) -> Tr
     case.sizes = BTreeMap::from([("rows", rows), ("cols", cols)]);
     (case.kind, case.seed) = (Rows::Normal, 7);
     let call = case.call();
-    let expected = oracle::expect(&call, Dtype::F32, &BTreeMap::new());
+    let expected = oracle::expect(&call, &Reading::strict(Dtype::F32, &BTreeMap::new()));
     let reply = |values: Vec<f64>| {
         let y = Tensor::new(Dtype::F32, &expected[0].shape, values);
         Ok(Reply::Ok([("y".to_string(), y)].into()))

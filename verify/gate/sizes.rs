@@ -1,5 +1,6 @@
 //! Production sizes: what is wrong beyond a size only is found, and what is right is not accused.
 
+use plummet::check::arithmetic::Reading;
 use plummet::check::call::{Hello, Served};
 use plummet::check::plan::Plan;
 use plummet::check::spec::case::Rows;
@@ -216,7 +217,7 @@ fn the_truth_of_the_few_is_the_truth_of_all() {
             if trial.expected.is_empty() {
                 continue;
             }
-            let all = oracle::expect(&case.call(), Dtype::F32, &served.variant);
+            let all = oracle::expect(&case.call(), &Reading::strict(Dtype::F32, &served.variant));
             for (few, all) in trial.expected.iter().zip(&all) {
                 assert_eq!((&few.name, &few.shape), (&all.name, &all.shape), "{case}");
                 for i in 0..all.truth.len() {

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use plummet::check::arithmetic::Reading;
 use plummet::check::judge::{Judged, judge};
 use plummet::check::oracle;
 use plummet::gate::mutants::ModelCandidate;
@@ -460,7 +461,7 @@ fn a_wrong_answer_is_read_and_judged() {
         assert!(matches!(adapter.run(&first), Ok(Reply::Ok(_))), "{name}");
         let call = call(2);
         let reply = adapter.run(&call).unwrap();
-        let expected = oracle::expect(&call, Dtype::F32, &Default::default());
+        let expected = oracle::expect(&call, &Reading::strict(Dtype::F32, &Default::default()));
         let judged = judge(&call, &expected, &reply);
         assert_eq!(judged.grade(), plummet::check::judge::Grade::Fail, "{name}: {judged:?}");
         let words = ["wrong_shape", "wrong_dtype", "wrong_name"].contains(&name);

@@ -2,6 +2,7 @@
 
 mod properties;
 
+use super::arithmetic::Reading;
 use super::call::{Broken, Reply, Served};
 use super::flaw::{Flaw, describe};
 use super::judge::{self, Grade, Graded};
@@ -17,8 +18,7 @@ impl Large {
             false => oracle::expect_repeated(
                 &self.small,
                 &self.times,
-                served.accumulator(self.case.dtype),
-                &served.variant,
+                &Reading::of(served, self.case.dtype),
             ),
         }
     }
@@ -66,7 +66,11 @@ impl Large {
             graded: Some(g.clone()),
             ..Flaw::wrong(describe(g, failed.count()))
         });
-        let beyond = || self.case.operator().beyond(&self.small, &few).into_iter().next();
+        let composed = expected.iter().any(|expected| expected.composed);
+        let beyond = || {
+            let beyond = self.case.operator().beyond(&self.small, &few).into_iter().next();
+            beyond.filter(|_| !composed)
+        };
         let flaw = first.or(lawless).or_else(|| beyond().map(Flaw::wrong));
         (graded, flaw)
     }

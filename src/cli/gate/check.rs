@@ -9,6 +9,7 @@ use clap::{Arg, ArgAction, ArgMatches};
 use serde_json::json;
 
 use super::show::Show;
+use super::watch::Watched;
 use super::{Ending, duration, number, switch, target_args, text, value, words};
 use crate::check::call::{Broken, Candidate};
 use crate::check::spec::operator::Operator;
@@ -18,7 +19,8 @@ use crate::cli::{Failure, answer, writable};
 use crate::gate::manifest::{self, Date, Manifest};
 use crate::gate::report::diff as reports;
 use crate::gate::report::{
-    Report, html, json as report_json, junit, markdown, text as report_text,
+    Report, annotations, badge as badges, html, json as report_json, junit, markdown,
+    text as report_text,
 };
 use crate::gate::run::{CASES, Event, Filter, Options, STAGES, check};
 use crate::gate::stages::depth as stack_depth;
@@ -44,6 +46,11 @@ pub(super) fn format_args() -> Vec<Arg> {
         value("junit", "FILE", "Write the report as JUnit XML"),
         value("markdown", "FILE", "Write the report as Markdown, for the summary of a CI job"),
         value("html", "FILE", "Write the report as one HTML page"),
+        value(
+            "annotations",
+            "github",
+            "Print failures as GitHub shows them, beside the adapter's lines",
+        ),
         switch("quiet", "Print failures only"),
         value("manifest", "gate.toml", "What the project requires and expects"),
         value("require", "OP[:DIR[:DTYPE]]", "Fail where this is not tested; may be repeated")
@@ -63,6 +70,7 @@ pub(super) fn args() -> Vec<Arg> {
         value("size", "[OP:]AXIS=N,…", "A shape to try, as rows=4096,cols=5120; may be repeated")
             .action(ArgAction::Append),
         value("pin", "FILE", "Counterexamples to try first; new ones are added to the file"),
+        switch("watch", "Judge again whenever the target's files, the manifest, or files beside them change"),
     ]);
     args.extend(format_args());
     args.extend(target_args());
@@ -165,7 +173,30 @@ fn expected(matches: &ArgMatches) -> Result<Manifest, Failure> {
     Ok(manifest)
 }
 
+/// Once, or whenever a file changes.
 pub(super) fn run(matches: &ArgMatches) -> Ending {
+    if !matches.get_flag("watch") {
+        return once(matches);
+    }
+    let files =
+        [words(matches), ["lib", "manifest"].map(|name| text(matches, name).to_string()).into()];
+    let mut watched = Watched::of(files.concat());
+    if watched.count() == 0 {
+        let allowed = "a target of which a file is named: --lib FILE, or -- COMMAND FILE";
+        return Err(Invalid::new("watch", words(matches).join(" "), allowed).into());
+    }
+    loop {
+        // What does not hold now, a manifest half written, may hold after the next change.
+        let ended = match once(matches) {
+            Ok(code) => format!("exit code {code}"),
+            Err(Failure(message)) => message,
+        };
+        answer(&format!("{ended}; watching {} files, Ctrl-C ends\n", watched.count()))?;
+        watched.wait();
+    }
+}
+
+fn once(matches: &ArgMatches) -> Ending {
     let mut target = Target::of(matches)?;
     let manifest = expected(matches)?;
     target.patience = match matches.get_one::<String>("patience") {
@@ -249,6 +280,11 @@ fn print(report: &Report, matches: &ArgMatches) -> Ending {
         ("markdown", markdown::write),
         ("html", html::write),
     ];
+    let annotated = match text(matches, "annotations") {
+        "" => String::new(),
+        "github" => annotations::github(report),
+        other => return Err(Invalid::new("annotations", other, "github").into()),
+    };
     let mut printed = false;
     for (name, write) in formats {
         match matches.get_one::<String>(name).map(String::as_str) {
@@ -260,6 +296,12 @@ fn print(report: &Report, matches: &ArgMatches) -> Ending {
             Some(path) => fs::write(path, write(report))
                 .map_err(|error| Invalid::new(name, path, format!("a writable file ({error})")))?,
         }
+    }
+    if printed && !annotated.is_empty() {
+        // Standard output carries a format that a program reads.
+        let _ = std::io::Write::write_all(&mut std::io::stderr(), annotated.as_bytes());
+    } else {
+        answer(&annotated)?;
     }
     if !printed {
         let style = report_text::Style::of(&std::io::stdout(), matches.get_flag("quiet"));
@@ -379,6 +421,19 @@ pub(super) fn diff(matches: &ArgMatches) -> Ending {
         false => reports::text(&diff, &base, &now),
     })?;
     Ok(diff.exit_code())
+}
+
+/// A report as a badge, on standard output.
+pub(super) fn badge(matches: &ArgMatches) -> Ending {
+    let path = text(matches, "report");
+    let content = fs::read_to_string(path)
+        .map_err(|error| Invalid::new("report", path, format!("a report ({error})")))?;
+    let report = report_json::read(&content)?;
+    answer(&match matches.get_flag("json") {
+        true => format!("{}\n", badges::endpoint(&report)),
+        false => badges::svg(&report),
+    })?;
+    Ok(0)
 }
 
 pub(super) fn export(matches: &ArgMatches) -> Ending {

@@ -5,6 +5,7 @@ mod demo;
 mod perf;
 mod selftest;
 mod show;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -59,6 +60,12 @@ pub(super) fn command() -> Command {
                 .arg(json_arg()),
         )
         .subcommand(
+            Command::new("badge")
+                .about("Print a report as a badge: an SVG, or with --json what shields.io reads")
+                .arg(Arg::new("report").value_name("REPORT.json").required(true))
+                .arg(json_arg()),
+        )
+        .subcommand(
             Command::new("vectors")
                 .about("Cases as files, for a target that cannot be started from here")
                 .subcommand_required(true)
@@ -100,6 +107,7 @@ pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
         Some(("perf", matches)) => perf::run(matches),
         Some(("depth", matches)) => check::depth(matches),
         Some(("diff", matches)) => check::diff(matches),
+        Some(("badge", matches)) => check::badge(matches),
         Some(("vectors", matches)) => match matches.subcommand() {
             Some(("export", matches)) => check::export(matches),
             Some((_, matches)) => check::grade(matches),

@@ -28,6 +28,8 @@ pub struct Drawn {
     pub title: String,
     /// The picture.
     pub chart: Chart,
+    /// What was asked for.
+    pub figure: Figure,
 }
 
 /// Draws the pictures of an experiment; none where no run is finished.
@@ -35,16 +37,11 @@ pub(super) fn draw(experiment: &Experiment, runs: &[Run]) -> Vec<Drawn> {
     if runs.is_empty() {
         return Vec::new();
     }
-    let figures = match experiment.figures.is_empty() {
-        true => {
-            let configs: Vec<RunConfig> = runs.iter().map(|run| run.config.clone()).collect();
-            let mut figures = of_claims(&experiment.claims);
-            let more = chosen(&configs).into_iter().filter(|more| !figures.contains(more));
-            let more: Vec<Figure> = more.collect();
-            figures.extend(more);
-            figures
-        }
-        false => experiment.figures.clone(),
+    let configs: Vec<RunConfig> = runs.iter().map(|run| run.config.clone()).collect();
+    let figures = match (experiment.figures.is_empty(), experiment.claims.is_empty()) {
+        (true, true) => chosen(&configs),
+        (true, false) => of_claims(&experiment.claims, &configs),
+        _ => experiment.figures.clone(),
     };
     let scene = Scene::new(runs);
     let drawn = figures.iter().enumerate().filter_map(|(i, figure)| {
@@ -59,13 +56,14 @@ pub(super) fn draw(experiment: &Experiment, runs: &[Run]) -> Vec<Drawn> {
         };
         let chart = picture?.titled(figure.title.as_deref());
         let title = chart.title().to_string();
-        Some(Drawn { file: format!("{}-{name}.png", i + 1), title, chart })
+        let file = format!("{}-{name}.png", i + 1);
+        Some(Drawn { file, title, chart, figure: figure.clone() })
     });
     drawn.collect()
 }
 
-/// What claims are about, over what they are about: a picture each that is another.
-fn of_claims(claims: &[Claim]) -> Vec<Figure> {
+/// What claims rest on: each quantity over what it is over, losses by rate and by step.
+fn of_claims(claims: &[Claim], configs: &[RunConfig]) -> Vec<Figure> {
     let mut figures = Vec::new();
     for claim in claims.iter().filter(|claim| claim.over.is_some()) {
         let figure = Figure {
@@ -77,7 +75,13 @@ fn of_claims(claims: &[Claim]) -> Vec<Figure> {
             figures.push(figure);
         }
     }
-    figures
+    if configs.iter().any(|config| config.steps > 0) {
+        if label::varying(configs.iter()).contains(&"lr") {
+            figures.push(Figure { x: Some("lr".to_string()), ..Figure::of(Kind::Best) });
+        }
+        figures.push(Figure::of(Kind::Loss));
+    }
+    if figures.is_empty() { chosen(configs) } else { figures }
 }
 
 /// What is drawn.
@@ -210,6 +214,9 @@ impl<'a> Scene<'a> {
         let Some(best) = best_of(&self.arms) else { return "No run is finished".to_string() };
         let loss = best.held_out();
         let ends = match loss.is_finite() {
+            true if self.arms.iter().any(|arm| arm.held_out() < loss) => {
+                format!("ends lowest of the arms that train, at a held-out loss of {loss:.3}")
+            }
             true => format!("ends lowest, at a held-out loss of {loss:.3}"),
             false => "has no finite held-out loss, and no arm has one".to_string(),
         };

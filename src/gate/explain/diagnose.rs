@@ -6,6 +6,7 @@
 //! infinite tells nothing, and one that the model says is NaN must be NaN. Of several the one whose
 //! values are nearest is named, together with any of another class that is as near.
 
+use crate::check::arithmetic::Reading;
 use crate::check::call::{Dir, Served};
 use crate::check::judge::quotient;
 use crate::check::oracle::{self, Expected};
@@ -109,7 +110,11 @@ fn suspects<'a>(evidence: &[&Trial], served: &'a Served) -> Vec<Suspect<'a>> {
                 about: format!("{key} = \"{side}\" where \"{declared}\" is declared"),
                 class: mutants::class_of_variant(key),
                 unsteady: false,
-                expect: Box::new(move |t| oracle::expect(&t.call, accumulator(t), &variant)),
+                expect: Box::new(move |t| {
+                    let reading =
+                        Reading { variant: &variant, ..Reading::of(served, t.call.dtype) };
+                    oracle::expect(&t.call, &reading)
+                }),
                 own: Box::new(|_| None),
             });
         }
@@ -133,7 +138,10 @@ fn suspects<'a>(evidence: &[&Trial], served: &'a Served) -> Vec<Suspect<'a>> {
             about: "sums kept in the storage dtype".into(),
             class: "precision",
             unsteady: false,
-            expect: Box::new(|t| oracle::expect(&t.call, t.call.dtype, &served.variant)),
+            expect: Box::new(|t| {
+                let (own, dtype) = (Reading::of(served, t.call.dtype), t.call.dtype);
+                oracle::expect(&t.call, &Reading { accumulate: dtype, ..own })
+            }),
             own: Box::new(|_| None),
         });
     }
@@ -301,5 +309,7 @@ fn of_model(trial: &Trial, mutation: Mutation, unit: Dtype, served: &Served) -> 
             oracle::bounded(call, longest, mutants::answer(&problem, mutation), |_| 0.0)
         }
     };
+    let coarse = Reading::of(served, call.dtype).coarse(call.dtype);
+    let read = || bound::coarsely(coarse, read);
     bound::at_unit(unit.unit(), || bound::overflowing(unit.largest(), read))
 }

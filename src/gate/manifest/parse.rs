@@ -1,10 +1,14 @@
 //! What a manifest says, and how it is read.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::date::Date;
 use super::pattern::matches;
+use crate::check::arithmetic::Arithmetic;
+use crate::check::spec;
 use crate::gate::stages::sizes::Asked;
 use crate::gate::wire::patience::{self, Patience};
 use crate::setting::Invalid;
@@ -20,6 +24,8 @@ pub struct Manifest {
     pub expect: Vec<Expect>,
     /// How long the target may take, where it is not the default.
     pub patience: Option<Patience>,
+    /// The arithmetic of operators by name, of all others by `*`.
+    pub arithmetic: BTreeMap<String, Arithmetic>,
 }
 
 /// How a failure is expected.
@@ -69,6 +75,10 @@ pub struct Expect {
 }
 
 impl Manifest {
+    /// What is declared of an operator's arithmetic here, which goes over what the target says.
+    pub fn arithmetic(&self, op: &str) -> Option<Arithmetic> {
+        self.arithmetic.get(op).or(self.arithmetic.get("*")).copied()
+    }
     /// The entry that says not to test a row (`op:dir:dtype`) or a case (its id).
     pub fn skip(&self, name: &str) -> Option<&Expect> {
         let skips = |expect: &&Expect| expect.status == Status::Skip;
@@ -104,13 +114,35 @@ pub fn parse(text: &str) -> Result<Manifest, Invalid> {
                 }
             }
             "patience" => manifest.patience = Some(patience(value)?),
+            "arithmetic" => manifest.arithmetic = arithmetic(value)?,
             _ => {
-                let allowed = "require, sizes, expect, patience";
+                let allowed = "require, sizes, expect, patience, arithmetic";
                 return Err(Invalid::new("field of gate.toml", key, allowed));
             }
         }
     }
     Ok(manifest)
+}
+
+/// Tables of arithmetic, by operator.
+fn arithmetic(value: &Value) -> Result<BTreeMap<String, Arithmetic>, Invalid> {
+    let refused = || Invalid::new("arithmetic", value, "tables, written [arithmetic.rms_norm]");
+    let mut found = BTreeMap::new();
+    for (op, own) in value.as_table().ok_or_else(refused)? {
+        let field = format!("arithmetic.{op}");
+        if op != "*" && spec::find(op).is_none() {
+            return Err(Invalid::new("arithmetic", op, "an operator that the gate judges, or *"));
+        }
+        let read = Arithmetic::deserialize(own.clone());
+        let read = read.map_err(|error| {
+            Invalid::new(&field, own, error.to_string().lines().next().unwrap_or_default())
+        })?;
+        if let Some(why) = read.refused() {
+            return Err(Invalid::new(&field, own, why));
+        }
+        found.insert(op.clone(), read);
+    }
+    Ok(found)
 }
 
 /// A time for first calls, or a table of limits.

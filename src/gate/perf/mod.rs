@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use self::compare::{Compared, Decision, Side, Stand};
+use crate::check::arithmetic::Reading;
 use crate::check::call::{Broken, Call, Candidate, Hello, Identity, Reply};
 use crate::check::judge::{Grade, Judged, judge};
 use crate::check::oracle::{self, Expected};
@@ -231,8 +232,8 @@ impl Problem {
         let call = case.call();
         let check = |hello: &Hello| {
             let served = &hello.ops[case.op];
-            let accumulate = served.accumulator(case.dtype);
-            Check { expected: oracle::expect(&call, accumulate, &served.variant), accepted: None }
+            let reading = Reading::of(served, case.dtype);
+            Check { expected: oracle::expect(&call, &reading), accepted: None }
         };
         Problem { checks: [check(&hellos[0]), check(&hellos[1])], call, fault: None }
     }

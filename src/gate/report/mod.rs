@@ -6,6 +6,8 @@
 //! [`text`] is what a terminal shows, [`json`] what machines and [`diff`] read,
 //! [`junit`] and [`markdown`] what a CI server shows, [`html`] a page to keep.
 
+pub mod annotations;
+pub mod badge;
 pub mod diff;
 mod hold;
 pub mod html;

@@ -42,6 +42,9 @@ pub(super) fn understood(hello: &Hello) -> Result<(), String> {
                  draws hardly a seed twice"
             ));
         }
+        if let Some(why) = served.arithmetic.refused() {
+            return Err(format!("hello.ops.{name}.arithmetic.{why}"));
+        }
         for (list, names) in [
             ("optional", served.optional.as_deref().unwrap_or_default()),
             ("required", &served.required),

@@ -6,6 +6,7 @@ mod filter;
 mod hello;
 mod opening;
 mod outcome;
+mod proposal;
 mod sizes;
 mod steadiness;
 mod subjects;
@@ -24,6 +25,7 @@ use crate::check::flaw::Flaw;
 use crate::check::spec::case::Case;
 use crate::gate::stages::sizes::Asked;
 use crate::gate::stages::statistics::Effort;
+use proposal::proposals;
 
 use budget::Budget;
 use causes::Causes;
@@ -157,6 +159,11 @@ pub fn check(start: Start, options: &Options, told: Told) -> Report {
     for limits in hello.ops.values_mut().map(|served| &mut served.limits) {
         limits.max_elements = limits.max_elements.into_iter().chain(options.largest).min();
     }
+    for (op, served) in &mut hello.ops {
+        if let Some(arithmetic) = options.manifest.arithmetic(op) {
+            served.arithmetic = arithmetic;
+        }
+    }
     let mut report = Report::begin(
         hello.identity.clone(),
         options.command.clone(),
@@ -261,6 +268,9 @@ pub fn check(start: Start, options: &Options, told: Told) -> Report {
     let inconclusive = if report.inconclusive.is_empty() { 0 } else { 5 };
     let found = report.findings.iter().map(|finding| finding.fault.exit_code());
     report.exit_code = exit_code(found.chain([inconclusive]));
+    if options.time.is_none() && !options.fail_fast {
+        report.notes.extend(proposals(start, &report, options));
+    }
     report.seconds = began.elapsed().as_secs_f64();
     report
 }

@@ -13,6 +13,7 @@ use super::mutants::{self, ModelCandidate};
 use super::report::Report;
 use super::run::{self, Filter, Options};
 use super::stages::{sizes, statistics};
+use crate::check::arithmetic::Reading;
 use crate::check::call::{Candidate, Reply, Served};
 use crate::check::flaw::Fault;
 use crate::check::judge::Grade;
@@ -518,7 +519,7 @@ fn calibration(effort: &Effort) -> Vec<Calibration> {
             if operator.must_refuse(&call) {
                 continue;
             }
-            let expected = oracle::expect(&call, case.dtype.accumulator(), &BTreeMap::new());
+            let expected = oracle::expect(&call, &Reading::of(&served, case.dtype));
             let mut rng = Rng::new(case.seed).named("bite");
             for (i, k) in KS.into_iter().enumerate() {
                 let Some(answer) = off_by(&expected, k, &mut rng) else { continue };

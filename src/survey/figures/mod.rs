@@ -17,8 +17,8 @@ pub(super) use self::words::{subtitle, text_name};
 use self::layers::{ENTROPY, GRADIENT, RMS, by_layer, similarity};
 use super::Error;
 use super::data::Data;
+use crate::experiment::Chart;
 use crate::experiment::arm::arms;
-use crate::plot::Image;
 
 /// A picture: its file, what it is about, and how it is drawn.
 struct Figure {
@@ -28,7 +28,7 @@ struct Figure {
     part: &'static str,
     /// Whether the longer form has it too, which is about what trains.
     trains: bool,
-    draw: fn(&Data) -> Image,
+    draw: fn(&Data) -> Chart,
 }
 
 /// Every picture, by its number.
@@ -38,63 +38,63 @@ const ALL: [Figure; 9] = [
         caption: "Training loss over steps, by wiring",
         part: "wirings",
         trains: true,
-        draw: |data| loss::loss(data).render(),
+        draw: |data| Chart::Panels(loss::loss(data)),
     },
     Figure {
         file: "2-warm-up.png",
         caption: "What trains, by learning rate and warm-up",
         part: "warmups",
         trains: true,
-        draw: |data| warmups::warmups(data).render(),
+        draw: |data| Chart::Maps(warmups::warmups(data)),
     },
     Figure {
         file: "3-outcomes.png",
         caption: "Outcome of wirings under inits and norms",
         part: "map",
         trains: true,
-        draw: |data| outcomes::outcomes(data).render(),
+        draw: |data| Chart::Maps(outcomes::outcomes(data)),
     },
     Figure {
         file: "4-learning-rate.png",
         caption: "Stable, slow and unstable rates by depth",
         part: "rates",
         trains: true,
-        draw: |data| rates::rates(data).render(),
+        draw: |data| Chart::Maps(rates::rates(data)),
     },
     Figure {
         file: "5-gradient.png",
         caption: "Gradient norm by block",
         part: "wirings",
         trains: false,
-        draw: |data| by_layer(&arms(&data.wirings), &GRADIENT).render(),
+        draw: |data| Chart::Panels(by_layer(&arms(&data.wirings), &GRADIENT)),
     },
     Figure {
         file: "6-stream.png",
         caption: "RMS of the residual stream by block",
         part: "wirings",
         trains: false,
-        draw: |data| by_layer(&arms(&data.wirings), &RMS).render(),
+        draw: |data| Chart::Panels(by_layer(&arms(&data.wirings), &RMS)),
     },
     Figure {
         file: "7-similarity.png",
         caption: "Token cosine and angular distance by block",
         part: "wirings",
         trains: false,
-        draw: |data| similarity(&arms(&data.wirings)).render(),
+        draw: |data| Chart::Panels(similarity(&arms(&data.wirings))),
     },
     Figure {
         file: "8-attention.png",
         caption: "Attention entropy by block",
         part: "wirings",
         trains: false,
-        draw: |data| by_layer(&arms(&data.wirings), &ENTROPY).render(),
+        draw: |data| Chart::Panels(by_layer(&arms(&data.wirings), &ENTROPY)),
     },
     Figure {
         file: "9-cost.png",
         caption: "Time and activation memory against depth",
         part: "cost",
         trains: false,
-        draw: |data| cost::cost(data).render(),
+        draw: |data| Chart::Panels(cost::cost(data)),
     },
 ];
 
@@ -105,6 +105,7 @@ pub(super) struct Picture {
     pub caption: &'static str,
     /// The experiment that makes the runs behind it.
     pub part: &'static str,
+    pub chart: Chart,
 }
 
 /// The longer form of the survey, by the word that its experiments and pictures begin with.
@@ -124,8 +125,9 @@ pub(super) fn draw(
     let drawn = ALL.iter().filter(wanted).map(|figure| {
         let prefix = if longer { format!("{LONGER}-") } else { String::new() };
         let file = prefix + figure.file;
-        (figure.draw)(data).save(folder.join(&file))?;
-        Ok(Picture { file, caption: figure.caption, part: figure.part })
+        let chart = (figure.draw)(data);
+        chart.render().save(folder.join(&file))?;
+        Ok(Picture { file, caption: figure.caption, part: figure.part, chart })
     });
     drawn.collect()
 }

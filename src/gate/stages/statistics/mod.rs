@@ -47,6 +47,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::check::arithmetic::Reading;
 use crate::check::call::{Broken, Call, Candidate, Dir, Reply, Served};
 use crate::check::judge::{Grade, Judged, judge};
 use crate::check::oracle;
@@ -194,8 +195,7 @@ impl Stage<'_> {
     fn ask(&mut self, case: &Case) -> Result<Option<Tensor>, Broken> {
         let call = case.call();
         let reply = self.candidate.run(&call)?;
-        let accumulate = self.served.accumulator(case.dtype);
-        let expected = oracle::expect(&call, accumulate, &self.served.variant);
+        let expected = oracle::expect(&call, &Reading::of(self.served, case.dtype));
         let wrong = match judge(&call, &expected, &reply) {
             Judged::Wrong(why) => Some((why, 0.0, 0.0, 0.0)),
             Judged::Graded(graded) => {
