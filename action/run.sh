@@ -6,6 +6,7 @@
 set -uo pipefail
 out=${PLUMMET_OUT:-plummet-report}
 mkdir -p "$out"
+rm -f "$out/report.json" "$out/report.md" "$out/report.xml" "$out/badge.svg"
 arguments=(--json "$out/report.json" --markdown "$out/report.md" --junit "$out/report.xml" --annotations github)
 if [ -n "${PLUMMET_MANIFEST:-}" ]; then arguments+=(--manifest "$PLUMMET_MANIFEST"); fi
 if [ -n "${PLUMMET_OPS:-}" ]; then arguments+=(--ops "$PLUMMET_OPS"); fi
@@ -15,10 +16,11 @@ code=$?
 if [ -f "$out/report.md" ] && [ -n "${GITHUB_STEP_SUMMARY:-}" ]; then cat "$out/report.md" >>"$GITHUB_STEP_SUMMARY"; fi
 if [ -f "$out/report.json" ]; then
   plummet gate badge "$out/report.json" >"$out/badge.svg"
-  if [ -n "${PLUMMET_BASE:-}" ] && [ -f "${PLUMMET_BASE:-}" ]; then
+  if [ -n "${PLUMMET_BASE:-}" ]; then
     plummet gate diff "$PLUMMET_BASE" "$out/report.json"
-    # 3 is accuracy that fell; runs that cannot be compared, as after another budget, say so and pass.
-    if [ $? = 3 ] && [ "$code" = 0 ]; then code=3; fi
+    # 3 is accuracy that fell, 2 that nothing could be compared: neither is green.
+    fell=$?
+    if [ "$code" = 0 ]; then code=$fell; fi
   fi
 fi
 exit "$code"

@@ -19,6 +19,7 @@ pub mod judge;
 pub mod large;
 pub mod oracle;
 pub mod plan;
+pub mod reading;
 pub mod scope;
 pub mod shrink;
 pub mod spec;

@@ -1,7 +1,7 @@
 //! What a right answer is: the truth of every element, and how far off it may be.
 
-use super::arithmetic::Reading;
 use super::call::{Call, Dir};
+use super::reading::Reading;
 use super::spec::operator::{Named, Problem, Times};
 use super::spec::truth::{answer, operator};
 use super::tensor::Dtype;

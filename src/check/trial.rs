@@ -1,10 +1,10 @@
 //! One case put to a target, and what is wrong with the answer.
 
-use super::arithmetic::Reading;
 use super::call::{Broken, Call, Candidate, Reply, Served};
 use super::flaw::{Fault, Flaw, describe};
 use super::judge::{Grade, Graded, Judged, judge};
 use super::oracle::{self, Expected};
+use super::reading::Reading;
 use super::spec::case::Case;
 use super::spec::repeated::{self, Large};
 use super::tensor::Tensors;

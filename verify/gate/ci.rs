@@ -84,7 +84,6 @@ fn the_script_of_the_action_leaves_summary_report_and_badge() {
             .env("PATH", &path)
             .env("GITHUB_STEP_SUMMARY", &summary)
             .env("PLUMMET_OPS", "layer_norm:fwd:f32")
-            .env("PLUMMET_TIME", "5s")
             .env("PLUMMET_BASE", base)
             .output()
             .unwrap()
@@ -99,12 +98,26 @@ fn the_script_of_the_action_leaves_summary_report_and_badge() {
     for file in ["report.json", "report.md", "report.xml", "badge.svg"] {
         assert!(out.join(file).exists(), "{file}");
     }
-    std::fs::rename(out.join("report.json"), place.path().join("wrong.json")).unwrap();
-    let output = run("right", "wrong.json");
+    let output = run("right", "");
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
-    // What was right and is wrong now fell.
     std::fs::rename(out.join("report.json"), place.path().join("right.json")).unwrap();
-    assert_eq!(run("doubles", "right.json").status.code(), Some(1));
+    let output = run("right", "right.json");
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
+    // What cannot be compared is not green.
+    assert_eq!(run("right", "no.json").status.code(), Some(2));
+    // Of a report that was better in one number, what is the same now has fallen.
+    let text = std::fs::read_to_string(place.path().join("right.json")).unwrap();
+    let mut better: serde_json::Value = serde_json::from_str(&text).unwrap();
+    for row in better["rows"].as_array_mut().unwrap() {
+        for key in ["q", "q_statistical"] {
+            for value in row[key].as_object_mut().into_iter().flat_map(|all| all.values_mut()) {
+                *value = serde_json::json!(value.as_f64().unwrap() / 100.0);
+            }
+        }
+    }
+    std::fs::write(place.path().join("better.json"), better.to_string()).unwrap();
+    let output = run("right", "better.json");
+    assert_eq!(output.status.code(), Some(3), "{}", String::from_utf8_lossy(&output.stdout));
 }
 
 #[test]

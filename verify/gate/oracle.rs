@@ -1,7 +1,7 @@
 //! The oracle is checked itself: backward against exact derivatives of forward, bounds against
 //! readings at other precisions.
 
-use plummet::check::arithmetic::Reading;
+use plummet::check::reading::Reading;
 use plummet::check::spec::truth;
 use std::collections::BTreeMap;
 

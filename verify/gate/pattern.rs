@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use plummet::check::arithmetic::Reading;
 use plummet::check::call::{Dir, Reply};
+use plummet::check::reading::Reading;
 use plummet::check::spec::case::Rows;
 use plummet::check::trial::{self, Trial};
 use plummet::check::{oracle, spec};

@@ -1,8 +1,8 @@
 //! Production sizes: what is wrong beyond a size only is found, and what is right is not accused.
 
-use plummet::check::arithmetic::Reading;
 use plummet::check::call::{Hello, Served};
 use plummet::check::plan::Plan;
+use plummet::check::reading::Reading;
 use plummet::check::spec::case::Rows;
 use plummet::check::{oracle, spec, trial};
 use plummet::gate::mutants::ModelCandidate;

@@ -3,9 +3,9 @@
 
 use std::time::{Duration, Instant};
 
-use plummet::check::arithmetic::Reading;
 use plummet::check::judge::{Judged, judge};
 use plummet::check::oracle;
+use plummet::check::reading::Reading;
 use plummet::gate::mutants::ModelCandidate;
 use plummet::gate::wire::frame::{self, Frame, Reader};
 use plummet::gate::wire::{Patience, Process, message, server};

@@ -2,11 +2,11 @@
 
 mod properties;
 
-use super::arithmetic::Reading;
 use super::call::{Broken, Reply, Served};
 use super::flaw::{Flaw, describe};
 use super::judge::{self, Grade, Graded};
 use super::oracle::{self, Expected};
+use super::reading::Reading;
 use super::spec::repeated::{Large, NOWHERE};
 use super::tensor::{Tensor, Tensors};
 

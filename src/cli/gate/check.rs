@@ -180,7 +180,9 @@ pub(super) fn run(matches: &ArgMatches) -> Ending {
     }
     let files =
         [words(matches), ["lib", "manifest"].map(|name| text(matches, name).to_string()).into()];
-    let mut watched = Watched::of(files.concat());
+    let written = ["json", "junit", "markdown", "html", "pin"];
+    let written = written.map(|name| text(matches, name).to_string()).into();
+    let mut watched = Watched::of(files.concat(), written);
     if watched.count() == 0 {
         let allowed = "a target of which a file is named: --lib FILE, or -- COMMAND FILE";
         return Err(Invalid::new("watch", words(matches).join(" "), allowed).into());

@@ -6,10 +6,10 @@
 //! infinite tells nothing, and one that the model says is NaN must be NaN. Of several the one whose
 //! values are nearest is named, together with any of another class that is as near.
 
-use crate::check::arithmetic::Reading;
 use crate::check::call::{Dir, Served};
 use crate::check::judge::quotient;
 use crate::check::oracle::{self, Expected};
+use crate::check::reading::Reading;
 use crate::check::spec::operator::Problem;
 use crate::check::tensor::{Dtype, Tensors};
 use crate::check::trial::Trial;

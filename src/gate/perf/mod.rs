@@ -21,10 +21,10 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use self::compare::{Compared, Decision, Side, Stand};
-use crate::check::arithmetic::Reading;
 use crate::check::call::{Broken, Call, Candidate, Hello, Identity, Reply};
 use crate::check::judge::{Grade, Judged, judge};
 use crate::check::oracle::{self, Expected};
+use crate::check::reading::Reading;
 use crate::check::spec::case::Case;
 use crate::check::tensor::Tensors;
 use crate::rng::Rng;

@@ -28,10 +28,13 @@ pub fn github(report: &Report) -> String {
     out
 }
 
-/// The file that was started: the last word of the command that is one, with its text.
+/// The file that was started: the first word of the command that is one of text with an extension.
 fn adapter(command: &[String]) -> Option<(String, String)> {
-    let words = command.iter().rev();
-    words.filter(|word| Path::new(word).is_file()).find_map(|word| {
+    let files = command.iter().filter(|word| {
+        let path = Path::new(word);
+        path.extension().is_some() && path.is_file()
+    });
+    files.into_iter().find_map(|word| {
         let text = std::fs::read_to_string(word).ok()?;
         Some((word.clone(), text))
     })

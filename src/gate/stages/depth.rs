@@ -7,7 +7,7 @@
 //! down at random, and all up, and all down. The target's error must stay below the largest of
 //! these at every depth.
 
-use crate::check::arithmetic;
+use crate::check::reading;
 use crate::check::spec::truth;
 use serde::{Deserialize, Serialize};
 
@@ -356,7 +356,7 @@ impl<'a> Stack<'a> {
         match norms {
             Norms::Right => Ok(truth.into_iter().map(|named| (named.name, named.data)).collect()),
             Norms::Off { rng, way } => {
-                let expected = oracle::expect(&call, &arithmetic::Reading::of(&self.served, dtype));
+                let expected = oracle::expect(&call, &reading::Reading::of(self.served, dtype));
                 Ok(expected.into_iter().map(|e| off(e, rng, *way)).collect())
             }
             Norms::Target(target) => match target.run(&call)? {

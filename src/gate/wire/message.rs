@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::frame::{Frame, encode, protocol, shown};
+use crate::check::arithmetic::Arithmetic;
 use crate::check::call::{Broken, Call, Claims, Hello, Limits, PROTOCOL, Reply, SPEC, Served};
 use crate::check::tensor::{Dtype, Tensors};
 
@@ -153,11 +154,15 @@ pub fn declared(message: &Map<String, Value>) -> Result<Hello, Broken> {
         let field = format!("ops.{}", shown(&op));
         dtypes(&field, &served)?;
         if let Some(Value::Object(limits)) = served.get("limits") {
-            parts::<Limits>(&format!("{field}.limits"), limits.clone())?;
+            parts::<Limits>(&format!("{field}.limits"), limits.clone(), &[])?;
         }
-        Ok((op, parts::<Served>(&field, served)?))
+        if let Some(Value::Object(own)) = served.get("arithmetic") {
+            parts::<Arithmetic>(&format!("{field}.arithmetic"), own.clone(), &[])?;
+        }
+        // An arithmetic that is strict is not written, but may be.
+        Ok((op, parts::<Served>(&field, served, &["arithmetic"])?))
     });
-    let claims = parts::<Claims>("claims", read_or(message, "claims")?)?;
+    let claims = parts::<Claims>("claims", read_or(message, "claims")?, &[])?;
     Ok(Hello { identity: read_or(message, "impl")?, ops: ops.collect::<Result<_, _>>()?, claims })
 }
 
@@ -233,16 +238,16 @@ fn distance(a: &str, b: &str) -> usize {
 
 /// An object whose keys may all be left out. A key that is not known is refused: what a slip of
 /// the pen declares would otherwise never be tested.
-fn parts<T>(field: &str, given: Map<String, Value>) -> Result<T, Broken>
+fn parts<T>(field: &str, given: Map<String, Value>, more: &[&str]) -> Result<T, Broken>
 where
     T: DeserializeOwned + serde::Serialize + Default,
 {
     let known = json!(T::default());
     for (key, value) in &given {
         let field = format!("{field}.{}", shown(key));
-        if known.get(key).is_none() {
+        if known.get(key).is_none() && !more.contains(&&**key) {
             let keys = known.as_object().into_iter().flat_map(Map::keys).map(String::as_str);
-            let keys: Vec<&str> = keys.collect();
+            let keys: Vec<&str> = keys.chain(more.iter().copied()).collect();
             let meant = meant(key, &keys).map_or(String::new(), |key| format!("; {key} is meant?"));
             return Err(protocol(field, format!("not a key: allowed {}{meant}", keys.join(", "))));
         }

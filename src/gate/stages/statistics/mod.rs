@@ -47,10 +47,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::check::arithmetic::Reading;
 use crate::check::call::{Broken, Call, Candidate, Dir, Reply, Served};
 use crate::check::judge::{Grade, Judged, judge};
 use crate::check::oracle;
+use crate::check::reading::Reading;
 use crate::check::scope::{self, Scope};
 use crate::check::spec;
 use crate::check::spec::case::{Case, Rows, Upstream};
